@@ -1,0 +1,72 @@
+package event
+
+import (
+	"log/slog"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+)
+
+// Accepted says that a message was taken: what follows is our duty.
+type Accepted struct {
+	ID         mail.ArrivalID
+	From       mail.Address
+	Recipients int
+	Size       int64
+	Peer       mail.Peer
+}
+
+// Name is "message.accepted".
+func (Accepted) Name() string { return "message.accepted" }
+
+// Level is Info.
+func (Accepted) Level() slog.Level { return slog.LevelInfo }
+
+// Attrs are the facts.
+func (e Accepted) Attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("id", e.ID.String()), slog.String("from", "<"+e.From.String()+">"), slog.Int("recipients", e.Recipients),
+		slog.Int64("size", e.Size), slog.String("peer", e.Peer.Addr.String()), slog.String("helo", e.Peer.Helo),
+		slog.Bool("tls", e.Peer.TLS), slog.String("user", e.Peer.User.String()),
+	}
+}
+
+// Refused says that a command of a mail transaction was answered 4xx or 5xx.
+type Refused struct {
+	ID    mail.ArrivalID
+	From  mail.Address
+	To    mail.Address // null at MAIL and DATA
+	Peer  mail.Peer
+	Reply string
+}
+
+// Name is "message.refused".
+func (Refused) Name() string { return "message.refused" }
+
+// Level is Info.
+func (Refused) Level() slog.Level { return slog.LevelInfo }
+
+// Attrs are the facts.
+func (e Refused) Attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("id", e.ID.String()), slog.String("from", "<"+e.From.String()+">"), slog.String("to", "<"+e.To.String()+">"),
+		slog.String("peer", e.Peer.Addr.String()), slog.String("helo", e.Peer.Helo), slog.String("reply", e.Reply),
+	}
+}
+
+// Delivered says that a message lies in an account.
+type Delivered struct {
+	ID      mail.ArrivalID
+	To      mail.Address
+	Account mail.AccountID
+}
+
+// Name is "message.delivered".
+func (Delivered) Name() string { return "message.delivered" }
+
+// Level is Info.
+func (Delivered) Level() slog.Level { return slog.LevelInfo }
+
+// Attrs are the facts.
+func (e Delivered) Attrs() []slog.Attr {
+	return []slog.Attr{slog.String("id", e.ID.String()), slog.String("to", e.To.String()), slog.Uint64("account", uint64(e.Account))}
+}

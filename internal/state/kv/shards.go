@@ -1,0 +1,22 @@
+package kv
+
+import "github.com/ekiden-mail/ekiden/internal/mail"
+
+// Partitions is the number of queue and history partitions.
+const Partitions = 64
+
+// AccountShard holds all that is one account's.
+func AccountShard(a mail.AccountID) Shard { return Shard(NewKey([]byte("a/")).Uint64(uint64(a))) }
+
+// PartitionShard holds the queue and the history of the arrivals that id
+// belongs to.
+func PartitionShard(id mail.ArrivalID) Shard { return Partition(id[0] % Partitions) }
+
+// Partition is the shard of partition n.
+func Partition(n uint8) Shard { return Shard(NewKey([]byte("p/")).Uint8(n)) }
+
+// DirectoryShard holds the directory.
+func DirectoryShard() Shard { return Shard("d/") }
+
+// Loose is the prefix of the rows that lie in no shard.
+const Loose = "b/"
