@@ -4,7 +4,7 @@
 package line
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"io"
 )
@@ -16,28 +16,96 @@ var (
 	ErrBare    = errors.New("line with a bare CR or LF, or a NUL")
 )
 
-// bufferSize is how much a Reader holds, in octets. A line that fits in it is
-// given without a copy.
-const bufferSize = 4096
+// A Reader holds bufferSize octets. Where much comes in at once, as in content,
+// the buffer grows to maxBuffer; it is small again when a line is waited for. A
+// line that fits in it is given without a copy.
+const (
+	bufferSize = 4096
+	maxBuffer  = 64 << 10
+)
+
+// emptyReads is how often in a row a source may give nothing and no error.
+const emptyReads = 100
 
 // Reader reads one side of a conversation.
 type Reader struct {
-	buf  *bufio.Reader
+	src  io.Reader
+	buf  []byte
+	r, w int    // what nobody read yet is buf[r:w]
+	err  error  // of src, told when the window is used up
 	long []byte // a line that did not fit the buffer
 }
 
 // NewReader reads from r.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{buf: bufio.NewReaderSize(r, bufferSize)}
+	return &Reader{src: r, buf: make([]byte, bufferSize)}
 }
 
 // Buffered says how many octets have come in that nobody read yet. It must be
 // zero when TLS begins: what came in clear before the handshake is no part of
 // the protected session (RFC 3207 §4.2, CVE-2011-0411).
-func (r *Reader) Buffered() int { return r.buf.Buffered() }
+func (r *Reader) Buffered() int { return r.w - r.r }
 
 // Reset throws away what is buffered and reads from src, as TLS begins.
-func (r *Reader) Reset(src io.Reader) { r.buf.Reset(src) }
+func (r *Reader) Reset(src io.Reader) { r.src, r.r, r.w, r.err = src, 0, 0, nil }
+
+// Window gives what is buffered, without taking it. It is good until the next
+// call of another method.
+func (r *Reader) Window() []byte { return r.buf[r.r:r.w] }
+
+// Take takes the first n octets of the window.
+func (r *Reader) Take(n int) { r.r = min(r.r+n, r.w) }
+
+// More reads once from the source and makes the window longer. It gives
+// io.ErrShortBuffer where the window already is as long as it can be (64 KiB).
+func (r *Reader) More() error {
+	if r.err != nil {
+		err := r.err
+		r.err = nil
+		return err
+	}
+	r.makeRoom()
+	if r.w == len(r.buf) {
+		return io.ErrShortBuffer
+	}
+	for range emptyReads {
+		n, err := r.src.Read(r.buf[r.w:])
+		r.w += n
+		if n > 0 {
+			r.err = err
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// makeRoom moves the window to the front of the buffer. A buffer that was full
+// to its end says that the source has more at hand: it doubles.
+func (r *Reader) makeRoom() {
+	to := r.buf
+	if r.w == len(r.buf) && len(r.buf) < maxBuffer {
+		to = make([]byte, 2*len(r.buf))
+	}
+	if r.r > 0 || len(to) > len(r.buf) {
+		r.w = copy(to, r.buf[r.r:r.w])
+		r.r = 0
+	}
+	r.buf = to
+}
+
+// shrink gives back what the buffers have grown, so that a conversation that
+// waits holds little.
+func (r *Reader) shrink() {
+	if len(r.buf) > bufferSize {
+		r.r, r.w, r.buf = 0, 0, make([]byte, bufferSize)
+	}
+	if cap(r.long) > bufferSize {
+		r.long = nil
+	}
+}
 
 // ReadLine reads one line of at most limit octets, without its CRLF. The bytes
 // are good until the next call. Octets beyond the limit are thrown away as they
@@ -46,29 +114,45 @@ func (r *Reader) Reset(src io.Reader) { r.buf.Reset(src) }
 // ended inside a line.
 func (r *Reader) ReadLine(limit int) ([]byte, error) {
 	r.long = r.long[:0]
-	total := 0
+	if r.Buffered() == 0 {
+		r.shrink()
+	}
+	seen, total := 0, 0 // of the window; of the line before the window
 	for {
-		part, err := r.buf.ReadSlice('\n')
-		total += len(part)
-		if err != nil && err != bufio.ErrBufferFull {
-			if err == io.EOF && total > 0 {
-				err = io.ErrUnexpectedEOF
+		b := r.Window()
+		if i := bytes.IndexByte(b[seen:], '\n'); i >= 0 {
+			i += seen + 1
+			r.Take(i)
+			if total == 0 {
+				return checkLine(b[:i], limit)
 			}
-			return nil, err
-		}
-		if err == nil && len(r.long) == 0 && total == len(part) {
-			return checkLine(part, limit)
-		}
-		// One octet more than the limit and its CRLF is enough to know.
-		if room := limit + 3 - len(r.long); room > 0 {
-			r.long = append(r.long, part[:min(room, len(part))]...)
-		}
-		if err == nil {
-			if total > limit+2 {
+			r.keep(b[:i], limit)
+			if total+i > limit+2 {
 				return nil, ErrTooLong
 			}
 			return checkLine(r.long, limit)
 		}
+		seen = len(b)
+		if len(b) >= bufferSize {
+			r.keep(b, limit)
+			r.Take(len(b))
+			total += len(b)
+			seen = 0
+		}
+		if err := r.More(); err != nil {
+			if err == io.EOF && total+seen > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}
+
+// keep adds part to the long line. One octet more than the limit and its CRLF
+// is enough to know that it is too long.
+func (r *Reader) keep(part []byte, limit int) {
+	if room := limit + 3 - len(r.long); room > 0 {
+		r.long = append(r.long, part[:min(room, len(part))]...)
 	}
 }
 
@@ -82,10 +166,8 @@ func checkLine(s []byte, limit int) ([]byte, error) {
 		return nil, ErrBare
 	}
 	s = s[:n-2]
-	for _, c := range s {
-		if c == '\r' || c == 0 {
-			return nil, ErrBare
-		}
+	if bytes.IndexByte(s, '\r') >= 0 || bytes.IndexByte(s, 0) >= 0 {
+		return nil, ErrBare
 	}
 	if len(s) > limit {
 		return nil, ErrTooLong
@@ -96,21 +178,21 @@ func checkLine(s []byte, limit int) ([]byte, error) {
 // Literal is a reader of exactly the next n octets, whatever they are. It must
 // be read to its end before the next line. A stream that ends early gives
 // io.ErrUnexpectedEOF.
-func (r *Reader) Literal(n int64) io.Reader { return &literal{r: r.buf, left: n} }
+func (r *Reader) Literal(n int64) io.Reader { return &literal{r: r, left: n} }
 
 type literal struct {
-	r    io.Reader
+	r    *Reader
 	left int64
 }
 
 func (l *literal) Read(p []byte) (int, error) {
-	if l.left == 0 {
+	if l.left <= 0 {
 		return 0, io.EOF
 	}
 	if int64(len(p)) > l.left {
 		p = p[:l.left]
 	}
-	n, err := l.r.Read(p)
+	n, err := l.r.read(p)
 	l.left -= int64(n)
 	if err == io.EOF && l.left > 0 {
 		err = io.ErrUnexpectedEOF
@@ -118,11 +200,49 @@ func (l *literal) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Discard reads n octets and throws them away.
-func (r *Reader) Discard(n int64) error {
-	_, err := io.Copy(io.Discard, r.Literal(n))
-	return err
+// read gives what is buffered, or else reads past the buffer if p is as large.
+func (r *Reader) read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if r.Buffered() == 0 && r.err == nil && len(p) >= len(r.buf) {
+		return r.src.Read(p)
+	}
+	if r.Buffered() == 0 {
+		if err := r.More(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.Window())
+	r.Take(n)
+	return n, nil
 }
 
-// Peek gives the next n octets (at most 4096) without taking them.
-func (r *Reader) Peek(n int) ([]byte, error) { return r.buf.Peek(n) }
+// Discard reads n octets and throws them away.
+func (r *Reader) Discard(n int64) error {
+	for n > 0 {
+		if r.Buffered() == 0 {
+			if err := r.More(); err != nil {
+				if err == io.EOF {
+					err = io.ErrUnexpectedEOF
+				}
+				return err
+			}
+		}
+		k := min(n, int64(r.Buffered()))
+		r.Take(int(k))
+		n -= k
+	}
+	return nil
+}
+
+// Peek gives the next n octets (at most 4096) without taking them. Where the
+// stream ends before, it gives what there is, and the error.
+func (r *Reader) Peek(n int) ([]byte, error) {
+	for r.Buffered() < n {
+		if err := r.More(); err != nil {
+			return r.Window(), err
+		}
+	}
+	return r.Window()[:n], nil
+}
