@@ -1,0 +1,234 @@
+// Package history keeps what became of each message, written in the very
+// transaction that made it so.
+//
+// The rows lie in the partition of the arrival, behind the shard's prefix; SEQ
+// is the version of the commit and the entry's place within it:
+//
+//	h i ID SEQ              the entry
+//	h s SEQ                 the arrival and the time: the order of commits
+//	h a ADDRESS AT ID SEQ   entries that concern an address
+package history
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// What happened, as Entry.What says it.
+const (
+	Accepted  = "accepted"
+	Delivered = "delivered" // into an account
+	Queued    = "queued"    // for one recipient elsewhere
+	Relayed   = "relayed"   // a next hop has taken it
+	Deferred  = "deferred"  // an attempt failed for the time being
+	Bounced   = "bounced"   // given up
+	Reported  = "reported"  // the sender was told; Report is the report's own id
+	Held      = "held"
+	Released  = "released"
+	Retried   = "retried" // made due by an operator
+	Dropped   = "dropped" // taken away by an operator
+)
+
+// Entry is one thing that happened to a message.
+type Entry struct {
+	At      time.Time
+	What    string
+	From    mail.Address // the reverse-path
+	To      mail.Address // the recipient concerned; null if all are
+	Host    string       // the next hop
+	Reply   string       // its words, or ours
+	Account mail.AccountID
+	Size    int64          // octets
+	Peer    string         // where it came from
+	TLS     bool           // the line was encrypted
+	Report  mail.ArrivalID // of What == Reported
+	Action  string         // of What == Reported: "failed", "delayed", "relayed"
+	Next    time.Time      // of What == Deferred: when it is tried again
+}
+
+// Found is an entry and the arrival it belongs to.
+type Found struct {
+	ID mail.ArrivalID
+	Entry
+}
+
+// Store reads the history.
+type Store struct{ db kv.DB }
+
+// New makes a history over db.
+func New(db kv.DB) *Store { return &Store{db: db} }
+
+// Write adds entries to the history of an arrival, in the transaction that
+// makes them true, which has named kv.PartitionShard(id). Repeating it within
+// the transaction's reruns is harmless.
+func Write(tx kv.Tx, id mail.ArrivalID, entries ...Entry) {
+	shard := kv.PartitionShard(id)
+	for _, e := range entries {
+		value := appendEntry(nil, e)
+		q := seqOf(uint64(tx.Next(shard)), e, value)
+		tx.Set(entryKey(id, q), value)
+		tx.Set(orderKey(shard, q), appendOrder(nil, id, e.At))
+		for _, a := range e.addresses() {
+			tx.Set(addressKey(shard, a, e.At, id, q), nil)
+		}
+	}
+}
+
+// addresses are those under which e is found: the recipient it concerns, and
+// the reverse-path where the entry is about the message as a whole.
+func (e Entry) addresses() []mail.Address {
+	var all []mail.Address
+	if !e.To.IsNull() {
+		all = append(all, e.To)
+	}
+	if !e.From.IsNull() && (e.To.IsNull() || e.What == Accepted) {
+		all = append(all, e.From)
+	}
+	return all
+}
+
+// ByArrival gives all that is known of one arrival, in the order of commits; an
+// empty list if nothing is.
+func (s *Store) ByArrival(ctx context.Context, id mail.ArrivalID) ([]Entry, error) {
+	var all []Entry
+	err := s.db.View(ctx, kv.PartitionShard(id), func(tx kv.Reader) error {
+		all = nil
+		for p, err := range tx.Scan(kv.Prefix(entriesKey(id))) {
+			if err != nil {
+				return err
+			}
+			e, err := readEntry(p.Value)
+			if err != nil {
+				return err
+			}
+			all = append(all, e)
+		}
+		return nil
+	})
+	return all, fault.Wrap("history.ByArrival", err)
+}
+
+// ByAddress gives the latest entries that concern an address, as recipient or
+// as reverse-path, latest first, at most limit. Case is ignored.
+func (s *Store) ByAddress(ctx context.Context, a mail.Address, limit int) ([]Found, error) {
+	var all []Found
+	for part := range uint8(kv.Partitions) {
+		err := s.db.View(ctx, kv.Partition(part), func(tx kv.Reader) error {
+			found, err := byAddress(tx, kv.Partition(part), a, limit)
+			all = append(all, found...)
+			return err
+		})
+		if err != nil {
+			return nil, fault.Wrap("history.ByAddress", err)
+		}
+		all = newest(all, limit)
+	}
+	return all, nil
+}
+
+// newest sorts latest first and cuts at limit.
+func newest(all []Found, limit int) []Found {
+	slices.SortStableFunc(all, func(a, b Found) int { return b.At.Compare(a.At) })
+	return all[:min(limit, len(all))]
+}
+
+func byAddress(tx kv.Reader, shard kv.Shard, a mail.Address, limit int) ([]Found, error) {
+	r := kv.Prefix(addressesKey(shard, a))
+	r.Reverse, r.Limit = true, limit
+	var keys [][]byte
+	var found []Found
+	for p, err := range tx.Scan(r) {
+		if err != nil {
+			return nil, err
+		}
+		id, q, err := readAddressKey(p.Key, addressesKey(shard, a))
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, entryKey(id, q))
+		found = append(found, Found{ID: id})
+	}
+	values, err := tx.GetMany(keys)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range values {
+		if found[i].Entry, err = readEntry(v); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// trimPage is how many entries one transaction of Trim takes away.
+const trimPage = 500
+
+// Trim takes away what happened before a time, in pieces, and gives the number
+// of entries. A partition's entries are looked at in the order of commits; it
+// stops at the first that is not older.
+func (s *Store) Trim(ctx context.Context, before time.Time) (int, error) {
+	total := 0
+	for part := range uint8(kv.Partitions) {
+		for {
+			n := 0
+			err := s.db.Update(ctx, []kv.Shard{kv.Partition(part)}, func(tx kv.Tx) (err error) {
+				n, err = trim(tx, kv.Partition(part), before)
+				return err
+			})
+			total += n
+			if err != nil {
+				return total, fault.Wrap("history.Trim", err)
+			}
+			if n < trimPage {
+				break
+			}
+		}
+	}
+	return total, nil
+}
+
+func trim(tx kv.Tx, shard kv.Shard, before time.Time) (int, error) {
+	r := kv.Prefix(ordersKey(shard))
+	r.Limit = trimPage
+	var rows []kv.Pair
+	for p, err := range tx.Scan(r) {
+		if err != nil {
+			return 0, err
+		}
+		rows = append(rows, p)
+	}
+	for i, p := range rows {
+		q, err := readOrderKey(p.Key, shard)
+		if err != nil {
+			return 0, err
+		}
+		id, at, err := readOrder(p.Value)
+		if err != nil {
+			return 0, err
+		}
+		if !at.Before(before) {
+			return i, nil
+		}
+		value, ok, err := tx.Get(entryKey(id, q))
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			e, err := readEntry(value)
+			if err != nil {
+				return 0, err
+			}
+			for _, a := range e.addresses() {
+				tx.Delete(addressKey(shard, a, e.At, id, q))
+			}
+		}
+		tx.Delete(entryKey(id, q))
+		tx.Delete(p.Key)
+	}
+	return len(rows), nil
+}

@@ -1,0 +1,156 @@
+package queue
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// Due is a delivery whose time has come, as the index names it.
+type Due struct {
+	Ref
+	Domain mail.Domain // of the recipient
+	At     Cursor      // from which its row is read again, and nothing before it
+}
+
+// Cursor is a place in a partition's index: where each lane is read from. The
+// zero Cursor is the beginning, End the end.
+type Cursor struct{ now, later string }
+
+// End is behind every row.
+func End() Cursor { return Cursor{"\xff", "\xff"} }
+
+// Least is the earlier of c and d in each lane.
+func (c Cursor) Least(d Cursor) Cursor { return Cursor{min(c.now, d.now), min(c.later, d.later)} }
+
+// overlap is how far back a reader looks again in the lane that is ordered by
+// time, because rows may be written there that late.
+const overlap = time.Minute
+
+// Look is what TakeDue found.
+type Look struct {
+	Due  []Due
+	Next Cursor    // where to go on
+	More bool      // at once: the limit was reached
+	Wake time.Time // when the next one falls due; zero if none does
+}
+
+// TakeDue reads what is due in a partition at now, from a cursor on, at most
+// limit rows. It changes nothing and reads only the index: its cost does not
+// grow with what waits. A cursor never passes a row that could still be
+// committed; for that some rows come again, so the reader must know what it
+// has taken already.
+func (s *Store) TakeDue(ctx context.Context, part uint8, from Cursor, now time.Time, limit int) (Look, error) {
+	var l Look
+	err := s.db.View(ctx, kv.Partition(part), func(tx kv.Reader) error {
+		l = Look{Next: from}
+		if err := l.scan(tx, part, laneNow, kv.PrefixEnd(laneKey(part, laneNow)), limit); err != nil {
+			return err
+		}
+		horizon := laneKey(part, laneLater).Uint64(position(now) + 1)
+		if err := l.scan(tx, part, laneLater, horizon, limit); err != nil {
+			return err
+		}
+		if !l.More {
+			// All that is committed was seen.
+			l.Next.now = max(from.now, mark(uint64(tx.Version(kv.Partition(part)))+1))
+			l.Next.later = max(from.later, mark(position(now.Add(-overlap))))
+		}
+		return l.wake(tx, part, horizon)
+	})
+	return l, fault.Wrap("queue.TakeDue", err)
+}
+
+// mark is a position as a cursor has it.
+func mark(pos uint64) string { return string(binary.BigEndian.AppendUint64(nil, pos)) }
+
+// scan reads one lane up to, not including, to.
+func (l *Look) scan(tx kv.Reader, part, lane uint8, to []byte, limit int) error {
+	prefix := laneKey(part, lane)
+	at, from := End(), &l.Next.now
+	here := &at.now
+	if lane == laneLater {
+		from, here = &l.Next.later, &at.later
+	}
+	if l.More || *from == "\xff" {
+		return nil
+	}
+	r := kv.Range{From: kv.NewKey(prefix).Fixed([]byte(*from)), To: to, Limit: limit - len(l.Due) + 1}
+	if string(r.From) >= string(r.To) {
+		return nil
+	}
+	for p, err := range tx.Scan(r) {
+		if err != nil {
+			return err
+		}
+		_, ref, err := readIndexKey(p.Key, part, lane)
+		if err != nil {
+			return fault.As(fault.Corrupt, "queue", err)
+		}
+		*from = string(p.Key[len(prefix):])
+		if len(l.Due) == limit {
+			l.More = true
+			return nil
+		}
+		*here = *from
+		l.Due = append(l.Due, Due{Ref: ref, Domain: mail.Domain(p.Value), At: at})
+	}
+	return nil
+}
+
+// wake finds the time of the first row behind the horizon.
+func (l *Look) wake(tx kv.Reader, part uint8, horizon []byte) error {
+	r := kv.Range{From: horizon, To: kv.PrefixEnd(laneKey(part, laneLater)), Limit: 1}
+	for p, err := range tx.Scan(r) {
+		if err != nil {
+			return err
+		}
+		pos, _, err := readIndexKey(p.Key, part, laneLater)
+		if err != nil {
+			return fault.As(fault.Corrupt, "queue", err)
+		}
+		l.Wake = time.Unix(0, int64(pos)).UTC()
+	}
+	return nil
+}
+
+// Load reads one message and those of its deliveries that are named and still
+// wait.
+func (s *Store) Load(ctx context.Context, id mail.ArrivalID, ns []uint32) (Message, []Delivery, error) {
+	var m Message
+	var ds []Delivery
+	err := s.db.View(ctx, kv.PartitionShard(id), func(tx kv.Reader) error {
+		ds = nil
+		var ok bool
+		var err error
+		if m, ok, err = getMessage(tx, id); err != nil || !ok {
+			return err
+		}
+		keys := make([][]byte, len(ns))
+		for i, n := range ns {
+			keys[i] = deliveryKey(Ref{id, n})
+		}
+		values, err := tx.GetMany(keys)
+		if err != nil {
+			return err
+		}
+		for i, v := range values {
+			if v == nil {
+				continue
+			}
+			d, err := readDelivery(Ref{id, ns[i]}, v)
+			if err != nil {
+				return err
+			}
+			if d.State == Waiting {
+				ds = append(ds, d)
+			}
+		}
+		return nil
+	})
+	return m, ds, fault.Wrap("queue.Load", err)
+}

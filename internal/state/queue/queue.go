@@ -1,0 +1,230 @@
+// Package queue holds the deliveries that wait to be relayed: their rows, what
+// is due, and the pure rules of when to try again and when to give up.
+//
+// The rows lie in the partition of their message, behind the shard's prefix:
+//
+//	q m ID        the message: envelope facts, blob, header fields of ours
+//	q d ID N      one delivery: a recipient and how far it has come
+//	q i LANE POS ID N   what is waiting, in the order of being due
+//
+// An index row is in one of two lanes. What is due at once stands in the order
+// of commits, so that a reader's cursor misses nothing that was committed late;
+// what is due later stands in the order of its time. An attempt in flight has
+// no row: after a crash everything that waited waits again.
+package queue
+
+import (
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// State is how far a delivery has come. Only Waiting and Held have rows.
+type State uint8
+
+// The states of a delivery.
+const (
+	Waiting   State = iota + 1 // tried again when due
+	Held                       // waits for an operator
+	Delivered                  // a next hop has taken it
+	Bounced                    // given up
+)
+
+var stateNames = [...]string{"", "waiting", "held", "delivered", "bounced"}
+
+// String is the state's name, as the command line and the REST API write it.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return ""
+}
+
+// ParseState reads what String wrote; "" is the zero State, which in a Filter means any.
+func ParseState(s string) (State, error) {
+	for i, name := range stateNames {
+		if name == s {
+			return State(i), nil
+		}
+	}
+	return 0, fault.Newf(fault.Invalid, "queue.ParseState", "not a state of the queue: %.40q", s)
+}
+
+// Ended says whether nothing is left to be done.
+func (s State) Ended() bool { return s == Delivered || s == Bounced }
+
+// Message is what all deliveries of one message share.
+type Message struct {
+	ID          mail.ArrivalID
+	At          time.Time // when it was accepted
+	Blob        mail.BlobID
+	Size        int64  // of the content, in octets, without the prefix
+	Prefix      []byte // header fields of ours, in front of the content; at most MaxPrefix
+	From        mail.Address
+	EnvID       string         // ENVID (RFC 3461 §4.4)
+	HeadersOnly bool           // RET=HDRS (RFC 3461 §4.3)
+	UTF8        bool           // SMTPUTF8 (RFC 6531)
+	EightBit    bool           // BODY=8BITMIME (RFC 6152)
+	RequireTLS  bool           // RFC 8689
+	Account     mail.AccountID // who submitted it; zero if nobody of ours
+}
+
+// MaxPrefix bounds the octets of Message.Prefix, which lies in one row.
+const MaxPrefix = 64 << 10
+
+// Delivery is one recipient's copy on its way out.
+type Delivery struct {
+	Message   mail.ArrivalID
+	N         uint32 // number of the recipient within the message
+	To        mail.Address
+	Original  string // ORCPT, as given
+	Notify    mail.Notify
+	State     State
+	Due       time.Time // when it is tried next
+	Attempts  int
+	First     time.Time // when it began to wait; the give-up time counts from here
+	Last      time.Time // of the last attempt; zero before the first
+	LastReply string    // the remote's words at the last attempt, or ours
+	LastHost  string    // who said so; "" if no host was reached
+	Warned    bool      // the sender was told of the delay
+
+	place place // of its index row
+}
+
+// place is where a waiting delivery stands in the index.
+type place struct {
+	lane uint8
+	pos  uint64
+}
+
+// The lanes of the index.
+const (
+	laneNone  uint8 = 0
+	laneNow   uint8 = 1 // pos is the version of the commit that wrote it
+	laneLater uint8 = 2 // pos is Due in nanoseconds since 1970
+)
+
+// Ref names a waiting delivery without reading its row.
+type Ref struct {
+	Message mail.ArrivalID
+	N       uint32
+}
+
+// Ref is d's.
+func (d Delivery) Ref() Ref { return Ref{d.Message, d.N} }
+
+// Partition is the number of the partition r lies in.
+func (r Ref) Partition() uint8 { return r.Message[0] % kv.Partitions }
+
+// Store is the queue.
+type Store struct {
+	// OnChange, if set before the store is used, is told in the same transaction
+	// what an operator did: DidRetry, DidHold, DidRelease or DidDrop.
+	OnChange func(tx kv.Tx, what string, e Entry, at time.Time)
+
+	db    kv.DB
+	blobs *blob.Store
+}
+
+// New makes a queue over db. blobs holds the contents.
+func New(db kv.DB, blobs *blob.Store) *Store { return &Store{db: db, blobs: blobs} }
+
+// Add puts a message and its deliveries into the queue, in the caller's
+// transaction, which has named kv.PartitionShard(m.ID). It refers to the
+// content. A delivery without a state waits; without a First or Due it takes
+// m.At. Repeating it within the transaction's reruns is harmless.
+func (s *Store) Add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery) error {
+	const op = "queue.Add"
+	if len(m.Prefix) > MaxPrefix {
+		return fault.New(fault.TooLarge, op, "the message's header is too large")
+	}
+	if len(ds) == 0 {
+		return fault.New(fault.Internal, op, "no deliveries")
+	}
+	m.Blob = h.ID()
+	blob.Refer(tx, h, owner(m.ID))
+	tx.Set(messageKey(m.ID), appendMessage(nil, m))
+	for _, d := range ds {
+		d.Message = m.ID
+		if d.State == 0 {
+			d.State = Waiting
+		}
+		if d.First.IsZero() {
+			d.First = m.At
+		}
+		if d.Due.IsZero() {
+			d.Due = m.At
+		}
+		put(tx, d, m.At)
+	}
+	return nil
+}
+
+// Write makes a settled delivery true, in the transaction that also tells of it
+// in the history. It looks at the row again: if that has gone, it was dropped
+// meanwhile and there is false; if it was held meanwhile it stays held, unless
+// it has ended. With the last delivery go the message and the reference to its
+// content.
+func (s *Store) Write(tx kv.Tx, d Delivery, now time.Time) (bool, error) {
+	old, ok, err := get(tx, d.Ref())
+	if err != nil || !ok {
+		return false, fault.Wrap("queue.Write", err)
+	}
+	unindex(tx, old)
+	if d.State.Ended() {
+		return true, fault.Wrap("queue.Write", remove(tx, d))
+	}
+	if old.State == Held {
+		d.State = Held
+	}
+	put(tx, d, now)
+	return true, nil
+}
+
+// put writes the delivery's row and, if it waits, its index row.
+func put(tx kv.Tx, d Delivery, now time.Time) {
+	d.place = place{}
+	if d.State == Waiting {
+		if d.Due.After(now) {
+			d.place = place{laneLater, position(d.Due)}
+		} else {
+			d.place = place{laneNow, uint64(tx.Next(kv.PartitionShard(d.Message)))}
+		}
+		tx.Set(indexKey(d), []byte(d.To.Domain))
+	}
+	tx.Set(deliveryKey(d.Ref()), appendDelivery(nil, d))
+}
+
+// unindex takes away the index row of a delivery as it was read.
+func unindex(tx kv.Tx, d Delivery) {
+	if d.place.lane != laneNone {
+		tx.Delete(indexKey(d))
+	}
+}
+
+// remove takes away a delivery, and its message if it was the last.
+func remove(tx kv.Tx, d Delivery) error {
+	tx.Delete(deliveryKey(d.Ref()))
+	r := kv.Prefix(deliveriesKey(d.Message))
+	r.Limit = 1
+	for _, err := range tx.Scan(r) {
+		return err
+	}
+	m, ok, err := getMessage(tx, d.Message)
+	if err != nil || !ok {
+		return err
+	}
+	tx.Delete(messageKey(d.Message))
+	blob.Release(tx, m.Blob, owner(d.Message))
+	return nil
+}
+
+func owner(id mail.ArrivalID) blob.Owner {
+	return blob.Owner{Kind: 'q', Shard: uint64(id[0] % kv.Partitions), ID: id}
+}
+
+// position is a time as an index position. Times before 1970 are 0.
+func position(t time.Time) uint64 { return uint64(max(t.UnixNano(), 0)) }

@@ -1,0 +1,131 @@
+package queue
+
+import (
+	"math"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+)
+
+// Policy is how long and how often to try. A zero field takes the default.
+type Policy struct {
+	RetryFirst  time.Duration // the first pause; 5 minutes
+	RetryMax    time.Duration // the longest pause; 4 hours, at least RetryFirst
+	Growth      float64       // of one pause over the last; 1.7
+	WarnAfter   time.Duration // when the sender is told of the delay; 4 hours
+	GiveUpAfter time.Duration // 5 days (RFC 5321 §4.5.4.1 wants 4 at least)
+}
+
+func (p Policy) filled() Policy {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&p.RetryFirst, 5*time.Minute)
+	def(&p.RetryMax, 4*time.Hour)
+	def(&p.WarnAfter, 4*time.Hour)
+	def(&p.GiveUpAfter, 5*24*time.Hour)
+	p.RetryMax = max(p.RetryMax, p.RetryFirst)
+	if p.Growth < 1 {
+		p.Growth = 1.7
+	}
+	return p
+}
+
+// Result is how an attempt ended for one recipient.
+type Result uint8
+
+// The results of an attempt. What is not known, such as a line that broke
+// behind the final dot, is Deferred.
+const (
+	Deferred Result = iota
+	Sent
+	Refused // for good
+)
+
+// Outcome is one attempt for one recipient.
+type Outcome struct {
+	Result Result
+	Reply  string  // the remote's words, or ours
+	Host   string  // who said so; "" if no host was reached
+	DSN    bool    // of Sent: the next hop reports itself (RFC 3461 §5.2)
+	Jitter float64 // from 0 to 1, drawn at random: spreads what failed together
+}
+
+// Notice is what the sender is to be told.
+type Notice uint8
+
+// The notices.
+const (
+	NoNotice      Notice = iota
+	NoticeFailed         // RFC 3464 "failed"
+	NoticeDelayed        // "delayed"
+	NoticeRelayed        // "relayed": taken by a host that will not report
+)
+
+// Expired begins the LastReply of a delivery that was given up because of its
+// age; the last answer follows.
+const Expired = "delivery time expired"
+
+// Settle says what becomes of a delivery after an attempt at now, and what its
+// sender must be told. It decides by its arguments alone. Whether the sender
+// can be told at all (a null reverse-path cannot) is the caller's to see.
+func Settle(d Delivery, o Outcome, p Policy, now time.Time) (Delivery, Notice) {
+	p = p.filled()
+	d.Attempts++
+	d.Last, d.LastReply, d.LastHost = now, o.Reply, o.Host
+	switch o.Result {
+	case Sent:
+		d.State = Delivered
+		if wants(d.Notify, mail.NotifySuccess) && !o.DSN {
+			return d, NoticeRelayed
+		}
+		return d, NoNotice
+	case Refused:
+		return bounce(d)
+	}
+	giveUp := d.First.Add(p.GiveUpAfter)
+	if !now.Before(giveUp) {
+		d.LastReply = Expired + "; " + o.Reply
+		return bounce(d)
+	}
+	notice := NoNotice
+	warn := d.First.Add(p.WarnAfter)
+	if !d.Warned && !now.Before(warn) {
+		d.Warned = true
+		if d.Notify == 0 || wants(d.Notify, mail.NotifyDelay) {
+			notice = NoticeDelayed
+		}
+	}
+	d.State = Waiting
+	d.Due = now.Add(p.pause(d.Attempts, o.Jitter))
+	// The warning and the last attempt come at their times, not a pause later.
+	if !d.Warned && d.Due.After(warn) {
+		d.Due = warn
+	}
+	if d.Due.After(giveUp) {
+		d.Due = giveUp
+	}
+	return d, notice
+}
+
+// bounce gives d up. A sender who asked for nothing is told of failures, one
+// who asked for other things only is not (RFC 3461 §4.1).
+func bounce(d Delivery) (Delivery, Notice) {
+	d.State = Bounced
+	if d.Notify == 0 || wants(d.Notify, mail.NotifyFailure) {
+		return d, NoticeFailed
+	}
+	return d, NoNotice
+}
+
+func wants(n, what mail.Notify) bool { return n&mail.NotifyNever == 0 && n&what != 0 }
+
+// pause is how long to wait after the given number of attempts: growing, up to
+// a sixth shorter or longer by chance.
+func (p Policy) pause(attempts int, jitter float64) time.Duration {
+	f := float64(p.RetryFirst) * math.Pow(p.Growth, float64(attempts-1))
+	f = min(f, float64(p.RetryMax)) * (1 + (2*min(max(jitter, 0), 1)-1)/6)
+	return time.Duration(f)
+}
