@@ -44,10 +44,13 @@ type DB interface {
 
 	// Watch tells of new versions of a shard once they are durable. Hints may be
 	// merged or lost: a watcher also looks by itself now and then. The channel is
-	// closed when ctx ends.
+	// closed when ctx ends or the store closes.
 	Watch(ctx context.Context, s Shard) <-chan Version
 
+	// Backup writes all rows and versions of one moment, in the form that
+	// ReadDump reads.
 	Backup(ctx context.Context, w io.Writer) error
+	// Close waits for nothing: the callers have ended before.
 	Close() error
 }
 
@@ -66,8 +69,9 @@ type Reader interface {
 	Get(key []byte) (value []byte, ok bool, err error)
 	// GetMany gives the values in the order of keys, nil where there is none.
 	GetMany(keys [][]byte) ([][]byte, error)
-	// Scan gives the rows of r in order. A failure comes as a last pair without a
-	// key and its error.
+	// Scan gives the rows of r in order, as they are when it begins. Both ends of
+	// r lie in one shard; it may end where the shard does. A failure comes as a
+	// last pair without a key and its error.
 	Scan(r Range) iter.Seq2[Pair, error]
 	// Version is the shard's version at this moment.
 	Version(s Shard) Version
@@ -79,6 +83,9 @@ type Tx interface {
 	Set(key, value []byte)
 	Delete(key []byte)
 	Clear(r Range)
-	// Next is the version this commit will give the shard.
+	// Next is the version this commit will give the shard, if it writes to it.
 	Next(s Shard) Version
+	// Fail makes the transaction fail with err, whatever fn returns. The first
+	// failure counts.
+	Fail(err error)
 }

@@ -1,0 +1,154 @@
+package kv
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"hash"
+	"io"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+)
+
+// A backup is the same for all engines: a line, then items of a tag, a key and
+// a value, each with its length in front, then an end with their number and the
+// SHA-256 of all before. docs/store.md describes it.
+const dumpMagic = "ekiden rows 1\n"
+
+const (
+	dumpEnd     = 0
+	dumpRow     = 1
+	dumpVersion = 2
+)
+
+// DumpWriter writes what Backup gives out.
+type DumpWriter struct {
+	w   *bufio.Writer
+	sum hash.Hash
+	n   uint64
+	buf []byte
+	err error
+}
+
+// NewDumpWriter begins a backup on w.
+func NewDumpWriter(w io.Writer) *DumpWriter {
+	d := &DumpWriter{sum: sha256.New()}
+	d.w = bufio.NewWriterSize(io.MultiWriter(w, d.sum), 1<<16)
+	_, d.err = d.w.WriteString(dumpMagic)
+	return d
+}
+
+// Row writes one row.
+func (d *DumpWriter) Row(key, value []byte) error { return d.item(dumpRow, key, value) }
+
+// Version writes a shard's version.
+func (d *DumpWriter) Version(s Shard, v Version) error {
+	return d.item(dumpVersion, s, binary.BigEndian.AppendUint64(nil, uint64(v)))
+}
+
+func (d *DumpWriter) item(tag byte, key, value []byte) error {
+	if d.err != nil {
+		return d.err
+	}
+	d.n++
+	d.buf = append(d.buf[:0], tag)
+	d.buf = binary.AppendUvarint(d.buf, uint64(len(key)))
+	d.buf = binary.AppendUvarint(d.buf, uint64(len(value)))
+	_, e1 := d.w.Write(d.buf)
+	_, e2 := d.w.Write(key)
+	_, e3 := d.w.Write(value)
+	d.err = errors.Join(e1, e2, e3)
+	return d.err
+}
+
+// Close writes the end. The writer below stays open.
+func (d *DumpWriter) Close() error {
+	if d.err != nil {
+		return d.err
+	}
+	d.buf = binary.BigEndian.AppendUint64(append(d.buf[:0], dumpEnd), d.n)
+	_, e1 := d.w.Write(d.buf)
+	e2 := d.w.Flush()
+	_, e3 := d.w.Write(d.sum.Sum(nil))
+	d.err = errors.Join(e1, e2, e3, d.w.Flush())
+	return d.err
+}
+
+// ReadDump reads a backup and gives each row and each shard's version. Only
+// when it returns nil was all of it there and whole; otherwise what was given
+// is to be thrown away.
+func ReadDump(r io.Reader, row func(key, value []byte) error, version func(Shard, Version) error) error {
+	d := &dumpReader{r: bufio.NewReaderSize(r, 1<<16), sum: sha256.New()}
+	if string(d.take(len(dumpMagic))) != dumpMagic {
+		return fault.New(fault.Corrupt, "kv.ReadDump", "this is not a backup that can be read here")
+	}
+	for n := uint64(0); ; n++ {
+		tag := d.byte()
+		if tag == dumpEnd {
+			return d.end(n)
+		}
+		keyLen, valueLen := d.uvarint(), d.uvarint()
+		if d.err != nil || tag > dumpVersion || keyLen > MaxKey || valueLen > MaxValue {
+			return d.corrupt()
+		}
+		key, value := d.take(int(keyLen)), d.take(int(valueLen))
+		if d.err != nil || tag == dumpVersion && len(value) != 8 {
+			return d.corrupt()
+		}
+		var err error
+		if tag == dumpRow {
+			err = row(key, value)
+		} else {
+			err = version(key, Version(binary.BigEndian.Uint64(value)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+type dumpReader struct {
+	r   *bufio.Reader
+	sum hash.Hash
+	err error
+}
+
+func (d *dumpReader) take(n int) []byte {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(d.r, b); err != nil {
+		d.err = errors.Join(d.err, err)
+	}
+	d.sum.Write(b)
+	return b
+}
+
+func (d *dumpReader) byte() byte { return d.take(1)[0] }
+
+func (d *dumpReader) uvarint() uint64 {
+	v, err := binary.ReadUvarint(sumByte{d})
+	d.err = errors.Join(d.err, err)
+	return v
+}
+
+// sumByte reads octets one at a time into the sum.
+type sumByte struct{ d *dumpReader }
+
+// ReadByte reads the next octet.
+func (s sumByte) ReadByte() (byte, error) { b := s.d.byte(); return b, s.d.err }
+
+func (d *dumpReader) end(n uint64) error {
+	count := binary.BigEndian.Uint64(d.take(8))
+	want := d.sum.Sum(nil)
+	got := make([]byte, len(want))
+	_, err := io.ReadFull(d.r, got)
+	if d.err != nil || err != nil || count != n || !bytes.Equal(got, want) {
+		return d.corrupt()
+	}
+	return nil
+}
+
+func (d *dumpReader) corrupt() error {
+	return &fault.Error{Kind: fault.Corrupt, Op: "kv.ReadDump", Public: "the backup is damaged or incomplete", Err: d.err}
+}
