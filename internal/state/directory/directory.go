@@ -4,8 +4,10 @@ package directory
 
 import (
 	"context"
+	"crypto/rand"
 	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/wire/sasl"
@@ -14,11 +16,18 @@ import (
 // Store is the directory, in the shard kv.DirectoryShard. It may be used by
 // many goroutines at once.
 type Store struct {
-	db kv.DB
+	db    kv.DB
+	cache cache
 }
 
 // New opens the directory of a database.
 func New(db kv.DB) *Store { return &Store{db: db} }
+
+// Limits of the directory.
+const (
+	MaxTargets = 1000 // addresses that one alias, or all that it leads to, may name
+	MaxDepth   = 10   // aliases that lead to aliases
+)
 
 // Domain is a domain whose mail is ours.
 type Domain struct {
@@ -68,68 +77,48 @@ type Target struct {
 	Detail  string       // the sub-address, without the "+" (RFC 5233)
 }
 
-// AddDomain takes in a domain. fault.Exists if it is there.
-func (s *Store) AddDomain(ctx context.Context, name mail.Domain) error { panic("soon") }
-
-// Domains lists the domains by name.
-func (s *Store) Domains(ctx context.Context) ([]Domain, error) { panic("soon") }
-
-// Domain gives one domain. fault.NotFound.
-func (s *Store) Domain(ctx context.Context, name mail.Domain) (Domain, error) { panic("soon") }
-
-// RemoveDomain forgets a domain and its aliases. fault.NotFound; fault.Conflict while it has accounts.
-func (s *Store) RemoveDomain(ctx context.Context, name mail.Domain) error { panic("soon") }
-
-// AddAccount makes an account.
-func (s *Store) AddAccount(ctx context.Context, addr mail.Address, c Credentials, quota int64) (Account, error) {
-	panic("soon")
+// view runs fn over one moment, with what is remembered of that moment.
+func (s *Store) view(ctx context.Context, fn func(rows) error) error {
+	shard := kv.DirectoryShard()
+	return s.db.View(ctx, shard, func(r kv.Reader) error {
+		return fn(rows{Reader: r, kept: s.cache.at(r.Version(shard))})
+	})
 }
 
-// Account gives the account of an address.
-func (s *Store) Account(ctx context.Context, addr mail.Address) (Account, error) { panic("soon") }
-
-// AccountByID gives an account.
-func (s *Store) AccountByID(ctx context.Context, id mail.AccountID) (Account, error) { panic("soon") }
-
-// Accounts lists the accounts.
-func (s *Store) Accounts(ctx context.Context) ([]Account, error) { panic("soon") }
-
-// RemoveAccount forgets an account.
-func (s *Store) RemoveAccount(ctx context.Context, addr mail.Address) error { panic("soon") }
-
-// UpdateAccount changes an account.
-func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*Account) error) error {
-	panic("soon")
+// update runs fn in a transaction. What is remembered is not used there: the
+// transaction reads its own writes.
+func (s *Store) update(ctx context.Context, fn func(kv.Tx, rows) error) error {
+	return s.db.Update(ctx, []kv.Shard{kv.DirectoryShard()}, func(tx kv.Tx) error {
+		return fn(tx, rows{Reader: tx})
+	})
 }
 
-// SetCredentials replaces an account's credentials.
-func (s *Store) SetCredentials(ctx context.Context, id mail.AccountID, c Credentials) error {
-	panic("soon")
-}
+// stamp is the Changed of what this transaction writes.
+func stamp(tx kv.Tx) uint64 { return uint64(tx.Next(kv.DirectoryShard())) }
 
-// Credentials gives the account of an address and its credentials.
-func (s *Store) Credentials(ctx context.Context, addr mail.Address) (Account, Credentials, error) {
-	panic("soon")
-}
-
-// AddAlias makes an alias.
-func (s *Store) AddAlias(ctx context.Context, addr mail.Address, targets []mail.Address) error {
-	panic("soon")
-}
-
-// Aliases lists the aliases.
-func (s *Store) Aliases(ctx context.Context) ([]Alias, error) { panic("soon") }
-
-// RemoveAlias forgets an alias.
-func (s *Store) RemoveAlias(ctx context.Context, addr mail.Address) error { panic("soon") }
-
-// Resolve says where an address leads.
-func (s *Store) Resolve(ctx context.Context, a mail.Address) (Resolution, error) { panic("soon") }
-
-// IsLocal says whether a domain is ours.
-func (s *Store) IsLocal(ctx context.Context, d mail.Domain) (bool, error) { panic("soon") }
-
-// MayUse says whether an account may write from an address.
-func (s *Store) MayUse(ctx context.Context, id mail.AccountID, a mail.Address) (bool, error) {
-	panic("soon")
+// Secret is 32 random octets that belong to this store and never change. They
+// are drawn when they are first asked for.
+func (s *Store) Secret(ctx context.Context) ([]byte, error) {
+	const op = "directory.Secret"
+	var secret []byte
+	err := s.view(ctx, func(r rows) error {
+		var err error
+		secret, _, err = r.Get(secretKey())
+		return err
+	})
+	if err != nil || secret != nil {
+		return secret, fault.Wrap(op, err)
+	}
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh)
+	err = s.update(ctx, func(tx kv.Tx, r rows) error {
+		kept, ok, err := tx.Get(secretKey())
+		if secret = kept; err != nil || ok {
+			return err
+		}
+		secret = fresh
+		tx.Set(secretKey(), fresh)
+		return nil
+	})
+	return secret, fault.Wrap(op, err)
 }
