@@ -1,0 +1,190 @@
+package imap
+
+import "strings"
+
+// FetchCommand is FETCH or UID FETCH (RFC 3501 §6.4.5). Macros are expanded.
+type FetchCommand struct {
+	UID   bool
+	Set   Set
+	Items []FetchItem
+}
+
+// FetchItem is one thing to be fetched. BODY.PEEK[…] is Name "BODY" with Peek;
+// RFC822, RFC822.HEADER and RFC822.TEXT keep their names.
+type FetchItem struct {
+	Name    string // upper case
+	Section *Section
+	Partial *Partial
+	Peek    bool
+}
+
+// Section is what stands between the brackets of BODY[…].
+type Section struct {
+	Path   []uint32 // part numbers
+	Kind   string   // "", HEADER, HEADER.FIELDS, HEADER.FIELDS.NOT, TEXT, MIME
+	Fields []string // of HEADER.FIELDS, as they came
+}
+
+// Partial is <offset.count>.
+type Partial struct{ Offset, Count uint32 }
+
+// maxPath limits the part numbers of a section.
+const maxPath = 100
+
+// Name is "FETCH".
+func (*FetchCommand) Name() string { return "FETCH" }
+
+func (c *FetchCommand) byUID() bool { return c.UID }
+
+func (c *FetchCommand) encode(e *Encoder) {
+	e.SP().Raw(c.Set.String()).SP()
+	e.List(len(c.Items), func(i int) {
+		it := &c.Items[i]
+		e.Raw(it.Name)
+		if it.Section == nil {
+			return
+		}
+		if it.Peek {
+			e.Raw(".PEEK")
+		}
+		e.Section(it.Section)
+		if it.Partial != nil {
+			e.byte('<').Number(int64(it.Partial.Offset)).byte('.').Number(int64(it.Partial.Count)).byte('>')
+		}
+	})
+}
+
+// Section writes "[…]".
+func (e *Encoder) Section(s *Section) *Encoder {
+	e.byte('[')
+	for i, n := range s.Path {
+		if i > 0 {
+			e.byte('.')
+		}
+		e.Number(int64(n))
+	}
+	if len(s.Path) > 0 && s.Kind != "" {
+		e.byte('.')
+	}
+	e.Raw(s.Kind)
+	if strings.HasPrefix(s.Kind, "HEADER.FIELDS") {
+		e.SP().List(len(s.Fields), func(i int) { e.AString(s.Fields[i]) })
+	}
+	return e.byte(']')
+}
+
+func items(names ...string) []FetchItem {
+	var all []FetchItem
+	for _, n := range names {
+		all = append(all, FetchItem{Name: n})
+	}
+	return all
+}
+
+func (p *parser) fetch(uid bool) Command {
+	c := FetchCommand{UID: uid}
+	p.space()
+	c.Set = p.set()
+	p.space()
+	if p.peek() == '(' {
+		p.list(false, func() { c.Items = append(c.Items, p.fetchItem()) })
+		return &c
+	}
+	start := p.i
+	switch p.fetchName() {
+	case "ALL":
+		c.Items = items("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE")
+	case "FAST":
+		c.Items = items("FLAGS", "INTERNALDATE", "RFC822.SIZE")
+	case "FULL":
+		c.Items = items("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY")
+	default:
+		p.i = start
+		c.Items = []FetchItem{p.fetchItem()}
+	}
+	return &c
+}
+
+// fetchName reads letters, digits and dots in upper case.
+func (p *parser) fetchName() string {
+	return strings.ToUpper(p.some("an item of FETCH", func(c byte) bool { return isAtom(c) && c != '[' && c != '<' }))
+}
+
+func (p *parser) fetchItem() FetchItem {
+	it := FetchItem{Name: p.fetchName()}
+	switch it.Name {
+	case "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "UID",
+		"RFC822", "RFC822.HEADER", "RFC822.TEXT":
+		return it
+	case "BODY":
+		if p.peek() != '[' {
+			return it
+		}
+	case "BODY.PEEK":
+		it.Name, it.Peek = "BODY", true
+	default:
+		p.fail("an unknown item of FETCH")
+		return it
+	}
+	it.Section = p.section()
+	if p.accept('<') {
+		var part Partial
+		part.Offset = p.number()
+		p.expect('.')
+		if part.Count = p.number(); part.Count == 0 {
+			p.fail("a partial of no octets")
+		}
+		p.expect('>')
+		it.Partial = &part
+	}
+	return it
+}
+
+func (p *parser) section() *Section {
+	var s Section
+	p.expect('[')
+	for isDigit(p.peek()) {
+		n := p.number()
+		if n == 0 || len(s.Path) >= maxPath {
+			p.fail("not a part number")
+		}
+		s.Path = append(s.Path, n)
+		if !p.accept('.') {
+			p.expect(']')
+			return &s
+		}
+	}
+	if len(s.Path) == 0 && p.accept(']') {
+		return &s
+	}
+	s.Kind = strings.ToUpper(p.some("a section", func(c byte) bool { return isAtom(c) }))
+	switch s.Kind {
+	case "HEADER", "TEXT":
+	case "MIME":
+		if len(s.Path) == 0 {
+			p.fail("MIME without a part number")
+		}
+	case "HEADER.FIELDS", "HEADER.FIELDS.NOT":
+		p.space()
+		p.list(false, func() { s.Fields = append(s.Fields, p.fieldName()) })
+	default:
+		p.fail("an unknown section")
+	}
+	p.expect(']')
+	return &s
+}
+
+// fieldName reads the name of a header field: RFC 5322 §3.6.8 knows printable
+// characters but ":".
+func (p *parser) fieldName() string {
+	s := p.astring()
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == ':' {
+			p.fail("not the name of a header field")
+		}
+	}
+	if s == "" {
+		p.fail("an empty field name")
+	}
+	return s
+}

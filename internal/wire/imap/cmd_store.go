@@ -1,0 +1,230 @@
+package imap
+
+import (
+	"strings"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+)
+
+// MaxKeyword limits a keyword, in octets.
+const MaxKeyword = 128
+
+// FlagOp is what a STORE does with its flags.
+type FlagOp byte
+
+// The operations of STORE (RFC 3501 §6.4.6).
+const (
+	FlagsReplace FlagOp = 0
+	FlagsAdd     FlagOp = '+'
+	FlagsRemove  FlagOp = '-'
+)
+
+// StoreCommand is STORE or UID STORE.
+type StoreCommand struct {
+	UID    bool
+	Set    Set
+	Op     FlagOp
+	Silent bool
+	Flags  Flags
+}
+
+// Name is "STORE".
+func (*StoreCommand) Name() string { return "STORE" }
+
+func (c *StoreCommand) byUID() bool { return c.UID }
+
+func (c *StoreCommand) encode(e *Encoder) {
+	e.SP().Raw(c.Set.String()).SP()
+	if c.Op != FlagsReplace {
+		e.byte(byte(c.Op))
+	}
+	e.Raw("FLAGS")
+	if c.Silent {
+		e.Raw(".SILENT")
+	}
+	e.SP().Flags(c.Flags)
+}
+
+func (p *parser) store(uid bool) Command {
+	c := StoreCommand{UID: uid}
+	p.space()
+	c.Set = p.set()
+	p.space()
+	if b := p.peek(); b == '+' || b == '-' {
+		c.Op = FlagOp(b)
+		p.i++
+	}
+	switch p.word() {
+	case "FLAGS":
+	case "FLAGS.SILENT":
+		c.Silent = true
+	default:
+		p.fail("FLAGS or FLAGS.SILENT expected")
+	}
+	p.space()
+	if p.peek() == '(' {
+		c.Flags = p.flagList()
+		return &c
+	}
+	for n := 0; p.err == nil; n++ {
+		if p.flag(&c.Flags); !p.accept(' ') {
+			break
+		}
+		if n > MaxList {
+			p.fail("more than %d flags", MaxList)
+		}
+	}
+	return &c
+}
+
+func (p *parser) flagList() Flags {
+	var f Flags
+	p.list(true, func() { p.flag(&f) })
+	return f
+}
+
+// flag reads one flag into f. A keyword that is there already, in any case, is
+// not repeated.
+func (p *parser) flag(f *Flags) {
+	if p.peek() == '\\' {
+		f.System |= SystemFlag(p.systemFlag())
+		return
+	}
+	w := p.atom()
+	if len(w) > MaxKeyword {
+		p.fail("a keyword of more than %d octets", MaxKeyword)
+	}
+	for _, k := range f.Keywords {
+		if strings.EqualFold(k, w) {
+			return
+		}
+	}
+	f.Keywords = append(f.Keywords, w)
+}
+
+// SystemFlag gives the flag of a name, in any case; 0 for one that is unknown or
+// cannot be set, as \Recent.
+func SystemFlag(name string) mail.Flags {
+	for f := mail.FlagSeen; f <= mail.FlagDraft; f <<= 1 {
+		if strings.EqualFold(f.Names()[0], name) {
+			return f
+		}
+	}
+	return 0
+}
+
+// CopyCommand is COPY or MOVE, by UID or not (RFC 3501 §6.4.7, RFC 6851).
+type CopyCommand struct {
+	UID     bool
+	Move    bool
+	Set     Set
+	Mailbox string
+}
+
+// Name is "COPY" or "MOVE".
+func (c *CopyCommand) Name() string {
+	if c.Move {
+		return "MOVE"
+	}
+	return "COPY"
+}
+
+func (c *CopyCommand) byUID() bool { return c.UID }
+
+func (c *CopyCommand) encode(e *Encoder) { e.SP().Raw(c.Set.String()).SP().Mailbox(c.Mailbox) }
+
+func (p *parser) copy(uid bool) Command {
+	c := CopyCommand{UID: uid}
+	p.space()
+	c.Set = p.set()
+	p.space()
+	c.Mailbox = p.mailbox()
+	return &c
+}
+
+func (p *parser) move(uid bool) Command {
+	c := p.copy(uid).(*CopyCommand)
+	c.Move = true
+	return c
+}
+
+// ExpungeCommand is EXPUNGE, or UID EXPUNGE with a set (RFC 4315 §2.1).
+type ExpungeCommand struct{ Set Set }
+
+// Name is "EXPUNGE".
+func (*ExpungeCommand) Name() string { return "EXPUNGE" }
+
+func (c *ExpungeCommand) byUID() bool { return c.Set != nil }
+
+func (c *ExpungeCommand) encode(e *Encoder) {
+	if c.Set != nil {
+		e.SP().Raw(c.Set.String())
+	}
+}
+
+func (p *parser) uidExpunge() Command {
+	p.space()
+	return &ExpungeCommand{p.set()}
+}
+
+// AppendCommand is APPEND (RFC 3501 §6.3.11) without its message, which is
+// streamed.
+type AppendCommand struct {
+	Mailbox string
+	Flags   Flags
+	Date    time.Time // zero if none was given
+	Size    int64     // of the message, in octets
+	NonSync bool      // the message comes unasked (RFC 7888)
+}
+
+// Name is "APPEND".
+func (*AppendCommand) Name() string { return "APPEND" }
+
+func (c *AppendCommand) encode(e *Encoder) {
+	e.SP().Mailbox(c.Mailbox).SP()
+	if len(c.Flags.Keywords) > 0 || c.Flags.System != 0 {
+		e.Flags(c.Flags).SP()
+	}
+	if !c.Date.IsZero() {
+		e.DateTime(c.Date).SP()
+	}
+	plus := e.Plus
+	e.Plus = c.NonSync
+	e.literalHead(c.Size)
+	e.Plus = plus
+}
+
+// appendHead reads what stands before the message.
+func (p *parser) appendHead() *AppendCommand {
+	var c AppendCommand
+	p.space()
+	c.Mailbox = p.mailbox()
+	p.space()
+	if p.peek() == '(' {
+		c.Flags = p.flagList()
+		p.space()
+	}
+	if p.peek() == '"' {
+		c.Date = p.dateTime()
+		p.space()
+	}
+	return &c
+}
+
+// appendNothing reads an APPEND whose message is in the text, as before login,
+// where it is refused anyway.
+func (p *parser) appendNothing() Command {
+	c := p.appendHead()
+	if p.err != nil {
+		return c
+	}
+	n, plus, rest, ok := literalHead(p.b[p.i:])
+	if !ok || n > int64(len(p.b)-p.i-rest) {
+		p.fail("a literal with the message expected")
+		return c
+	}
+	c.Size, c.NonSync = n, plus
+	p.i += rest + int(n)
+	return c
+}

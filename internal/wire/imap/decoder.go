@@ -1,0 +1,371 @@
+package imap
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/ekiden-mail/ekiden/internal/wire/line"
+)
+
+// Decoder reads commands from a connection.
+type Decoder struct {
+	Lines *line.Reader
+	// Continue asks the client for a synchronising literal ("+ …") and makes
+	// sure that it goes out.
+	Continue func() error
+	// MaxLiterals limits the octets of all literals of one command, APPEND's
+	// message apart; 0 means the package's limit.
+	MaxLiterals int64
+	// Closed refuses APPEND's literal as any other, as before login, when nothing
+	// may be streamed.
+	Closed bool
+
+	buf []byte
+}
+
+// keepBuffer is how large a buffer a Decoder keeps between commands.
+const keepBuffer = 512
+
+// Read reads one command. A *BadError leaves the connection in step, a
+// *FatalError does not; any other error is the connection's. After an
+// *AppendCommand the message has to be read by Message or refused by Refuse.
+func (d *Decoder) Read() (Request, error) {
+	d.buf = d.buf[:0]
+	defer func() {
+		if cap(d.buf) > keepBuffer {
+			d.buf = nil
+		}
+	}()
+	literals := int64(0)
+	for first := true; ; first = false {
+		ln, err := d.Lines.ReadLine(MaxLine)
+		if err != nil {
+			return Request{}, d.lineError(err, first)
+		}
+		if len(d.buf)+len(ln) > MaxCommand {
+			return Request{}, &FatalError{"command too long"}
+		}
+		d.buf = append(d.buf, ln...)
+		n, plus, ok := lineLiteral(ln)
+		if !ok {
+			return Parse(d.buf)
+		}
+		if first && !plus {
+			// A client that waits for our "+" can be told at once.
+			if err := checkHead(d.buf); err != nil {
+				return Request{}, err
+			}
+		}
+		if req, ok := d.appendCommand(n, plus); ok {
+			return req, nil
+		}
+		limit := d.MaxLiterals
+		if limit == 0 {
+			limit = MaxLiterals
+		}
+		if literals += n; literals > limit || n > limit {
+			return Request{}, d.tooBig(n, plus)
+		}
+		if !plus {
+			if err := d.Continue(); err != nil {
+				return Request{}, err
+			}
+		}
+		d.buf = append(d.buf, '\r', '\n')
+		at := len(d.buf)
+		d.buf = append(d.buf, make([]byte, n)...)
+		if _, err := io.ReadFull(d.Lines.Literal(n), d.buf[at:]); err != nil {
+			return Request{}, err
+		}
+	}
+}
+
+// appendCommand says whether what came so far is an APPEND whose message
+// begins here.
+func (d *Decoder) appendCommand(n int64, plus bool) (Request, bool) {
+	if d.Closed {
+		return Request{}, false
+	}
+	p := &parser{b: d.buf}
+	tag := p.tag()
+	p.space()
+	if p.word() != "APPEND" {
+		return Request{}, false
+	}
+	c := p.appendHead()
+	if p.err != nil || p.end() || !bytes.Equal(p.b[p.i:], d.buf[bytes.LastIndexByte(d.buf, '{'):]) {
+		return Request{}, false
+	}
+	c.Size, c.NonSync = n, plus
+	return Request{tag, c}, true
+}
+
+func (d *Decoder) lineError(err error, first bool) error {
+	switch {
+	case errors.Is(err, line.ErrTooLong):
+		// The line may have ended in a literal we have not seen: what follows must
+		// not be taken for commands.
+		return &FatalError{"line too long"}
+	case errors.Is(err, line.ErrBare) && first:
+		return badf("a line must end in CRLF and hold no other CR, LF or NUL")
+	case errors.Is(err, line.ErrBare):
+		return &FatalError{"a line must end in CRLF and hold no other CR, LF or NUL"}
+	}
+	return err
+}
+
+// tooBig refuses a literal of n octets and, if it comes unasked, reads it and
+// what follows to the command's end.
+func (d *Decoder) tooBig(n int64, plus bool) error {
+	bad := &BadError{Tag: tagOf(d.buf), Text: "literal too large", TooBig: true}
+	total := int64(0)
+	for plus {
+		if total += n; n > MaxDiscard || total > MaxDiscard {
+			return &FatalError{"literal too large"}
+		}
+		if err := d.Lines.Discard(n); err != nil {
+			return err
+		}
+		ln, err := d.Lines.ReadLine(MaxLine)
+		if err != nil {
+			return d.lineError(err, false)
+		}
+		if total += int64(len(ln)); total > MaxDiscard {
+			return &FatalError{"command too long"}
+		}
+		var ok bool
+		if n, plus, ok = lineLiteral(ln); !ok {
+			break
+		}
+	}
+	return bad
+}
+
+// Message asks for the message of c, if it has to, and gives a reader of
+// it. It must be read to its end, and then EndMessage be called.
+func (d *Decoder) Message(c *AppendCommand) (io.Reader, error) {
+	if !c.NonSync {
+		if err := d.Continue(); err != nil {
+			return nil, err
+		}
+	}
+	return d.Lines.Literal(c.Size), nil
+}
+
+// EndMessage reads the end of the command after APPEND's message.
+func (d *Decoder) EndMessage() error {
+	ln, err := d.Lines.ReadLine(MaxLine)
+	if err != nil {
+		return d.lineError(err, false)
+	}
+	if len(ln) == 0 {
+		return nil
+	}
+	if _, plus, ok := lineLiteral(ln); ok && plus {
+		return &FatalError{"APPEND takes one message"}
+	}
+	return badf("APPEND takes one message")
+}
+
+// Refuse leaves c's message unread; one that comes unasked is read and thrown
+// away if it has at most limit octets, else the error is a *FatalError.
+func (d *Decoder) Refuse(c *AppendCommand, limit int64) error {
+	if !c.NonSync {
+		return nil
+	}
+	if c.Size > limit {
+		return &FatalError{"message too large"}
+	}
+	if err := d.Lines.Discard(c.Size); err != nil {
+		return err
+	}
+	return d.EndMessage()
+}
+
+// Line reads one line that is not a command: the answer to a challenge, or DONE.
+func (d *Decoder) Line() ([]byte, error) {
+	ln, err := d.Lines.ReadLine(MaxLine)
+	if err != nil {
+		return nil, d.lineError(err, true)
+	}
+	return ln, nil
+}
+
+// Parse reads one command without its last CRLF, literals in it as {n} CRLF and
+// their octets.
+func Parse(b []byte) (Request, error) {
+	p := &parser{b: b}
+	req := Request{Tag: p.tag()}
+	p.space()
+	name := p.word()
+	uid := false
+	if name == "UID" {
+		uid = true
+		p.space()
+		name = p.word()
+	}
+	if p.err == nil {
+		if parse := grammar(name, uid); parse != nil {
+			req.Command = parse(p)
+		} else {
+			p.fail("unknown command")
+		}
+	}
+	if p.err == nil && !p.end() {
+		p.fail("something after the end of the command")
+	}
+	if p.err != nil {
+		err := p.err.(*BadError)
+		err.Tag = tagOf(b)
+		return Request{}, err
+	}
+	return req, nil
+}
+
+func (p *parser) tag() string {
+	tag := p.some("a tag", isTag)
+	if len(tag) > MaxTag {
+		p.fail("a tag of more than %d octets", MaxTag)
+	}
+	return tag
+}
+
+// tagOf is the tag of a command, "" if it has none.
+func tagOf(b []byte) string {
+	p := &parser{b: b}
+	tag := p.tag()
+	if p.accept(' ') {
+		return tag
+	}
+	return ""
+}
+
+// checkHead says whether b begins with a tag and the name of a command.
+func checkHead(b []byte) error {
+	p := &parser{b: b}
+	p.tag()
+	p.space()
+	name, uid := p.word(), false
+	if name == "UID" {
+		uid = true
+		p.space()
+		name = p.word()
+	}
+	if p.err == nil && grammar(name, uid) == nil {
+		p.fail("unknown command")
+	}
+	if p.err != nil {
+		err := p.err.(*BadError)
+		err.Tag = tagOf(b)
+		return err
+	}
+	return nil
+}
+
+// Print writes r as a client sends it, with its CRLF. Strings that cannot be
+// quoted become non-synchronising literals. An APPEND ends where its message
+// begins: message and CRLF are the caller's to send.
+func Print(r Request) []byte {
+	e := &Encoder{Plus: true}
+	e.Raw(r.Tag).SP()
+	if u, ok := r.Command.(interface{ byUID() bool }); ok && u.byUID() {
+		e.Raw("UID ")
+	}
+	e.Raw(r.Command.Name())
+	r.Command.encode(e)
+	if _, ok := r.Command.(*AppendCommand); ok {
+		return e.Bytes()
+	}
+	return e.CRLF().Bytes()
+}
+
+// bare is the grammar of a command without arguments.
+func bare(c Command) func(*parser) Command {
+	return func(*parser) Command { return c }
+}
+
+// grammar gives the parser of a command's arguments, nil for an unknown name.
+func grammar(name string, uid bool) func(*parser) Command {
+	if uid {
+		switch name {
+		case "FETCH":
+			return func(p *parser) Command { return p.fetch(true) }
+		case "STORE":
+			return func(p *parser) Command { return p.store(true) }
+		case "COPY":
+			return func(p *parser) Command { return p.copy(true) }
+		case "MOVE":
+			return func(p *parser) Command { return p.move(true) }
+		case "SEARCH":
+			return func(p *parser) Command { return p.search(true) }
+		case "EXPUNGE":
+			return (*parser).uidExpunge
+		}
+		return nil
+	}
+	if g := grammarAny(name); g != nil {
+		return g
+	}
+	return grammarSelected(name)
+}
+
+func grammarAny(name string) func(*parser) Command {
+	switch name {
+	case "CAPABILITY", "NOOP", "LOGOUT", "STARTTLS", "NAMESPACE":
+		return bare(PlainCommand(name))
+	case "ID":
+		return (*parser).id
+	case "LOGIN":
+		return (*parser).login
+	case "AUTHENTICATE":
+		return (*parser).authenticate
+	case "ENABLE":
+		return (*parser).enable
+	case "SELECT", "EXAMINE":
+		return func(p *parser) Command { return p.selectBox(name == "EXAMINE") }
+	case "CREATE":
+		return (*parser).create
+	case "DELETE", "SUBSCRIBE", "UNSUBSCRIBE":
+		return func(p *parser) Command { return p.boxCommand(name) }
+	case "RENAME":
+		return (*parser).rename
+	case "LIST", "LSUB":
+		return func(p *parser) Command { return p.listBoxes(name == "LSUB") }
+	case "STATUS":
+		return (*parser).status
+	case "APPEND":
+		return (*parser).appendNothing
+	}
+	return nil
+}
+
+func grammarSelected(name string) func(*parser) Command {
+	switch name {
+	case "CHECK", "CLOSE", "UNSELECT", "IDLE":
+		return bare(PlainCommand(name))
+	case "EXPUNGE":
+		return bare(&ExpungeCommand{})
+	case "FETCH":
+		return func(p *parser) Command { return p.fetch(false) }
+	case "STORE":
+		return func(p *parser) Command { return p.store(false) }
+	case "COPY":
+		return func(p *parser) Command { return p.copy(false) }
+	case "MOVE":
+		return func(p *parser) Command { return p.move(false) }
+	case "SEARCH":
+		return func(p *parser) Command { return p.search(false) }
+	}
+	return nil
+}
+
+// PlainCommand is a command without arguments, by its name: CAPABILITY, NOOP,
+// LOGOUT, STARTTLS, NAMESPACE, CHECK, CLOSE, UNSELECT, IDLE.
+type PlainCommand string
+
+// Name is the command's name.
+func (c PlainCommand) Name() string { return strings.ToUpper(string(c)) }
+
+func (PlainCommand) encode(*Encoder) {}

@@ -1,0 +1,196 @@
+package imap
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/ekiden-mail/ekiden/internal/wire/line"
+)
+
+// goodCommands are read, printed and read again with the same meaning. They
+// are the seeds of the fuzzer too.
+var goodCommands = []string{
+	"a CAPABILITY", "a noop", "A.1 LOGOUT", "a STARTTLS", "a NAMESPACE", "a CHECK", "a CLOSE", "a UNSELECT", "a IDLE", "a EXPUNGE",
+	`a LOGIN alice "pass\"word\\"`, "a LOGIN {5}\r\nalice {3+}\r\na c", `a LOGIN "" ""`,
+	"a AUTHENTICATE PLAIN", "a AUTHENTICATE plain AGFsaWNlAHB3", "a AUTHENTICATE EXTERNAL =",
+	"a ENABLE CONDSTORE x-good", "a ID NIL", `a ID ("name" "mutt" "version" NIL)`, "a ID ()",
+	"a SELECT INBOX", "a SELECT inbox", `a EXAMINE "~peter/mail/&U,BTFw-/&ZeVnLIqe-"`, "a SELECT A&-B", "a SELECT {5}\r\nblurb",
+	"a CREATE owatagusiam/", `a CREATE MySent (USE (\Sent))`, "a DELETE x", "a SUBSCRIBE x", "a UNSUBSCRIBE #news.x", "a RENAME INBOX old",
+	`a LIST "" *`, `a LIST "" "%"`, `a LIST ~/Mail/ %`, `a LSUB "#news." "comp.mail.*"`,
+	`a LIST (SPECIAL-USE) "" * RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)`, `a LIST () "" *`,
+	"a STATUS blurdybloop (UIDNEXT MESSAGES)", "a STATUS x (messages recent uidvalidity unseen)",
+	"a FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])", "a FETCH 1 ALL", "a FETCH 1:* fast", "a FETCH *:4,2 FULL",
+	"a UID FETCH 1:* (UID FLAGS RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY INTERNALDATE)",
+	"a FETCH 1 BODY.PEEK[1.2.MIME]<0.100>", "a FETCH 1 BODY[]", "a FETCH 1 BODY[TEXT]", "a FETCH 1 BODY[4.2.HEADER]",
+	"a FETCH 1 (RFC822 RFC822.HEADER RFC822.TEXT BODY[3] BODY.PEEK[HEADER.FIELDS.NOT (Received \"X\")])",
+	`a STORE 2:4 +FLAGS (\Deleted)`, `a STORE 1 FLAGS \Seen \Answered $Forwarded`, "a UID STORE 1,3,* -FLAGS.SILENT (a A b)", "a STORE 1 FLAGS ()",
+	"a COPY 2:4 MEETING", "a UID COPY 1 {3+}\r\na b", "a MOVE 1 x", "a UID MOVE 1:* Trash", "a UID EXPUNGE 3000:3002",
+	"a SEARCH FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"", "a SEARCH TEXT \"string not in mailbox\"",
+	"a SEARCH CHARSET UTF-8 TEXT {6}\r\nXXXXXX", "a UID SEARCH UNSEEN SUBJECT x", "a SEARCH OR (1:4 SEEN) UID 7 (NOT (NOT 2))",
+	"a SEARCH ALL ANSWERED BCC a BEFORE 01-Jan-2020 BODY b CC c DELETED DRAFT HEADER List-Id \"\" KEYWORD k LARGER 5 NEW OLD ON \"1-Jan-2020\"",
+	"a SEARCH RECENT SEEN SENTBEFORE 1-Jan-1990 SENTON 2-Jan-1990 SENTSINCE 3-Jan-1990 SMALLER 4294967295 TO x UNANSWERED UNDELETED UNDRAFT UNFLAGGED UNKEYWORD z UNSEEN",
+	"a SEARCH CHARSET KOI8-R TEXT {1}\r\n\xc1", "a SEARCH SUBJECT \"日本\"",
+	"a APPEND saved-messages (\\Seen $x) \" 7-Feb-1994 21:52:25 -0800\" {3}\r\nabc", "a APPEND x {0+}\r\n",
+}
+
+var badCommands = []string{
+	"", " ", "a", "a ", "+a NOOP", "a NOOP ", "a  NOOP", "a NOOP x", "a FROB", "a UID", "a UID NOOP", "a UID EXPUNGE", "(a) NOOP",
+	"a LOGIN alice", "a LOGIN a b c", `a LOGIN "a b`, "a LOGIN {5}\r\nali", "a LOGIN {2}\r\na\x00 b", "a LOGIN \"\xff\" b", `a LOGIN "\a" b`,
+	"a LOGIN {-1}\r\n b", "a LOGIN {99999999999999999999}\r\n b", "a AUTHENTICATE PLAIN *", "a AUTHENTICATE PLAIN abc",
+	"a SELECT", "a SELECT &", "a SELECT &AAA", "a SELECT &AGE-", "a SELECT &AOkA-", "a SELECT é", "a SELECT \"é\"", "a SELECT *", "a SELECT &2AA-",
+	"a CREATE x (FOO)", "a STATUS x ()", "a STATUS x (FOO)", "a STATUS x", "a LIST \"\"", "a LSUB () \"\" *", "a LIST (FOO) \"\" *",
+	"a FETCH 0 FLAGS", "a FETCH 1 ()", "a FETCH 1 FROB", "a FETCH 4294967296 FLAGS", "a FETCH 1, FLAGS", "a FETCH 1:2:3 FLAGS", "a FETCH 1 (FLAGS ALL)",
+	"a FETCH 1 BODY[MIME]", "a FETCH 1 BODY[0]", "a FETCH 1 BODY[1.]", "a FETCH 1 BODY[HEADER.FIELDS]", "a FETCH 1 BODY[HEADER.FIELDS ()]",
+	"a FETCH 1 BODY[]<0.0>", "a FETCH 1 BODY[]<0>", "a FETCH 1 BODY[x]", "a FETCH 1 BODY[HEADER.FIELDS (a:b)]", "a FETCH 1 BODY.PEEK",
+	`a STORE 1 FLAG (\Seen)`, `a STORE 1 FLAGS`, `a STORE 1 *FLAGS (\Seen)`, `a STORE 1 FLAGS (\Seen`, "a STORE 1 FLAGS (%)",
+	"a SEARCH", "a SEARCH ", "a SEARCH FROB", "a SEARCH OR 1", "a SEARCH NOT", "a SEARCH ()", "a SEARCH ON 32-Jan-2020", "a SEARCH BODY {1}\r\n\xff",
+	"a SEARCH RETURN (ALL) 1", "a APPEND x", "a APPEND x (\\Seen)", "a APPEND x \"1-Jan-2020\" {1}\r\na", "a ID", "a ID x", "a ID (\"a\")",
+	"a SEARCH " + strings.Repeat("(", 60) + "ALL" + strings.Repeat(")", 60),
+	"a SEARCH " + strings.Repeat("NOT ", 60) + "ALL", "a FETCH " + strings.Repeat("1,", MaxSet) + "1 FLAGS",
+	"a SEARCH " + strings.Repeat("ALL ", MaxList) + "ALL", strings.Repeat("a", MaxTag+1) + " NOOP",
+}
+
+// reprint prints a request so that it can be read again.
+func reprint(r Request) []byte {
+	b := Print(r)
+	if c, ok := r.Command.(*AppendCommand); ok {
+		return append(b, make([]byte, c.Size)...)
+	}
+	return bytes.TrimSuffix(b, []byte("\r\n"))
+}
+
+func TestCommandsRoundTrip(t *testing.T) {
+	for _, s := range goodCommands {
+		r, err := Parse([]byte(s))
+		if err != nil {
+			t.Errorf("%q: %v", s, err)
+			continue
+		}
+		printed := reprint(r)
+		again, err := Parse(printed)
+		if err != nil || !reflect.DeepEqual(r, again) {
+			t.Errorf("%q printed as %q: %v\n%+v\n%+v", s, printed, err, r.Command, again.Command)
+		}
+	}
+}
+
+func TestBadCommands(t *testing.T) {
+	for _, s := range badCommands {
+		r, err := Parse([]byte(s))
+		var bad *BadError
+		if !errors.As(err, &bad) {
+			t.Errorf("%.60q: read as %+v, %v", s, r.Command, err)
+		}
+	}
+}
+
+func TestTagOfBadCommand(t *testing.T) {
+	for s, want := range map[string]string{"x1 FROB": "x1", "x1 SELECT": "x1", "x1": "", "(": "", "+ NOOP": ""} {
+		_, err := Parse([]byte(s))
+		if got := err.(*BadError).Tag; got != want {
+			t.Errorf("%q: tag %q, want %q", s, got, want)
+		}
+	}
+}
+
+func TestMailboxNames(t *testing.T) {
+	for name, coded := range map[string]string{
+		"": "", "INBOX": "INBOX", "A&B": "A&-B", "~peter/mail/台北/日本語": "~peter/mail/&U,BTFw-/&ZeVnLIqe-",
+		"Entwürfe": "Entw&APw-rfe", "😀": "&2D3eAA-", "a\tb": "a&AAk-b", "&&": "&-&-", "é&é": "&AOk-&-&AOk-",
+	} {
+		if got := EncodeMailbox(name); got != coded {
+			t.Errorf("%q encoded as %q, want %q", name, got, coded)
+		}
+		if got, err := DecodeMailbox(coded); err != nil || got != name {
+			t.Errorf("%q decoded as %q, %v", coded, got, err)
+		}
+	}
+	for _, s := range []string{"&", "&x", "&AGE-", "&AOk", "&AOkA-", "&AO-", "&AOl-", "&AOk-&AOk-", "\x80", "\x1f", "&2D0-", "&3gA-", "&2D3YPQ-", "&A/k-", "&AOk=-"} {
+		if got, err := DecodeMailbox(s); err == nil {
+			t.Errorf("%q decoded as %q", s, got)
+		}
+	}
+}
+
+func TestSets(t *testing.T) {
+	for _, c := range []struct {
+		set, spans string
+		top        uint32
+	}{
+		{"1:*", "1:7", 7}, {"*:1", "1:7", 7}, {"*", "7", 7}, {"5,3,4,1", "1,3:5", 7}, {"9:*", "7:9", 7}, {"1:4294967295,2:3", "1:4294967295", 7}, {"2:3,3:5,7", "2:5,7", 9},
+	} {
+		p := &parser{b: []byte(c.set)}
+		if got := Set(p.set().Spans(c.top)).String(); got != c.spans || p.err != nil {
+			t.Errorf("%s with * = %d: %s, %v; want %s", c.set, c.top, got, p.err, c.spans)
+		}
+	}
+	if got := SetOf([]uint32{1, 2, 3, 7, 9, 8}).String(); got != "1:3,7,9,8" {
+		t.Error(got)
+	}
+}
+
+// dialogue reads all commands of what a client sends and notes what happens.
+func dialogue(d *Decoder, in string) string {
+	var out strings.Builder
+	d.Lines = line.NewReader(strings.NewReader(in))
+	d.Continue = func() error { out.WriteString("+ "); return nil }
+	for {
+		r, err := d.Read()
+		var bad *BadError
+		switch {
+		case errors.As(err, &bad):
+			out.WriteString("BAD(" + bad.Tag + ") ")
+			continue
+		case err != nil:
+			out.WriteString(err.Error())
+			return out.String()
+		}
+		out.WriteString(r.Tag + "=" + r.Command.Name() + " ")
+		if c, ok := r.Command.(*AppendCommand); ok && !d.Closed {
+			m, err := d.Message(c)
+			if err != nil {
+				return err.Error()
+			}
+			b, _ := io.ReadAll(m)
+			out.WriteString("<" + string(b) + "> ")
+			if err := d.EndMessage(); err != nil {
+				out.WriteString(err.Error() + " ")
+			}
+		}
+	}
+}
+
+func TestDecoder(t *testing.T) {
+	big := strings.Repeat("x", 200)
+	for _, c := range []struct{ in, want string }{
+		{"a NOOP\r\nb NOOP\r\n", "a=NOOP b=NOOP EOF"},
+		{"a LOGIN {1}\r\nx {1+}\r\ny\r\nb NOOP\r\n", "+ a=LOGIN b=NOOP EOF"},
+		{"a FROB {1}\r\nb NOOP\r\n", "BAD(a) b=NOOP EOF"},
+		{"a FROB {6+}\r\nc NOOP\r\nb NOOP\r\n", "BAD(a) b=NOOP EOF"},
+		{"a LOGIN {200}\r\nb NOOP\r\n", "BAD(a) b=NOOP EOF"},
+		{"a LOGIN {200+}\r\n" + big + " {3+}\r\nabc\r\nb NOOP\r\n", "BAD(a) b=NOOP EOF"},
+		{"a LOGIN {60+}\r\n" + big[:60] + " {60}\r\nb NOOP\r\n", "BAD(a) b=NOOP EOF"},
+		{"a LOGIN {2000000+}\r\n", "imap: literal too large"},
+		{"a LOGIN {99999999999999999999+}\r\nb NOOP\r\n", "BAD(a) b=NOOP EOF"},
+		{"a NOOP\nb NOOP\r\n", "BAD() b=NOOP EOF"},
+		{"a LOGIN {1+}\r\nx y\nb NOOP\r\n", "imap: a line must end in CRLF and hold no other CR, LF or NUL"},
+		{strings.Repeat("x", MaxLine+1) + "\r\nb NOOP\r\n", "imap: line too long"},
+		{"a LOGIN {10}\r\nx", "+ unexpected EOF"},
+		{"a APPEND x {500+}\r\n" + big + big + big[:100] + "\r\nb NOOP\r\n", "a=APPEND <" + big + big + big[:100] + "> b=NOOP EOF"},
+		{"a APPEND {1}\r\nx (\\Seen) {3}\r\nabc\r\nb NOOP\r\n", "+ a=APPEND + <abc> b=NOOP EOF"},
+		{"a APPEND x {3}\r\nabc {3}\r\n", "a=APPEND + <abc> imap: APPEND takes one message EOF"},
+		{"a APPEND x {3+}\r\nabc {3+}\r\n", "a=APPEND <abc> imap: APPEND takes one message EOF"},
+		{"a APPEND x y {3}\r\nb NOOP\r\n", "+ BAD(a) EOF"},
+	} {
+		if got := dialogue(&Decoder{MaxLiterals: 100}, c.in); got != c.want {
+			t.Errorf("%.80q:\n got %s\nwant %s", c.in, got, c.want)
+		}
+	}
+	if got := dialogue(&Decoder{MaxLiterals: 100, Closed: true}, "a APPEND x {3+}\r\nabc\r\nb NOOP\r\n"); got != "a=APPEND b=NOOP EOF" {
+		t.Error(got)
+	}
+}
