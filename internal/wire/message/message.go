@@ -29,6 +29,8 @@ type Index struct {
 	// Partial says that Marshal left out what did not fit: the content must be
 	// parsed again where the whole header or the tree is needed.
 	Partial bool
+
+	view bool // came from Unmarshal: the header holds only what views keep
 }
 
 // Part is one node of the tree. Type is "multipart" exactly when Parts is not
