@@ -120,7 +120,7 @@ const maxClientIterations = 1 << 20
 // scramClient is the client of SCRAM-SHA-256 without channel binding.
 type scramClient struct {
 	conv *scram.ClientConversation
-	step int
+	step int // messages taken or sent; 3 when the server has shown its signature; scramOver after a failure
 }
 
 // ScramSHA256Client is the client of SCRAM-SHA-256. It believes no server that
@@ -159,14 +159,18 @@ func (c *scramClient) Next(challenge []byte) ([]byte, error) {
 	if len(challenge) > MaxMessage || c.step < 1 || c.step > 2 {
 		return nil, ErrMalformed
 	}
-	c.step++
-	if c.step == 2 && !modest(string(challenge)) {
+	step := c.step
+	c.step = scramOver
+	if step == 1 && !modest(string(challenge)) {
 		return nil, ErrMalformed
 	}
 	response, err := c.conv.Step(string(challenge))
 	if err != nil {
+		// The library would go on after a failure, with a signature of nothing
+		// that an empty one matches; the step above keeps it from that.
 		return nil, errors.Join(ErrFailed, err)
 	}
+	c.step = step + 1
 	return []byte(response), nil
 }
 
@@ -183,7 +187,7 @@ func modest(first string) bool {
 
 // Finish makes sure that the server showed its signature (RFC 5802 §5).
 func (c *scramClient) Finish() error {
-	if c.conv == nil || !c.conv.Valid() {
+	if c.conv == nil || c.step != 3 || !c.conv.Valid() {
 		return ErrFailed
 	}
 	return nil
