@@ -1,0 +1,139 @@
+package blob
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+const (
+	atPrefix   = kv.Loose + "at/"
+	bodyPrefix = kv.Loose + "body/"
+	deadPrefix = kv.Loose + "dead/"
+	refPrefix  = kv.Loose + "ref/"
+)
+
+// bodyRow is how many octets of a body one row takes.
+const bodyRow = 64 << 10
+
+// maxInline is the most that is ever kept in rows, whatever the options say.
+const maxInline = 1 << 20
+
+func atKey(id mail.BlobID) kv.Key   { return kv.NewKey([]byte(atPrefix)).Fixed(id[:]) }
+func deadKey(id mail.BlobID) kv.Key { return kv.NewKey([]byte(deadPrefix)).Fixed(id[:]) }
+func refsKey(id mail.BlobID) kv.Key { return kv.NewKey([]byte(refPrefix)).Fixed(id[:]) }
+
+func bodyKey(id mail.BlobID, n uint32) kv.Key {
+	return kv.NewKey([]byte(bodyPrefix)).Fixed(id[:]).Uint32(n)
+}
+
+func refKey(id mail.BlobID, o Owner) kv.Key {
+	return refsKey(id).Uint8(o.Kind).Uint64(o.Shard).Fixed(o.ID[:])
+}
+
+func idOf(key []byte, prefix string) (id mail.BlobID, err error) {
+	r := kv.ReadKey(key, []byte(prefix))
+	copy(id[:], r.Fixed(len(id)))
+	return id, r.Err()
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+var errRow = errors.New("malformed row")
+
+func corrupt(op string, err error) error { return fault.As(fault.Corrupt, op, err) }
+
+// location is where a record lies in the segments. Segments count from 1.
+type location struct {
+	segment uint64
+	offset  int64
+	length  int64 // of the whole record
+}
+
+const rowVersion = 1
+
+func (l location) encode(size int64) []byte {
+	b := append(make([]byte, 0, 33), rowVersion)
+	b = binary.BigEndian.AppendUint64(b, l.segment)
+	b = binary.BigEndian.AppendUint64(b, uint64(l.offset))
+	b = binary.BigEndian.AppendUint64(b, uint64(l.length))
+	return binary.BigEndian.AppendUint64(b, uint64(size))
+}
+
+func decodeLocation(b []byte) (l location, size int64, err error) {
+	if len(b) != 33 || b[0] != rowVersion {
+		return l, 0, corrupt("blob", errRow)
+	}
+	l.segment = binary.BigEndian.Uint64(b[1:])
+	l.offset = int64(binary.BigEndian.Uint64(b[9:]))
+	l.length = int64(binary.BigEndian.Uint64(b[17:]))
+	size = int64(binary.BigEndian.Uint64(b[25:]))
+	if l.segment == 0 || l.offset < 0 || l.length < headSize || size < 0 {
+		return l, 0, corrupt("blob", errRow)
+	}
+	return l, size, nil
+}
+
+// bodyHead stands in front of a body's first row.
+type bodyHead struct {
+	size int64
+	sum  uint32 // CRC-32C of the body
+}
+
+const bodyHeadSize = 9
+
+// encodeBody makes the rows of a small body, at least one.
+func encodeBody(body []byte) [][]byte {
+	head := append(make([]byte, 0, bodyHeadSize+min(len(body), bodyRow)), rowVersion)
+	head = binary.BigEndian.AppendUint32(head, uint32(len(body)))
+	head = binary.BigEndian.AppendUint32(head, checksum(body))
+	n := min(len(body), bodyRow)
+	rows := [][]byte{append(head, body[:n]...)}
+	for body = body[n:]; len(body) > 0; body = body[n:] {
+		n = min(len(body), bodyRow)
+		rows = append(rows, body[:n])
+	}
+	return rows
+}
+
+func decodeBodyHead(first []byte) (bodyHead, []byte, error) {
+	if len(first) < bodyHeadSize || first[0] != rowVersion {
+		return bodyHead{}, nil, corrupt("blob", errRow)
+	}
+	h := bodyHead{size: int64(binary.BigEndian.Uint32(first[1:])), sum: binary.BigEndian.Uint32(first[5:])}
+	if h.size > maxInline {
+		return bodyHead{}, nil, corrupt("blob", errRow)
+	}
+	return h, first[bodyHeadSize:], nil
+}
+
+// readBody gives the body whose first row is known.
+func readBody(r kv.Reader, id mail.BlobID, first []byte) ([]byte, error) {
+	h, body, err := decodeBodyHead(first)
+	if err != nil {
+		return nil, err
+	}
+	if n := (h.size - 1) / bodyRow; n > 0 {
+		keys := make([][]byte, n)
+		for i := range keys {
+			keys[i] = bodyKey(id, uint32(i+1))
+		}
+		rows, err := r.GetMany(keys)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			body = append(body, row...)
+		}
+	}
+	if int64(len(body)) != h.size || checksum(body) != h.sum {
+		return nil, corrupt("blob", errChecksum)
+	}
+	return body, nil
+}

@@ -1,0 +1,179 @@
+package blob
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// align is what records begin at a multiple of.
+const align = 512
+
+// segment is the file that new records go to. A record's place is given out
+// under the store's lock; writing and syncing need none.
+type segment struct {
+	number uint64
+	f      File
+	tail   int64 // where the next record goes
+	users  int   // records that are being written
+	bad    bool  // something failed: nothing more is written here
+	syncs  group
+}
+
+func segmentName(n uint64) string { return fmt.Sprintf("%016x.seg", n) }
+
+func segmentNumber(name string) (uint64, bool) {
+	hex, ok := strings.CutSuffix(name, ".seg")
+	n, err := strconv.ParseUint(hex, 16, 64)
+	return n, ok && err == nil && len(hex) == 16 && n > 0
+}
+
+const spillPrefix = "spill-"
+
+// openSegments looks through the files of earlier runs. A torn record at the end
+// of the last segment is left as it is: no row points to it, since rows are
+// written after the sync, and new records go behind it.
+func (s *Store) openSegments() error {
+	files, err := s.fs.List()
+	if err != nil {
+		return err
+	}
+	var size int64
+	for _, f := range files {
+		if strings.HasPrefix(f.Name, spillPrefix) {
+			err = errors.Join(err, s.fs.Remove(f.Name))
+		} else if n, ok := segmentNumber(f.Name); ok && n > s.last {
+			s.last, size = n, f.Size
+		}
+	}
+	if err != nil || s.last == 0 || size >= s.size {
+		return err
+	}
+	f, err := s.fs.Open(segmentName(s.last))
+	if err != nil {
+		return err
+	}
+	s.current = &segment{number: s.last, f: f, tail: alignUp(size)}
+	return f.Allocate(s.size)
+}
+
+func alignUp(n int64) int64 { return (n + align - 1) / align * align }
+
+// reserve gives out room for a record of n octets.
+func (s *Store) reserve(n int64) (*segment, int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.current; g != nil && (g.bad || g.tail > 0 && g.tail+n > s.size) {
+		s.current = nil
+		if g.users == 0 {
+			_ = s.retire(g) // its records are synced: nothing hangs on this
+		}
+	}
+	if s.current == nil {
+		f, err := s.fs.Create(segmentName(s.last + 1))
+		if err != nil {
+			return nil, 0, err
+		}
+		s.last++
+		s.current = &segment{number: s.last, f: f}
+		if err := errors.Join(f.Allocate(s.size), s.fs.Sync()); err != nil {
+			s.current.bad = true
+			return nil, 0, err
+		}
+	}
+	g := s.current
+	off := g.tail
+	g.tail = alignUp(off + n)
+	g.users++
+	return g, off, nil
+}
+
+// release ends what reserve began.
+func (s *Store) release(g *segment, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.users--
+	g.bad = g.bad || failed
+	if g.users == 0 && g != s.current {
+		_ = s.retire(g)
+	}
+}
+
+// retire closes a segment that nothing more is written to.
+func (s *Store) retire(g *segment) error {
+	var err error
+	if !g.bad {
+		err = g.f.Trim(g.tail)
+	}
+	return errors.Join(err, g.f.Close())
+}
+
+// append writes a record and returns when it is safe.
+func (s *Store) append(record io.ReaderAt, n int64) (location, error) {
+	g, off, err := s.reserve(n)
+	if err != nil {
+		return location{}, err
+	}
+	w := io.NewOffsetWriter(g.f, off)
+	if m, ok := record.(memoryRecord); ok {
+		_, err = w.Write(m)
+	} else {
+		_, err = io.CopyBuffer(struct{ io.Writer }{w}, io.NewSectionReader(record, 0, n), make([]byte, 256<<10))
+	}
+	if err == nil {
+		err = g.syncs.sync(g.f.Sync)
+	}
+	s.release(g, err != nil)
+	return location{segment: g.number, offset: off, length: n}, err
+}
+
+// adopt makes a file that holds one record a segment.
+func (s *Store) adopt(f File, name string, n int64) (location, error) {
+	if err := f.Sync(); err != nil {
+		return location{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fs.Rename(name, segmentName(s.last+1)); err != nil {
+		return location{}, err
+	}
+	s.last++
+	return location{segment: s.last, length: n}, s.fs.Sync()
+}
+
+// group lets callers that want the same file synced at the same time share one
+// sync.
+type group struct {
+	mu   sync.Mutex
+	next *round
+	turn sync.Mutex // one sync at a time
+}
+
+// round is a sync that has not begun, and then its result.
+type round struct {
+	done bool
+	err  error
+}
+
+// sync returns after a sync that began after the call.
+func (g *group) sync(file func() error) error {
+	g.mu.Lock()
+	if g.next == nil {
+		g.next = &round{}
+	}
+	mine := g.next
+	g.mu.Unlock()
+
+	g.turn.Lock()
+	defer g.turn.Unlock()
+	if !mine.done { // the first of a round syncs for all of it
+		g.mu.Lock()
+		g.next = nil
+		g.mu.Unlock()
+		mine.err, mine.done = file(), true
+	}
+	return mine.err
+}

@@ -1,0 +1,166 @@
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// Options of a store.
+type Options struct {
+	DB      kv.DB
+	Dir     string // of the segment files; "" keeps them in memory
+	FS      FS     // instead of Dir
+	Inline  int    // bodies of at most so many octets become rows; 0 is 8 KiB, at most 1 MiB
+	Segment int64  // octets of a segment file; 0 is 64 MiB
+}
+
+// Store keeps blobs.
+type Store struct {
+	db     kv.DB
+	fs     FS
+	inline int
+	size   int64 // of a segment
+	pack   *zstd.Encoder
+	unpack *zstd.Decoder
+
+	mu      sync.Mutex
+	current *segment            // that is written to; nil before the first write
+	last    uint64              // the highest number of a segment
+	spills  uint64              // that were ever made in this run
+	reading map[mail.BlobID]int // open readers
+}
+
+// Open opens the store. What an earlier run left unfinished is removed or lies
+// idle: nothing refers to it.
+func Open(o Options) (*Store, error) {
+	s := &Store{db: o.DB, fs: o.FS, inline: o.Inline, size: o.Segment, reading: map[mail.BlobID]int{}}
+	if s.inline == 0 {
+		s.inline = 8 << 10
+	}
+	if s.size == 0 {
+		s.size = 64 << 20
+	}
+	if s.inline < 0 || s.inline > maxInline {
+		return nil, fault.Newf(fault.Invalid, "blob.Open", "the limit of inline bodies is %d, not 0 to %d", s.inline, maxInline)
+	}
+	var err error
+	switch {
+	case s.fs != nil:
+	case o.Dir == "":
+		s.fs = newMemory()
+	default:
+		s.fs, err = openDisk(o.Dir)
+	}
+	if err == nil {
+		err = s.openSegments()
+	}
+	if err != nil {
+		return nil, broken("blob.Open", err)
+	}
+	// A window of one chunk: no frame is longer, and an encoder stays small.
+	s.pack, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(chunkSize),
+		zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+	if err == nil {
+		s.unpack, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(chunkSize))
+	}
+	return s, fault.Wrap("blob.Open", err)
+}
+
+// Close closes the segment files. Writers and readers have ended before.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if s.current != nil {
+		err = s.retire(s.current)
+		s.current = nil
+	}
+	s.unpack.Close()
+	err = errors.Join(err, s.pack.Close())
+	if err != nil {
+		return broken("blob.Close", err)
+	}
+	return nil
+}
+
+// Create begins a blob; nobody sees it before a transaction refers to it.
+func (s *Store) Create(ctx context.Context) (*Writer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fault.Wrap("blob.Create", err)
+	}
+	return &Writer{s: s, ctx: ctx, sum: sha256.New()}, nil
+}
+
+// Open opens a blob for reading: fault.NotFound, or fault.Corrupt if its rows or
+// bytes are damaged.
+func (s *Store) Open(ctx context.Context, id mail.BlobID) (*Reader, error) {
+	s.hold(id, 1)
+	r, err := s.open(ctx, id)
+	if err != nil {
+		s.hold(id, -1)
+		return nil, fault.Wrap("blob.Open", err)
+	}
+	return r, nil
+}
+
+// hold counts the readers of a blob: the sweeper leaves the bytes of a blob that
+// is being read.
+func (s *Store) hold(id mail.BlobID, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reading[id] += n; s.reading[id] == 0 {
+		delete(s.reading, id)
+	}
+}
+
+func (s *Store) open(ctx context.Context, id mail.BlobID) (*Reader, error) {
+	r := &Reader{s: s, id: id, cached: -1}
+	var l lookup
+	err := s.db.View(ctx, nil, func(rows kv.Reader) (err error) {
+		if l, err = look(rows, id); err == nil && l.first != nil {
+			r.body, err = readBody(rows, id, l.first)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !l.there:
+		return nil, fault.New(fault.NotFound, "", "")
+	}
+	r.size = l.size
+	if l.first != nil {
+		return r, nil
+	}
+	f, err := s.fs.Open(segmentName(l.at.segment))
+	if err != nil {
+		return nil, unreadable("", err)
+	}
+	r.file = f
+	r.record, err = openRecord(section{f, l.at.offset}, l.at.length)
+	if err == nil && (r.record.id != id || r.record.size != l.size) {
+		err = fmt.Errorf("%w: another blob's", errRecord)
+	}
+	if err != nil {
+		return nil, errors.Join(unreadable("", err), f.Close())
+	}
+	return r, nil
+}
+
+// section is a file from an offset on.
+type section struct {
+	f      File
+	offset int64
+}
+
+// ReadAt reads behind the offset.
+func (s section) ReadAt(b []byte, off int64) (int, error) { return s.f.ReadAt(b, s.offset+off) }
