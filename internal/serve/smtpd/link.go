@@ -1,0 +1,160 @@
+package smtpd
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/wire/line"
+)
+
+// errStopped is what reading gives an idle session when the server stops.
+var errStopped = errors.New("the server stops")
+
+// link is the connection as its session sees it: lines in, replies out, and
+// never a wait without an end.
+type link struct {
+	raw net.Conn // as accepted
+	nc  net.Conn // raw, or TLS over it
+	in  *line.Reader
+	out *bufio.Writer
+
+	writeTimeout time.Duration
+	each         time.Duration // for a read; 0: until counts
+	until        time.Time     // for all reads of a command
+
+	mu       sync.Mutex // what follows is shared with stop
+	stopping bool       // the server stops
+	idle     bool       // no transaction is in hand: reading may be cut short
+}
+
+func newLink(c net.Conn, writeTimeout time.Duration) *link {
+	l := &link{raw: c, nc: c, writeTimeout: writeTimeout}
+	l.in = line.NewReader(reader{l})
+	l.out = bufio.NewWriterSize(writer{l}, 2048)
+	return l
+}
+
+// command makes ready for reading a command, all of it within d. It says false
+// if the server stops and nothing is in hand.
+func (l *link) command(d time.Duration, idle bool) bool {
+	l.each, l.until = 0, time.Now().Add(d)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idle = idle
+	return !(idle && l.stopping)
+}
+
+// content makes ready for reading content, each piece of it within d.
+func (l *link) content(d time.Duration) {
+	l.each = d
+	l.mu.Lock()
+	l.idle = false
+	l.mu.Unlock()
+}
+
+// stop ends a wait for a command, now or when next it begins, unless a
+// transaction is in hand.
+func (l *link) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopping = true
+	if l.idle {
+		l.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// reader is what the line reader reads from. It is asked only when nothing is
+// left to work on: then, and not before, replies go out, so that a group of
+// commands gets its replies in one packet (RFC 2920 §3.2).
+type reader struct{ *link }
+
+func (l reader) Read(p []byte) (int, error) {
+	if err := l.flush(); err != nil {
+		return 0, err
+	}
+	until := l.until
+	if l.each > 0 {
+		until = time.Now().Add(l.each)
+	}
+	l.mu.Lock()
+	if l.idle && l.stopping {
+		l.mu.Unlock()
+		return 0, errStopped
+	}
+	l.raw.SetReadDeadline(until)
+	l.mu.Unlock()
+	n, err := l.nc.Read(p)
+	if err != nil && isTimeout(err) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.idle && l.stopping {
+			err = errStopped
+		}
+	}
+	return n, err
+}
+
+type writer struct{ *link }
+
+func (l writer) Write(p []byte) (int, error) {
+	l.raw.SetWriteDeadline(time.Now().Add(l.writeTimeout))
+	return l.nc.Write(p)
+}
+
+// flush sends the replies that wait.
+func (l *link) flush() error {
+	if l.out.Buffered() == 0 {
+		return nil
+	}
+	return l.out.Flush()
+}
+
+// startTLS makes the rest of the connection TLS. Nothing that came in clear is
+// left to be read (RFC 3207 §4.2).
+func (l *link) startTLS(ctx context.Context, conf *tls.Config, timeout time.Duration) (info string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	c := tls.Server(l.raw, conf)
+	l.raw.SetDeadline(time.Now().Add(timeout))
+	if err := c.HandshakeContext(ctx); err != nil {
+		return "", err
+	}
+	l.nc = c
+	l.in.Reset(reader{l})
+	state := c.ConnectionState()
+	return strings.ReplaceAll(tls.VersionName(state.Version), " ", "") + " " + tls.CipherSuiteName(state.CipherSuite), nil
+}
+
+// What the peer still sends when we close is read for a moment: a connection
+// closed over unread octets is reset, and our last reply is lost with it.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// close sends what waits and closes. With linger the last reply matters.
+func (l *link) close(linger bool) {
+	defer l.raw.Close()
+	if l.flush() != nil {
+		return
+	}
+	l.raw.SetDeadline(time.Now().Add(lingerTime))
+	if t, ok := l.nc.(*tls.Conn); ok {
+		t.CloseWrite()
+	}
+	if half, ok := l.raw.(interface{ CloseWrite() error }); ok && linger && half.CloseWrite() == nil {
+		io.CopyN(io.Discard, l.raw, lingerBytes)
+	}
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}

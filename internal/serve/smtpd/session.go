@@ -1,0 +1,261 @@
+package smtpd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/wire/line"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// state is how far a session has come.
+type state uint8
+
+const (
+	connected state = 1 << iota // nothing was said, or TLS has begun
+	greeted                     // EHLO, HELO or LHLO
+	opened                      // MAIL was taken
+	addressed                   // a RCPT was taken
+	chunking                    // BDAT has begun
+
+	always = connected | greeted | opened | addressed | chunking
+)
+
+// legal says in which states a verb may come (RFC 5321 §4.1.4, RFC 3030 §2,
+// RFC 3207 §4, RFC 4954 §4). DATA without a recipient and BDAT out of place are
+// there too, since they have words and duties of their own.
+var legal = [smtp.NumVerbs]state{
+	smtp.Helo:     always,
+	smtp.Ehlo:     always,
+	smtp.Lhlo:     always,
+	smtp.Mail:     greeted,
+	smtp.Rcpt:     opened | addressed,
+	smtp.Data:     addressed,
+	smtp.Bdat:     always,
+	smtp.Rset:     always,
+	smtp.Noop:     always,
+	smtp.Quit:     always,
+	smtp.Vrfy:     always,
+	smtp.Expn:     always,
+	smtp.Help:     always,
+	smtp.StartTLS: greeted,
+	smtp.Auth:     greeted,
+}
+
+// outOfPlace says why a command may not come now.
+func (s *session) outOfPlace() string {
+	switch s.state {
+	case connected:
+		return "Say " + s.hello().String() + " first"
+	case greeted:
+		return "Say MAIL first"
+	case opened:
+		return "No recipient was taken, or that cannot come within a mail transaction"
+	case chunking:
+		return "The message has begun with BDAT; go on with BDAT, or say RSET"
+	}
+	return "That cannot come within a mail transaction"
+}
+
+// session is one connection's conversation. One goroutine owns it; only link's
+// stop is called from elsewhere.
+type session struct {
+	srv  *Server
+	ctx  context.Context
+	link *link
+	peer mail.Peer
+
+	state   state
+	txn     Transaction
+	opts    smtp.MailOptions
+	taken   int           // recipients of txn
+	pending *smtp.Command // was read, but is for the next to answer
+
+	commands, transactions, errors, refused, authFailures int
+
+	scratch []byte
+	reason  string // why the session ends; "" while it goes on
+}
+
+func newSession(srv *Server, ctx context.Context, c net.Conn) *session {
+	return &session{
+		srv: srv, ctx: ctx, link: newLink(c, srv.limits.Write), state: connected,
+		peer: mail.Peer{
+			Addr: addrPort(c.RemoteAddr()), Local: addrPort(c.LocalAddr()), LMTP: srv.o.Mode == LMTP,
+		},
+	}
+}
+
+// stop ends the session as soon as nothing is in hand.
+func (s *session) stop() { s.link.stop() }
+
+// end lets the session end, for the first reason given.
+func (s *session) end(reason string) {
+	if s.reason == "" {
+		s.reason = reason
+	}
+}
+
+// answer writes a reply; it goes out when there is nothing left to work on.
+func (s *session) answer(code int, enhanced smtp.Enhanced, format string, args ...any) {
+	s.send(smtp.Answer(code, enhanced, format, args...))
+}
+
+func (s *session) send(r smtp.Reply) {
+	s.scratch = r.AppendTo(s.scratch[:0])
+	s.link.out.Write(s.scratch) // an error stays with out, and the next read gives it
+}
+
+// fail answers a command that is none or is out of place. A peer that makes too
+// many of these is no mail client.
+func (s *session) fail(r smtp.Reply) {
+	s.send(r)
+	if s.errors++; s.errors >= s.srv.limits.Errors {
+		s.answer(421, smtp.Enhanced{4, 7, 0}, "%s Too many errors; goodbye", s.srv.o.Hostname)
+		s.end("too many errors")
+	}
+}
+
+// serve is the whole conversation.
+func (s *session) serve() {
+	defer s.abort()
+	if !s.open() {
+		return
+	}
+	for s.reason == "" {
+		c, err := s.next()
+		if err != nil {
+			s.lost(err)
+			return
+		}
+		if c.Verb != smtp.Unknown {
+			s.do(c)
+		}
+	}
+}
+
+// open secures the line if that comes first, and greets, unless the peer spoke
+// before it was greeted.
+func (s *session) open() bool {
+	o, l := s.srv.o, s.srv.limits
+	if o.ImplicitTLS {
+		if err := s.secure(); err != nil {
+			return false
+		}
+	}
+	if l.GreetDelay > 0 && !s.peer.Addr.Addr().IsLoopback() {
+		s.link.command(l.GreetDelay, true)
+		switch err := s.link.in.More(); {
+		case err == nil:
+			s.answer(554, smtp.Enhanced{5, 5, 1}, "You spoke before you were greeted")
+			s.end("early talker")
+			return false
+		case !isTimeout(err):
+			s.lost(err)
+			return false
+		}
+	}
+	name := "ESMTP"
+	if o.Mode == LMTP {
+		name = "LMTP"
+	}
+	s.answer(220, smtp.Enhanced{}, "%s %s Ekiden", o.Hostname, name)
+	return true
+}
+
+// secure begins TLS.
+func (s *session) secure() error {
+	info, err := s.link.startTLS(s.ctx, s.srv.o.TLS, s.srv.limits.Handshake)
+	if err != nil {
+		s.end("TLS: " + err.Error())
+		return err
+	}
+	s.peer.TLS, s.peer.TLSInfo = true, info
+	return nil
+}
+
+// next gives the next command, after answering what is none. The verb Unknown
+// means that there was only such. An error is the connection's.
+func (s *session) next() (smtp.Command, error) {
+	if c := s.pending; c != nil {
+		s.pending = nil
+		return *c, nil
+	}
+	if !s.link.command(s.srv.limits.Command, s.state <= greeted) {
+		return smtp.Command{}, errStopped
+	}
+	limit := smtp.MaxCommandLine
+	if s.srv.o.Mode == Submission {
+		limit = smtp.MaxAuthLine
+	}
+	text, err := s.link.in.ReadLine(limit)
+	s.commands++
+	switch {
+	case errors.Is(err, line.ErrBare):
+		s.fail(smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "A line ends in CRLF and holds no other CR, LF or NUL"))
+		return smtp.Command{}, nil
+	case errors.Is(err, line.ErrTooLong):
+		s.fail(smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "That line is too long"))
+		return smtp.Command{}, nil
+	case err != nil:
+		s.commands--
+		return smtp.Command{}, err
+	}
+	c, refusal := smtp.ParseCommand(text, s.extensions())
+	if c.Verb != smtp.Auth && len(text) > smtp.MaxCommandLine {
+		refusal = smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "That line is too long")
+	}
+	if refusal.IsZero() {
+		return c, nil
+	}
+	s.fail(refusal)
+	switch {
+	case c.Verb == smtp.Bdat: // nobody knows where its chunk ends
+		s.end("BDAT without a size")
+	case c.Verb == smtp.Unknown && isHTTP(c.Arg): // CVE-2021-28965 and its like: a browser made to speak to us
+		s.end("HTTP")
+	}
+	return smtp.Command{}, nil
+}
+
+func isHTTP(word string) bool {
+	switch word {
+	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PATCH", "DELETE":
+		return true
+	}
+	return false
+}
+
+// lost says goodbye where a connection does not go on, as far as it still hears.
+func (s *session) lost(err error) {
+	host := s.srv.o.Hostname
+	switch {
+	case errors.Is(err, errStopped):
+		s.answer(421, smtp.Enhanced{4, 3, 2}, "%s The server stops; please come back later", host)
+		s.end("shutdown")
+	case isTimeout(err):
+		s.link.writeTimeout = time.Second
+		s.answer(421, smtp.Enhanced{4, 4, 2}, "%s That took too long; goodbye", host)
+		s.end("timeout")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		s.end("closed")
+	default:
+		s.end(err.Error())
+	}
+}
+
+// abort ends the transaction, if there is one.
+func (s *session) abort() {
+	if txn := s.txn; txn != nil {
+		s.txn = nil
+		txn.Abort()
+	}
+	s.opts, s.taken = smtp.MailOptions{}, 0
+	if s.state != connected {
+		s.state = greeted
+	}
+}

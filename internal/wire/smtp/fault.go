@@ -1,0 +1,34 @@
+package smtp
+
+import "github.com/ekiden-mail/ekiden/internal/fault"
+
+// Fault turns an error into the reply that a client is given: the one place
+// where SMTP and LMTP do so. Doubt is temporary: what nobody classified is 451.
+func Fault(err error) Reply {
+	code, enhanced := faultCode(fault.KindOf(err))
+	return Answer(code, enhanced, "%s", fault.Public(err))
+}
+
+func faultCode(k fault.Kind) (int, Enhanced) {
+	switch k {
+	case fault.Unavailable:
+		return 451, Enhanced{4, 3, 2}
+	case fault.Invalid:
+		return 501, Enhanced{5, 5, 4}
+	case fault.Unsupported:
+		return 504, Enhanced{5, 5, 4}
+	case fault.NotFound:
+		return 550, Enhanced{5, 1, 1}
+	case fault.Unauthenticated:
+		return 535, Enhanced{5, 7, 8}
+	case fault.Denied:
+		return 550, Enhanced{5, 7, 1}
+	case fault.OverQuota:
+		return 452, Enhanced{4, 2, 2}
+	case fault.TooLarge:
+		return 552, Enhanced{5, 3, 4}
+	case fault.TooMany:
+		return 450, Enhanced{4, 7, 0}
+	}
+	return 451, Enhanced{4, 3, 0}
+}
