@@ -1,0 +1,474 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/kv/memkv"
+	"github.com/ekiden-mail/ekiden/internal/wire/sasl"
+)
+
+// small makes tests fast.
+var small = Params{Memory: 64, Time: 1, Threads: 1, Iterations: sasl.MinIterations}
+
+// journal keeps events as text.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) Emit(_ context.Context, e event.Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	line := e.Name()
+	for _, a := range e.Attrs() {
+		line += " " + a.String()
+	}
+	j.lines = append(j.lines, line)
+}
+
+func (j *journal) take() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := strings.Join(j.lines, "\n")
+	j.lines = nil
+	return s
+}
+
+var (
+	alice = mail.Address{Local: "alice", Domain: "x.test"}
+	bob   = mail.Address{Local: "bob", Domain: "x.test"}
+)
+
+// open gives a Login over a directory with alice, whose password is "pencil",
+// and bob, who has nothing but a hash of "pencil" from elsewhere.
+func open(t *testing.T, p Params) (*Login, *journal) {
+	t.Helper()
+	ctx := context.Background()
+	db := memkv.New(memkv.Options{})
+	t.Cleanup(func() { db.Close() })
+	d, j := directory.New(db), &journal{}
+	l := New(Options{Directory: d, Sink: j, Params: p})
+	c, err := Hash("pencil", small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.AddDomain(ctx, "x.test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.AddAccount(ctx, alice, c, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.AddAccount(ctx, bob, directory.Credentials{Argon2: c.Argon2}, 0); err != nil {
+		t.Fatal(err)
+	}
+	return l, j
+}
+
+func at(addr string) Attempt {
+	return Attempt{Door: "imap", Addr: netip.MustParseAddrPort(addr), TLS: true}
+}
+
+func TestPassword(t *testing.T) {
+	l, j := open(t, small)
+	ctx := context.Background()
+	for _, c := range []struct{ user, pass, reason string }{
+		{"alice@x.test", "pencil", ""},
+		{"ALICE@X.test", "pencil", ""},
+		{" alice@x.test ", "pencil", ""},
+		{"alice@x.test", "pen\u00adcil", ""}, // SASLprep maps the soft hyphen to nothing
+		{"alice@x.test", "Pencil", "wrong password"},
+		{"alice@x.test", "", "wrong password"},
+		{"alice@x.test", strings.Repeat("x", sasl.MaxPassword+1), "wrong password"},
+		{"alice+x@x.test", "pencil", "unknown account"},
+		{"carol@x.test", "pencil", "unknown account"},
+		{"carol@x.test", "", "unknown account"},
+		{"alice", "pencil", "unknown account"},
+		{"", "pencil", "unknown account"},
+		{strings.Repeat("ü", 1000), "pencil", "unknown account"},
+	} {
+		who, err := l.Password(ctx, at("127.0.0.1:9"), c.user, c.pass)
+		events := j.take()
+		if c.reason == "" {
+			if err != nil || who.Address != alice || who.Account != 1 {
+				t.Errorf("%q %q: %+v %v", c.user, c.pass, who, err)
+			}
+			if events != "login.accepted door=imap peer=127.0.0.1:9 user=alice@x.test mechanism=LOGIN tls=true" {
+				t.Errorf("events: %s", events)
+			}
+			continue
+		}
+		if !fault.Is(err, fault.Unauthenticated) || fault.Public(err) != "authentication failed" {
+			t.Errorf("%q %q: %v", c.user, c.pass, err)
+		}
+		if !strings.HasSuffix(events, "reason="+c.reason) || strings.Contains(events, "encil") {
+			t.Errorf("events: %s", events)
+		}
+		l.guesses.succeeded(alice, netip.Addr{})
+		l.guesses.succeeded(mail.Address{}, netip.Addr{})
+		l.guesses.succeeded(mail.Address{Local: "carol", Domain: "x.test"}, netip.Addr{})
+	}
+}
+
+func TestDisabledAndChanged(t *testing.T) {
+	l, j := open(t, small)
+	ctx := context.Background()
+	who, err := l.Password(ctx, at("127.0.0.1:9"), "alice@x.test", "pencil")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := l.Still(ctx, who); !ok || err != nil {
+		t.Error(ok, err)
+	}
+	c, err := l.NewCredentials("chalk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.o.Directory.SetCredentials(ctx, who.Account, c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Password(ctx, at("127.0.0.1:9"), "alice@x.test", "pencil"); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("the old password gave %v", err)
+	}
+	if ok, err := l.Still(ctx, who); ok || err != nil {
+		t.Error(ok, err)
+	}
+	if who, err = l.Password(ctx, at("127.0.0.1:9"), "alice@x.test", "chalk"); err != nil {
+		t.Error(err)
+	}
+	if err := l.o.Directory.UpdateAccount(ctx, alice, func(a *directory.Account) error { a.Disabled = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	j.take()
+	if _, err := l.Password(ctx, at("127.0.0.1:9"), "alice@x.test", "chalk"); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("a disabled account gave %v", err)
+	}
+	if got := j.take(); !strings.HasSuffix(got, "reason=disabled account") {
+		t.Error(got)
+	}
+	if err := exchange(t, l, at("127.0.0.1:9"), sasl.ScramSHA256Client("alice@x.test", "chalk")); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("a disabled account gave %v", err)
+	}
+	if ok, err := l.Still(ctx, who); ok || err != nil {
+		t.Error(ok, err)
+	}
+	if err := l.o.Directory.RemoveAccount(ctx, alice); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := l.Still(ctx, who); ok || err != nil {
+		t.Error(ok, err)
+	}
+}
+
+// exchange runs a SASL client against l.
+func exchange(t *testing.T, l *Login, a Attempt, c sasl.Client) error {
+	t.Helper()
+	mechanism, response, err := c.Start()
+	if err != nil {
+		return err
+	}
+	s, err := l.Start(context.Background(), a, strings.ToLower(mechanism))
+	if err != nil {
+		return err
+	}
+	for range 5 {
+		challenge, done, err := s.Next(response)
+		if err != nil {
+			return err
+		}
+		if done {
+			if s.Who().Address.IsNull() || s.Who().Account == 0 || s.Who().Stamp == 0 {
+				t.Errorf("%+v came in", s.Who())
+			}
+			return c.Finish()
+		}
+		if response, err = c.Next(challenge); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("no end")
+}
+
+func TestMechanisms(t *testing.T) {
+	l, j := open(t, small)
+	if _, err := l.Start(context.Background(), at("127.0.0.1:9"), "CRAM-MD5"); !fault.Is(err, fault.Unsupported) {
+		t.Error(err)
+	}
+	makers := map[string]func(u, p string) sasl.Client{
+		sasl.Plain: sasl.PlainClient, sasl.Login: sasl.LoginClient, sasl.ScramSHA256: sasl.ScramSHA256Client,
+	}
+	for _, m := range l.Mechanisms(Attempt{}) {
+		make := makers[m]
+		if err := exchange(t, l, at("127.0.0.1:9"), make("alice@x.test", "pencil")); err != nil {
+			t.Errorf("%s: %v", m, err)
+		}
+		if got := j.take(); !strings.Contains(got, "login.accepted") || !strings.Contains(got, "mechanism="+m) {
+			t.Errorf("%s: %s", m, got)
+		}
+		for _, user := range []string{"alice@x.test", "carol@x.test", "nobody"} {
+			if err := exchange(t, l, at("127.0.0.1:9"), make(user, "chalk")); !fault.Is(err, fault.Unauthenticated) || fault.Public(err) != "authentication failed" {
+				t.Errorf("%s: %v", m, err)
+			}
+			if got := j.take(); !strings.Contains(got, "login.failed") || !strings.Contains(got, "user="+user) {
+				t.Errorf("%s: %s", m, got)
+			}
+			l.guesses.succeeded(parseUser(user), netip.Addr{})
+		}
+	}
+	s, err := l.Start(context.Background(), at("127.0.0.1:9"), "PLAIN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Next([]byte("bob@x.test\x00alice@x.test\x00pencil")); !fault.Is(err, fault.Unauthenticated) {
+		t.Error("alice came in as bob:", err)
+	}
+	s, _ = l.Start(context.Background(), at("127.0.0.1:9"), "PLAIN")
+	if _, _, err := s.Next([]byte("rubbish")); !fault.Is(err, fault.Unauthenticated) {
+		t.Error(err)
+	}
+	if got := j.take(); !strings.HasSuffix(got, "reason=malformed response") {
+		t.Error(got)
+	}
+}
+
+func TestScramDecoyStays(t *testing.T) {
+	l, _ := open(t, small)
+	salt := func(user string) string {
+		s, err := l.Start(context.Background(), at("127.0.0.1:9"), sasl.ScramSHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		challenge, _, err := s.Next([]byte("n,,n=" + user + ",r=x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(challenge), ",")
+		return after
+	}
+	if a, b := salt("carol@x.test"), salt("CAROL@x.test"); a != b {
+		t.Errorf("%q then %q", a, b)
+	}
+	if a, b := salt("carol@x.test"), salt("dave@x.test"); a == b {
+		t.Error("all unknown names have one salt")
+	}
+	if a, b := salt("carol@x.test"), salt("alice@x.test"); len(a) != len(b) {
+		t.Errorf("%q and %q tell who exists", a, b)
+	}
+}
+
+func TestRaise(t *testing.T) {
+	dear := small
+	dear.Memory = 128
+	l, j := open(t, dear)
+	ctx := context.Background()
+	for _, who := range []mail.Address{alice, bob} {
+		before, _, err := l.o.Directory.Credentials(ctx, who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Password(ctx, at("127.0.0.1:9"), who.String(), "chalk"); err == nil {
+			t.Fatal("came in")
+		}
+		if _, c, _ := l.o.Directory.Credentials(ctx, who); !strings.Contains(c.Argon2, "m=64,") {
+			t.Errorf("a failed login changed the hash to %s", c.Argon2)
+		}
+		if _, err := l.Password(ctx, at("127.0.0.1:9"), who.String(), "pencil"); err != nil {
+			t.Fatal(err)
+		}
+		after, c, err := l.o.Directory.Credentials(ctx, who)
+		if err != nil || !strings.Contains(c.Argon2, "m=128,") || !c.SCRAM256.Matches("pencil") {
+			t.Errorf("the hash is %s: %v", c.Argon2, err)
+		}
+		if after.Changed != before.Changed {
+			t.Error("raising a hash ended the sessions")
+		}
+		if err := exchange(t, l, at("127.0.0.1:9"), sasl.ScramSHA256Client(who.String(), "pencil")); err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(j.take(), "internal.failed") {
+			t.Error("raising failed")
+		}
+		if _, err := l.Password(ctx, at("127.0.0.1:9"), who.String(), "pencil"); err != nil {
+			t.Error(err)
+		}
+		if _, again, _ := l.o.Directory.Credentials(ctx, who); again.Argon2 != c.Argon2 {
+			t.Error("the hash was raised twice")
+		}
+	}
+}
+
+// try logs in and gives how long that took in the bubble's time.
+func try(l *Login, from, user, pass string) (time.Duration, error) {
+	begin := time.Now()
+	_, err := l.Password(context.Background(), at(from), user, pass)
+	return time.Since(begin), err
+}
+
+func TestSlowsGuessers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := open(t, small)
+		for i, want := range []time.Duration{0, 0, 0, 1, 2, 4, 8, 10, 10} {
+			took, err := try(l, "192.0.2.1:9", "alice@x.test", "chalk")
+			if took != want*time.Second || !fault.Is(err, fault.Unauthenticated) {
+				t.Errorf("failure %d took %v: %v", i, took, err)
+			}
+		}
+		// The owner of an attacked account waits, elsewhere, and gets in; then all is forgotten there.
+		if took, err := try(l, "192.0.2.99:9", "alice@x.test", "pencil"); took > maxDelay || err != nil {
+			t.Errorf("the owner waited %v: %v", took, err)
+		}
+		if took, err := try(l, "192.0.2.99:9", "alice@x.test", "chalk"); took != 0 || !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("a typing error took %v: %v", took, err)
+		}
+		// The owner whose password is remembered does not wait.
+		for range 5 {
+			_, _ = try(l, "127.0.0.1:9", "alice@x.test", "chalk")
+		}
+		if took, err := try(l, "192.0.2.98:9", "alice@x.test", "pencil"); took != 0 || err != nil {
+			t.Errorf("the owner waited %v: %v", took, err)
+		}
+		// The guesser's address is still slow with other accounts, and quick again after a while.
+		if took, _ := try(l, "192.0.2.1:9", "carol@x.test", "chalk"); took == 0 {
+			t.Error("another name was guessed at once")
+		}
+		time.Sleep(forgetAfter + time.Second)
+		if took, _ := try(l, "192.0.2.1:9", "alice@x.test", "chalk"); took != 0 {
+			t.Errorf("a failure long ago costs %v", took)
+		}
+	})
+}
+
+func TestManyAtOnceFromOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := open(t, small)
+		kinds := map[fault.Kind]int{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for i := range 30 {
+			if i == 5 {
+				synctest.Wait()
+			}
+			wg.Go(func() {
+				_, err := try(l, "[2001:db8::1]:9", fmt.Sprintf("u%d@x.test", i), "chalk")
+				mu.Lock()
+				kinds[fault.KindOf(err)]++
+				mu.Unlock()
+			})
+		}
+		wg.Wait()
+		if kinds[fault.TooMany] < 10 || kinds[fault.Unauthenticated] < 5 || kinds[fault.TooMany]+kinds[fault.Unauthenticated] != 30 {
+			t.Errorf("got %v", kinds)
+		}
+		if took, err := try(l, "[2001:db8::2]:9", "alice@x.test", "chalk"); took == 0 || err == nil {
+			t.Errorf("a neighbour in the /64 waited %v: %v", took, err)
+		}
+		if took, err := try(l, "[2001:db8:1::2]:9", "alice@x.test", "pencil"); took != 0 || err != nil {
+			t.Errorf("a stranger waited %v: %v", took, err)
+		}
+	})
+}
+
+func TestBan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := open(t, small)
+		for _, from := range []string{"192.0.2.1:9", "127.0.0.1:9"} {
+			for i := range banAccounts {
+				_, _ = try(l, from, fmt.Sprintf("u%d@x.test", i), "chalk")
+			}
+		}
+		if _, err := try(l, "127.0.0.1:9", "alice@x.test", "pencil"); err != nil {
+			t.Errorf("loopback got %v", err)
+		}
+		if _, err := try(l, "192.0.2.1:9", "alice@x.test", "pencil"); !fault.Is(err, fault.TooMany) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(firstBan)
+		if _, err := try(l, "192.0.2.1:9", "alice@x.test", "pencil"); err != nil {
+			t.Errorf("after the ban: %v", err)
+		}
+	})
+}
+
+func TestGoingAwayCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := open(t, small)
+		for range freeFailures {
+			_, _ = try(l, "192.0.2.1:9", "alice@x.test", "chalk")
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		if _, err := l.Password(ctx, at("192.0.2.1:9"), "alice@x.test", "chalk"); !fault.Is(err, fault.Unavailable) {
+			t.Error(err)
+		}
+		if n := l.guesses.accounts[alice].failures; n != freeFailures+1 {
+			t.Errorf("%d failures", n)
+		}
+	})
+}
+
+func TestNoLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := open(t, small)
+		l.o.NoLimits = true
+		for range 10 {
+			if took, err := try(l, "192.0.2.1:9", "alice@x.test", "chalk"); took != 0 || !fault.Is(err, fault.Unauthenticated) {
+				t.Error(took, err)
+			}
+		}
+	})
+}
+
+func TestGuessesAreBounded(t *testing.T) {
+	g, now := newGuesses(), time.Now()
+	for i := range maxGuessed + 100 {
+		g.failed(now, mail.Address{Local: fmt.Sprint(i)}, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
+	}
+	if len(g.accounts) > maxGuessed || len(g.addrs) > maxGuessed {
+		t.Errorf("%d and %d", len(g.accounts), len(g.addrs))
+	}
+}
+
+func TestGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		inside, most := 0, 0
+		var mu sync.Mutex
+		for range MaxHashing + MaxWaiting {
+			wg.Go(func() {
+				if err := g.do(context.Background(), func() {
+					mu.Lock()
+					inside++
+					most = max(most, inside)
+					mu.Unlock()
+					<-stop
+					mu.Lock()
+					inside--
+					mu.Unlock()
+				}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if err := g.do(context.Background(), func() { t.Error("came in") }); !fault.Is(err, fault.Unavailable) {
+			t.Errorf("got %v", err)
+		}
+		close(stop)
+		wg.Wait()
+		if most != MaxHashing {
+			t.Errorf("%d at a time", most)
+		}
+	})
+}
