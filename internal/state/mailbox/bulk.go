@@ -1,0 +1,351 @@
+package mailbox
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// The most that one transaction of a bulk operation does. One message more may
+// add some thirty writes to what full allows.
+const (
+	maxPiece       = 1_000 // messages
+	maxPieceWrites = kv.MaxWrites - 500
+	maxPieceOctets = kv.MaxTxBytes / 2
+)
+
+// full says that the transaction should take no further message.
+func (t *Tx) full() bool {
+	return t.load.writes > maxPieceWrites || t.load.octets > maxPieceOctets
+}
+
+// ordered is uids ascending and each once.
+func ordered(uids []UID) []UID {
+	uids = slices.Clone(uids)
+	slices.Sort(uids)
+	return slices.Compact(uids)
+}
+
+// pieces runs step over uids in transactions. Step deals with the first n of
+// what it is given; done is called when that is durable.
+func (s *Store) pieces(ctx context.Context, who, a mail.AccountID, uids []UID, step func(t *Tx, uids []UID) (n int, err error), done func()) error {
+	for len(uids) > 0 {
+		n := 0
+		err := s.Update(ctx, who, a, func(t *Tx) (err error) {
+			n, err = step(t, uids[:min(len(uids), maxPiece)])
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		done()
+		uids = uids[n:]
+	}
+	return nil
+}
+
+// displace takes p out of b, and its message with it if this was the last place.
+func (t *Tx) displace(b *boxState, p placed) error {
+	k, err := t.blockOf(b, p.uid)
+	if err != nil {
+		return err
+	}
+	if k == nil {
+		return fault.As(fault.Corrupt, "mailbox.Expunge", errRow)
+	}
+	m, err := t.message(p.row.message)
+	if fault.Is(err, fault.NotFound) {
+		return fault.As(fault.Corrupt, "mailbox.Expunge", err)
+	} else if err != nil {
+		return err
+	}
+	if err := t.touched(b); err != nil {
+		return err
+	}
+	id := b.row.ID
+	k.remove(p.uid)
+	tally(b, k, p.row.flags, minusOne)
+	t.blockChanged(k)
+	b.row.Messages--
+	b.row.Size -= p.row.size
+	t.del(t.uidKey(id, p.uid))
+	t.del(t.logKey(tagChanged, id, p.row.modSeq, p.uid))
+	m.row.Places = slices.DeleteFunc(m.row.Places, func(q Place) bool { return q == Place{id, p.uid} })
+	v := vanishedRow{message: m.row.ID, created: p.row.created, at: now()}
+	if len(m.row.Places) > 0 {
+		t.messageChanged(m)
+	} else {
+		lone, err := t.destroy(m)
+		if err != nil {
+			return err
+		}
+		v.last, v.lone, v.thread, v.born, v.arrival = true, lone, m.row.Thread, m.row.Created, m.row.Arrival
+	}
+	t.set(t.logKey(tagVanished, id, t.seq(), p.uid), v.encode())
+	return nil
+}
+
+// Expunge takes messages out of mailbox b, in pieces, and gives their UIDs in
+// order: all that have \Deleted if uids is nil, else those of uids that have it
+// (RFC 9051 §6.4.9). With force \Deleted is not asked for. A message that loses
+// its last place is gone, and its blob is released. After an error the UIDs are
+// what was done before it.
+func (s *Store) Expunge(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, force bool) (gone []UID, err error) {
+	if who != a && who != 0 {
+		return nil, fault.New(fault.Denied, "mailbox.Expunge", "")
+	}
+	if uids == nil {
+		err := s.View(ctx, a, func(t *Tx) (err error) {
+			bs, err := t.live(b)
+			switch {
+			case err != nil:
+			case force:
+				uids, err = t.UIDs(b)
+			default:
+				uids, err = t.deleted(bs)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var part []UID
+	err = s.pieces(ctx, who, a, ordered(uids), func(t *Tx, uids []UID) (n int, err error) {
+		part, n, err = t.expunge(b, uids, force)
+		return n, err
+	}, func() { gone = append(gone, part...) })
+	return gone, err
+}
+
+func (t *Tx) expunge(id BoxID, uids []UID, force bool) (gone []UID, n int, err error) {
+	b, err := t.live(id)
+	if err != nil {
+		return nil, 0, err
+	}
+	rows, err := t.getRows(id, uids)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, p := range rows {
+		if t.full() {
+			return gone, slices.Index(uids, p.uid), nil
+		}
+		if !force && !p.row.flags.Has(deleted) {
+			continue
+		}
+		if err := t.displace(b, p); err != nil {
+			return nil, 0, err
+		}
+		gone = append(gone, p.uid)
+	}
+	return gone, len(uids), nil
+}
+
+// Copy gives the messages uids of mailbox b another place in dest, in pieces,
+// with their flags, keywords and received date (RFC 9051 §6.4.7). It gives the
+// UIDs of both sides, pair by pair, and dest's UIDVALIDITY for COPYUID. If it
+// fails on the way the copies made are taken back.
+func (s *Store) Copy(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, dest BoxID) (src, dst []UID, uidvalidity uint32, err error) {
+	src, dst, uidvalidity, err = s.transfer(ctx, who, a, b, uids, dest, false)
+	if err != nil && len(dst) > 0 {
+		// RFC 9051 §6.4.7: dest must be as it was. What fails here too stays.
+		_, _ = s.Expunge(context.WithoutCancel(ctx), who, a, dest, dst, true)
+	}
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	return src, dst, uidvalidity, nil
+}
+
+// Move is Copy and Expunge of the same messages as one step (RFC 6851), each
+// piece atomic. After an error src and dst are what was moved before it.
+func (s *Store) Move(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, dest BoxID) (src, dst []UID, uidvalidity uint32, err error) {
+	return s.transfer(ctx, who, a, b, uids, dest, true)
+}
+
+func (s *Store) transfer(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, dest BoxID, move bool) (src, dst []UID, uidvalidity uint32, err error) {
+	var from, to []UID
+	step := func(t *Tx, uids []UID) (n int, err error) {
+		from, to, n, err = t.transfer(b, uids, dest, move)
+		if err == nil {
+			uidvalidity = t.boxes[dest].row.UIDValidity
+		}
+		return n, err
+	}
+	if len(uids) == 0 {
+		// Still say that there is no such mailbox.
+		err := s.Update(ctx, who, a, func(t *Tx) error {
+			_, err := step(t, nil)
+			return err
+		})
+		return nil, nil, uidvalidity, err
+	}
+	err = s.pieces(ctx, who, a, ordered(uids), step, func() { src, dst = append(src, from...), append(dst, to...) })
+	return src, dst, uidvalidity, err
+}
+
+func (t *Tx) transfer(id BoxID, uids []UID, dest BoxID, move bool) (from, to []UID, n int, err error) {
+	b, err := t.live(id)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	d, err := t.live(dest)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	rows, err := t.getRows(id, uids)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	for _, p := range rows {
+		if t.full() {
+			return from, to, slices.Index(uids, p.uid), nil
+		}
+		m, err := t.message(p.row.message)
+		if err != nil {
+			return nil, nil, 0, fault.As(fault.Corrupt, "mailbox.Copy", err)
+		}
+		row := p.row
+		row.saved = now()
+		q, err := t.place(d, m, row)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		if move {
+			if err := t.displace(b, p); err != nil {
+				return nil, nil, 0, err
+			}
+		}
+		from, to = append(from, p.uid), append(to, q.uid)
+	}
+	return from, to, len(uids), nil
+}
+
+// DeleteBox is Tx.DeleteBox, and the rest of the messages in pieces.
+func (s *Store) DeleteBox(ctx context.Context, who, a mail.AccountID, name string) error {
+	var id BoxID
+	err := s.Update(ctx, who, a, func(t *Tx) error {
+		box, err := t.BoxByName(name)
+		if err != nil {
+			return err
+		}
+		id = box.ID
+		return t.DeleteBox(name)
+	})
+	if err != nil {
+		return err
+	}
+	return s.finishBox(ctx, a, id)
+}
+
+// finishBox removes the messages of a mailbox that was deleted, and its row.
+func (s *Store) finishBox(ctx context.Context, a mail.AccountID, id BoxID) error {
+	for more := true; more; {
+		err := s.Update(ctx, 0, a, func(t *Tx) error {
+			b, err := t.state(id)
+			if err != nil {
+				return err
+			}
+			if more = b.row != nil; more {
+				return t.emptyBox(b)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteBox removes a mailbox with its messages (RFC 9051 §6.3.5). It is gone at
+// once, whatever its size; of its messages as many go as this transaction can
+// take, and Store.DeleteBox or Tidy removes the rest, whose UIDs nobody sees any
+// more. A subscription stays. INBOX is refused with fault.Unsupported. A mailbox
+// with others within it is fault.Conflict: a \Noselect shell in its place
+// (RFC 3501 §6.3.4 allows either) would be a second kind of mailbox everywhere.
+func (t *Tx) DeleteBox(name string) error {
+	const op = "mailbox.DeleteBox"
+	if err := t.begin(op); err != nil {
+		return err
+	}
+	defer t.done()
+	box, err := t.BoxByName(name)
+	if err != nil {
+		return err
+	}
+	if box.Name == inbox {
+		return fault.New(fault.Unsupported, op, "INBOX cannot be deleted")
+	}
+	r := kv.Prefix(t.boxKey(tagName, box.ID))
+	r.Limit = 1
+	for _, err := range t.r.Scan(r) {
+		if err != nil {
+			return fault.Wrap(op, err)
+		}
+		return fault.New(fault.Conflict, op, "the mailbox has others within it")
+	}
+	a, err := t.acctRow()
+	if err != nil {
+		return err
+	}
+	b, err := t.live(box.ID)
+	if err != nil {
+		return err
+	}
+	if box.Subscribed {
+		if err := t.leaveSubscription(box.Name); err != nil {
+			return err
+		}
+	}
+	t.del(t.nameKey(b.row.Parent, b.row.leaf))
+	if box.Role != RoleNone {
+		t.del(t.roleKey(box.Role))
+	}
+	dead := deadRow{created: b.row.Created, at: now()}
+	t.set(t.deadKey(t.seq(), box.ID), dead.encode())
+	a.boxes--
+	b.row.doomed = true
+	if err := t.renamed(b); err != nil {
+		return err
+	}
+	return t.emptyBox(b)
+}
+
+// emptyBox removes what the transaction can take of a doomed mailbox's
+// messages, and the mailbox itself when none is left.
+func (t *Tx) emptyBox(b *boxState) error {
+	id := b.row.ID
+	var some []placed
+	for p, err := range t.rows(id, 1, math.MaxUint32) {
+		if err != nil {
+			return err
+		}
+		if some = append(some, p); len(some) == maxPiece {
+			break
+		}
+	}
+	for _, p := range some {
+		if t.full() {
+			return nil
+		}
+		if err := t.displace(b, p); err != nil {
+			return err
+		}
+	}
+	if b.row.Messages > 0 {
+		return nil
+	}
+	for _, k := range b.blocks {
+		t.flushBlock(id, k)
+	}
+	b.due = false
+	t.del(t.boxKey(tagBox, id))
+	b.row = nil
+	return nil
+}

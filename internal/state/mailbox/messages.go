@@ -1,0 +1,197 @@
+package mailbox
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
+)
+
+// Add lays a message down in a mailbox. With an Arrival that was added to this
+// mailbox before it changes nothing and gives the placement of then, which may
+// have moved on or be gone by now; one that was added to another mailbox of the
+// account gives the same message a second place. Add does not ask about quota:
+// see Usage.Room.
+func (t *Tx) Add(id BoxID, m NewMessage) (Placement, error) {
+	const op = "mailbox.Add"
+	if err := t.begin(op); err != nil {
+		return Placement{}, err
+	}
+	defer t.done()
+	if len(m.Prefix) > MaxPrefix {
+		return Placement{}, fault.Newf(fault.TooLarge, op, "a prefix has at most %d octets", MaxPrefix)
+	}
+	if err := checkKeywords(m.Keywords); err != nil {
+		return Placement{}, err
+	}
+	b, err := t.live(id)
+	if err != nil {
+		return Placement{}, err
+	}
+	arrival, before, err := t.arrived(m.Arrival, id)
+	if err != nil || before != nil {
+		return t.addedBefore(id, arrival, before, err)
+	}
+	words, err := t.keywordNumbers(m.Keywords, true)
+	if err != nil {
+		return Placement{}, err
+	}
+	row := placementRow{flags: m.Flags, keywords: words, received: m.Received, saved: now()}
+	var ms *messageState
+	if arrival.message != 0 {
+		ms, err = t.message(arrival.message)
+	}
+	if ms == nil && (err == nil || fault.Is(err, fault.NotFound)) {
+		ms, err = t.create(m)
+	}
+	if err != nil {
+		return Placement{}, err
+	}
+	row.size, row.received = ms.row.Size, ms.row.Received
+	p, err := t.place(b, ms, row)
+	if err != nil {
+		return Placement{}, err
+	}
+	if m.Arrival != (mail.ArrivalID{}) {
+		arrival.message = ms.row.ID
+		arrival.places = append(arrival.places, Place{id, p.uid})
+		t.set(t.arrivalKey(m.Arrival), arrival.encode())
+	}
+	return t.exportPlacement(id, p)
+}
+
+// arrived reads what an arrival became, and its place in mailbox id if it was
+// added there before.
+func (t *Tx) arrived(a mail.ArrivalID, id BoxID) (r arrivalRow, before *Place, err error) {
+	if a == (mail.ArrivalID{}) {
+		return r, nil, nil
+	}
+	_, err = t.get("mailbox.Add", t.arrivalKey(a), func(v []byte) (err error) {
+		r, err = decodeArrival(v)
+		return err
+	})
+	if i := slices.IndexFunc(r.places, func(p Place) bool { return p.Box == id }); i >= 0 {
+		before = &r.places[i]
+	}
+	return r, before, err
+}
+
+func (t *Tx) addedBefore(id BoxID, r arrivalRow, before *Place, err error) (Placement, error) {
+	if err != nil {
+		return Placement{}, err
+	}
+	p, err := t.Placement(id, before.UID)
+	if fault.Is(err, fault.Expunged) {
+		return Placement{Box: id, UID: before.UID, Message: r.message}, nil
+	}
+	return p, err
+}
+
+func (t *Tx) keywordNumbers(words []string, grow bool) ([]uint32, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	k, err := t.keywords()
+	if err != nil {
+		return nil, err
+	}
+	was := k.dirty
+	n, err := k.numbers(words, grow)
+	if k.dirty && !was {
+		t.weigh(len(k.encode()))
+	}
+	return n, err
+}
+
+// create writes a message's own rows: itself, its view, its thread.
+func (t *Tx) create(m NewMessage) (*messageState, error) {
+	a, err := t.acctRow()
+	if err != nil {
+		return nil, err
+	}
+	id := a.lastMessage + 1
+	r := &messageRow{Message: Message{
+		ID: id, Blob: m.Content.ID(), Prefix: m.Prefix, Size: int64(len(m.Prefix)) + m.Content.Size(),
+		Received: m.Received.UTC(), Created: t.seq(), Arrival: m.Arrival,
+	}}
+	if err := t.joinThread(r, m.Index); err != nil {
+		return nil, err
+	}
+	if m.Index != nil {
+		t.set(t.msgKey(tagView, id), m.Index.Marshal())
+	}
+	blob.Refer(t.w, m.Content, t.owner(id))
+	// The reference and, where the blob is fresh, its location or body.
+	t.weigh(int(min(m.Content.Size(), 64<<10)))
+	t.load.writes++
+	a.lastMessage = id
+	a.usage.Messages++
+	a.usage.Octets += r.Size
+	a.states.Thread = t.seq()
+	t.acctChanged()
+	ms := &messageState{row: r}
+	t.messages[id] = ms
+	t.messageChanged(ms)
+	return ms, nil
+}
+
+// destroy removes a message that has lost its last place.
+func (t *Tx) destroy(m *messageState) (lone bool, err error) {
+	a, err := t.acctRow()
+	if err != nil {
+		return false, err
+	}
+	id := m.row.ID
+	if lone, err = t.leaveThread(m.row); err != nil {
+		return false, err
+	}
+	t.del(t.msgKey(tagMessage, id))
+	t.del(t.msgKey(tagView, id))
+	blob.Release(t.w, m.row.Blob, t.owner(id))
+	t.load.writes += 2
+	m.due = false
+	delete(t.messages, id)
+	a.usage.Messages--
+	a.usage.Octets -= m.row.Size
+	a.states.Thread = t.seq()
+	t.acctChanged()
+	return lone, nil
+}
+
+// Message is a message of the account, or fault.NotFound.
+func (t *Tx) Message(id MessageID) (Message, error) {
+	m, err := t.message(id)
+	if err != nil {
+		return Message{}, err
+	}
+	out := m.row.Message
+	out.Places = make([]Place, 0, len(m.row.Places))
+	for _, p := range m.row.Places {
+		b, err := t.state(p.Box)
+		if err != nil {
+			return Message{}, err
+		}
+		if b.row != nil && !b.row.doomed {
+			out.Places = append(out.Places, p)
+		}
+	}
+	return out, nil
+}
+
+// Index is what was kept of a message when it came: its header fields for
+// lists, and its parts. fault.NotFound if the message is not there or was added
+// without one.
+func (t *Tx) Index(id MessageID) (*message.Index, error) {
+	var ix *message.Index
+	ok, err := t.get("mailbox.Index", t.msgKey(tagView, id), func(v []byte) (err error) {
+		ix, err = message.Unmarshal(v)
+		return err
+	})
+	if err == nil && !ok {
+		err = fault.As(fault.NotFound, "mailbox.Index", errors.New("no view"))
+	}
+	return ix, err
+}

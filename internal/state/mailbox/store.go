@@ -1,0 +1,174 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// Options of a store. All are needed but Sink.
+type Options struct {
+	DB    kv.DB
+	Blobs *blob.Store
+	Sink  event.Sink
+}
+
+// Store holds all accounts.
+type Store struct {
+	db    kv.DB
+	blobs *blob.Store
+}
+
+// New gives the store over o.
+func New(o Options) *Store { return &Store{db: o.DB, blobs: o.Blobs} }
+
+// View runs fn over one moment of account a. An account that was never
+// provisioned is empty.
+func (s *Store) View(ctx context.Context, a mail.AccountID, fn func(*Tx) error) error {
+	return s.db.View(ctx, kv.AccountShard(a), func(r kv.Reader) error {
+		return fn(newTx(ctx, s, a, r))
+	})
+}
+
+// Update runs fn over account a in the name of who: the account itself, or 0
+// for the server. Anyone else is fault.Denied. All that fn does carries the same
+// new change number. fn may run more than once and does no I/O; if it returns an
+// error nothing is changed and Update returns that error.
+func (s *Store) Update(ctx context.Context, who, a mail.AccountID, fn func(*Tx) error) error {
+	if who != a && who != 0 {
+		return fault.New(fault.Denied, "mailbox.Update", "")
+	}
+	return s.db.Update(ctx, []kv.Shard{kv.AccountShard(a)}, func(w kv.Tx) error {
+		t := newTx(ctx, s, a, w)
+		t.w, t.hold = w, true
+		if err := fn(t); err != nil {
+			return err
+		}
+		t.flush()
+		return nil
+	})
+}
+
+// In joins account a to a transaction that is already open; the account's shard
+// must be one of its shards. It keeps nothing between two calls, so that several
+// may be used side by side.
+func (s *Store) In(tx kv.Tx, a mail.AccountID) *Tx {
+	t := newTx(context.Background(), s, a, tx)
+	t.w = tx
+	return t
+}
+
+// Watch tells of new versions of the account; see kv.DB.
+func (s *Store) Watch(ctx context.Context, a mail.AccountID) <-chan kv.Version {
+	return s.db.Watch(ctx, kv.AccountShard(a))
+}
+
+// ContentWriter takes a message's bytes; see blob.Writer.
+type ContentWriter = blob.Writer
+
+// Blob begins a message's content for APPEND. What its Commit returns goes into
+// NewMessage.Content.
+func (s *Store) Blob(ctx context.Context) (*ContentWriter, error) { return s.blobs.Create(ctx) }
+
+// Content reads a message as clients see it: our prefix, then the blob. It may
+// be read from several goroutines.
+type Content struct {
+	prefix []byte
+	blob   *blob.Reader
+}
+
+// OpenMessage opens m's content; close it after use. A blob that is not there is
+// fault.Corrupt, as every message holds its blob.
+func (s *Store) OpenMessage(ctx context.Context, a mail.AccountID, m Message) (*Content, error) {
+	r, err := s.blobs.Open(ctx, m.Blob)
+	if fault.Is(err, fault.NotFound) {
+		return nil, fault.As(fault.Corrupt, "mailbox.OpenMessage", err)
+	} else if err != nil {
+		return nil, fault.Wrap("mailbox.OpenMessage", err)
+	}
+	return &Content{prefix: m.Prefix, blob: r}, nil
+}
+
+// ReadAt is io.ReaderAt.
+func (c *Content) ReadAt(b []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("negative offset")
+	}
+	n := 0
+	if off < int64(len(c.prefix)) {
+		if n = copy(b, c.prefix[off:]); n == len(b) {
+			return n, nil
+		}
+	}
+	m, err := c.blob.ReadAt(b[n:], off+int64(n)-int64(len(c.prefix)))
+	return n + m, err
+}
+
+// WriteTo copies all of it to w.
+func (c *Content) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, io.NewSectionReader(c, 0, c.Size()))
+}
+
+// Size is prefix and blob together, in octets.
+func (c *Content) Size() int64 { return int64(len(c.prefix)) + c.blob.Size() }
+
+// Close lets the blob go.
+func (c *Content) Close() error { return c.blob.Close() }
+
+// RemoveAccount removes all that is a's, in pieces. Nobody may use the account
+// any more: the directory has let it go before. It can be repeated.
+func (s *Store) RemoveAccount(ctx context.Context, a mail.AccountID) error {
+	for more := true; more; {
+		err := s.Update(ctx, 0, a, func(t *Tx) (err error) {
+			more, err = t.removeMessages()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeMessages releases one piece of the account's messages, and after the
+// last all rows. It says whether it must be called again.
+func (t *Tx) removeMessages() (more bool, err error) {
+	r := kv.Prefix(t.key(tagMessage))
+	r.Limit = maxPiece + 1
+	n := 0
+	for p, err := range t.r.Scan(r) {
+		if err != nil {
+			return false, fault.Wrap("mailbox.RemoveAccount", err)
+		}
+		if n++; n > maxPiece {
+			return true, nil
+		}
+		k := kv.ReadKey(p.Key, t.key(tagMessage))
+		id := MessageID(k.Uint64())
+		m, err := decodeMessage(id, p.Value)
+		if err = errors.Join(err, k.Err()); err != nil {
+			return false, fault.As(fault.Corrupt, "mailbox.RemoveAccount", err)
+		}
+		blob.Release(t.w, m.Blob, t.owner(id))
+		t.del(p.Key)
+	}
+	t.w.Clear(kv.Prefix(t.shard))
+	return false, nil
+}
+
+// owner is how message id holds its blob.
+func (t *Tx) owner(id MessageID) blob.Owner {
+	o := blob.Owner{Kind: 'm', Shard: uint64(t.account)}
+	copy(o.ID[:], kv.Key(nil).Uint64(uint64(id)))
+	return o
+}
+
+// now is the time that rows are stamped with, in whole seconds.
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
