@@ -3,11 +3,10 @@
 package smtpc
 
 import (
-	"context"
-	"crypto/tls"
+	"cmp"
 	"crypto/x509"
-	"io"
 	"net/netip"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/wire/sasl"
@@ -19,7 +18,7 @@ type TLSMode uint8
 
 // The modes.
 const (
-	Opportunistic TLSMode = iota // STARTTLS where it is offered (RFC 3207)
+	Opportunistic TLSMode = iota // STARTTLS where it is offered and works (RFC 3207, RFC 7435)
 	None                         // never
 	Required                     // STARTTLS or nothing
 	Implicit                     // TLS from the first octet (RFC 8314)
@@ -30,72 +29,83 @@ type Options struct {
 	Hostname   string // what we call ourselves in EHLO
 	TLS        TLSMode
 	ServerName string         // for SNI and, with VerifyCA, for the certificate; "" means the host of the address
-	VerifyCA   bool           // the certificate must be good (PKIX); else any will do (RFC 7435)
+	VerifyCA   bool           // the certificate must be good (PKIX); else any will do
 	RootCAs    *x509.CertPool // nil: the system's
-	Auth       sasl.Client    // nil: no AUTH
-	LMTP       bool
-	Local      netip.Addr // source address; zero: the system chooses
-	Timeouts   Timeouts   // zero fields mean the defaults of RFC 5321 §4.5.3.2
+
+	// Who logs in: with a mechanism of the caller's choice, or else, if User is
+	// not empty, with the strongest one that the server offers.
+	Auth           sasl.Client
+	User, Password string
+	// PlaintextAuth lets a password go over a line in clear to a server that is
+	// not on loopback.
+	PlaintextAuth bool
+
+	LMTP     bool
+	Local    netip.Addr // source address; zero: the system chooses
+	Timeouts Timeouts
 }
 
-// Timeouts are how long an answer is waited for.
-type Timeouts struct{}
+// Timeouts are how long something may take. Zero fields mean the defaults, in
+// brackets, which are RFC 5321 §4.5.3.2's where it has any.
+type Timeouts struct {
+	Connect   time.Duration // [30 s]
+	Handshake time.Duration // of TLS [1 min]
+	Command   time.Duration // for the answer to any command [5 min]
+	DataInit  time.Duration // for the answer to DATA [2 min]
+	Block     time.Duration // for the peer to take a piece of content [3 min]
+	DataEnd   time.Duration // for the answer to the final dot [10 min]
+	Quit      time.Duration // for the answer to QUIT [5 s]
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	t.Connect = cmp.Or(t.Connect, 30*time.Second)
+	t.Handshake = cmp.Or(t.Handshake, time.Minute)
+	t.Command = cmp.Or(t.Command, 5*time.Minute)
+	t.DataInit = cmp.Or(t.DataInit, 2*time.Minute)
+	t.Block = cmp.Or(t.Block, 3*time.Minute)
+	t.DataEnd = cmp.Or(t.DataEnd, 10*time.Minute)
+	t.Quit = cmp.Or(t.Quit, 5*time.Second)
+	return t
+}
 
 // Recipient is one forward-path with its parameters.
 type Recipient struct {
 	Address mail.Address
-	Options smtp.RcptOptions
+	Options smtp.RcptOptions // sent where the server offers DSN
 }
 
 // Message is the envelope of one message.
 type Message struct {
-	From    mail.Address
+	From mail.Address
+	// Options say what the content needs: with UTF8 a server without SMTPUTF8
+	// cannot have it (RFC 6531 §3.2), with EightBit one without 8BITMIME only if
+	// it turns out to be ASCII after all. Size and Auth are not looked at.
 	Options smtp.MailOptions
 	To      []Recipient
 }
 
-// Result is what the server said. Every recipient has an answer in Rcpt: the
-// reply that decided about it, whichever command it came to.
+// Result is what became of each recipient.
 type Result struct {
 	// Rcpt holds the reply that decides each recipient, in the order of
-	// Message.To: its own if it was refused at RCPT, MAIL's or DATA's refusal,
-	// or the answer to the final dot (in LMTP its own answer to it). It is the
-	// zero Reply where the connection broke first.
+	// Message.To: its own if it was refused at RCPT; MAIL's or DATA's refusal; or
+	// the answer to the final dot (in LMTP its own answer to it). It may be a
+	// reply of ours, where we know that the server cannot take the message. It is
+	// the zero Reply where nothing was decided because the connection broke.
 	Rcpt []smtp.Reply
+
 	// Unknown says that the whole content with its final dot was sent and no
 	// answer came: the recipients whose reply is zero may have the message or
-	// not (RFC 5321 §4.5.3.2.6).
+	// may not.
 	Unknown bool
 }
-
-// Conn is a connection to a server.
-type Conn struct{}
-
-// Dial connects to addr (host:port), and says EHLO, STARTTLS and AUTH as o wants.
-// An answer of the server that refuses is a *Refusal.
-func Dial(ctx context.Context, addr string, o Options) (*Conn, error) { panic("not written yet") }
-
-// Send carries one message. An error means that the connection is of no more
-// use; Result holds what was decided before it.
-func (c *Conn) Send(ctx context.Context, m Message, content io.Reader, size int64) (Result, error) {
-	panic("not written yet")
-}
-
-// TLS is the state of the secured line, nil if it is in clear.
-func (c *Conn) TLS() *tls.ConnectionState { panic("not written yet") }
-
-// Quit says QUIT, waits shortly for the answer, and closes.
-func (c *Conn) Quit() error { panic("not written yet") }
-
-// Close cuts the connection.
-func (c *Conn) Close() error { panic("not written yet") }
 
 // Refusal is a server's answer that ends a conversation before a message: to
 // the connection, EHLO, STARTTLS or AUTH.
 type Refusal struct {
 	Command string // "connect", "EHLO", "STARTTLS", "AUTH"
 	Reply   smtp.Reply
+	Local   bool // the words are ours: the server lacks what we need
 }
 
 // Error gives the command and the words.
-func (r *Refusal) Error() string { return r.Command + ": " + r.Reply.String() }
+func (r *Refusal) Error() string { return "smtpc: " + r.Command + ": " + r.Reply.String() }
