@@ -55,7 +55,8 @@ func readOrderKey(key []byte, s kv.Shard) (seq, error) {
 }
 
 func addressesKey(shard kv.Shard, a mail.Address) kv.Key {
-	return rows(shard, 'a').Text(strings.ToLower(a.String()))
+	text := strings.ToLower(a.String())
+	return rows(shard, 'a').Text(text[:min(len(text), maxAddress)])
 }
 
 func addressKey(shard kv.Shard, a mail.Address, at time.Time, id mail.ArrivalID, q seq) kv.Key {
@@ -86,6 +87,10 @@ func readOrder(b []byte) (id mail.ArrivalID, at time.Time, err error) {
 // Values begin with the version of their form; later versions only add fields
 // at the end.
 const rowVersion = 1
+
+// maxAddress bounds the octets of an address in a key, of which SMTP allows
+// 320; two that agree so far are found under each other's name.
+const maxAddress = 400
 
 // maxReply bounds the octets of a reply that are kept.
 const maxReply = 2000
