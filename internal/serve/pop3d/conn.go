@@ -1,0 +1,258 @@
+package pop3d
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/wire/line"
+)
+
+// conn is one session. Its goroutine owns everything but what mu guards.
+type conn struct {
+	s        *Server
+	o        *Options
+	listener net.Listener
+	peer     netip.AddrPort
+	began    time.Time
+
+	in     *line.Reader
+	out    *bufio.Writer
+	raw    net.Conn // the TCP connection
+	net    net.Conn // raw, or TLS over it
+	tls    bool
+	utf8   bool   // UTF8 was given (RFC 6856 §2.1)
+	user   string // as USER said it
+	drop   *maildrop
+	who    login.Who
+	reason string // why the session ended
+
+	commands, errors int
+
+	mu      sync.Mutex
+	closing bool // the server stops
+}
+
+func (s *Server) newConn(nc net.Conn, ln net.Listener) *conn {
+	c := &conn{s: s, o: &s.o, listener: ln, raw: nc, net: nc, began: s.o.Now()}
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = a.AddrPort()
+	}
+	return c
+}
+
+// refuse turns a connection away that is one too many.
+func (c *conn) refuse() {
+	if !c.o.ImplicitTLS {
+		_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = io.WriteString(c.raw, "-ERR [SYS/TEMP] too many connections; please try again later\r\n")
+	}
+	_ = c.raw.Close()
+}
+
+// stopReading ends the session at its next look for a command.
+func (c *conn) stopReading() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	_ = c.raw.SetReadDeadline(time.Unix(1, 0))
+}
+
+// cut ends the session whatever it does.
+func (c *conn) cut() { _ = c.raw.Close() }
+
+// serve holds the whole session. ctx is the server's: work in hand outlives it
+// by the grace time.
+func (c *conn) serve(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	defer func() {
+		if p := recover(); p != nil {
+			c.reason = "panic"
+			c.o.Sink.Emit(ctx, event.Failed{Where: "pop3d", Peer: c.peer, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())})
+		}
+		c.closeMaildrop()
+		_ = c.net.Close()
+		c.o.Sink.Emit(ctx, event.SessionEnded{
+			Door: "pop3", Peer: c.peer, User: c.who.Address, Duration: c.o.Now().Sub(c.began),
+			Commands: c.commands, Reason: c.reason,
+		})
+	}()
+	if c.o.ImplicitTLS {
+		if err := c.startTLS(ctx); err != nil {
+			c.reason = "TLS: " + err.Error()
+			return
+		}
+	}
+	c.setStreams()
+	c.reply("+OK %s POP3 server ready", printable(c.o.Hostname))
+	for c.reason == "" {
+		c.step(ctx)
+	}
+	_ = c.flush()
+}
+
+// setStreams reads and writes c.net from now on; what was buffered is gone.
+func (c *conn) setStreams() {
+	c.in = line.NewReader(c.net)
+	c.out = bufio.NewWriterSize(deadlineWriter{c}, 4096)
+}
+
+// deadlineWriter gives each write of the buffer a time of its own.
+type deadlineWriter struct{ c *conn }
+
+func (w deadlineWriter) Write(p []byte) (int, error) {
+	if err := w.c.raw.SetWriteDeadline(time.Now().Add(w.c.o.Limits.Write)); err != nil {
+		return 0, err
+	}
+	return w.c.net.Write(p)
+}
+
+// startTLS makes the handshake.
+func (c *conn) startTLS(ctx context.Context) error {
+	if c.o.TLS == nil {
+		return errors.New("not configured")
+	}
+	if !c.readWithin(c.o.Limits.Handshake) {
+		return errors.New("shutdown")
+	}
+	_ = c.raw.SetWriteDeadline(time.Now().Add(c.o.Limits.Handshake))
+	t := tls.Server(c.raw, c.o.TLS)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.net, c.tls = t, true
+	return nil
+}
+
+// readWithin gives the next read its time. It says false if the server stops.
+func (c *conn) readWithin(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	_ = c.raw.SetReadDeadline(time.Now().Add(d))
+	return true
+}
+
+// readLine reads a line of at most limit octets. Replies go out first, unless
+// more commands are here already (PIPELINING, RFC 2449 §6.6). After an error
+// that the session does not survive, reason is set.
+func (c *conn) readLine(limit int) ([]byte, error) {
+	if c.in.Buffered() == 0 {
+		if err := c.flush(); err != nil {
+			return nil, err
+		}
+	}
+	if !c.readWithin(c.o.Limits.Idle) {
+		c.reason = "shutdown"
+		return nil, os.ErrDeadlineExceeded
+	}
+	l, err := c.in.ReadLine(limit)
+	switch {
+	case err == nil, errors.Is(err, line.ErrTooLong), errors.Is(err, line.ErrBare):
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// RFC 1939 §3: closed, nothing removed, nothing said.
+		c.reason = "timeout"
+		if !c.readWithin(0) {
+			c.reason = "shutdown"
+		}
+	default:
+		c.reason = "closed"
+	}
+	return l, err
+}
+
+func (c *conn) flush() error {
+	err := c.out.Flush()
+	if err != nil && c.reason == "" {
+		c.reason = "closed"
+	}
+	return err
+}
+
+func (c *conn) reply(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.out, format+"\r\n", args...)
+}
+
+// fail answers with err's line of the table. What is our own fault is told to
+// the operator.
+func (c *conn) fail(ctx context.Context, err error) {
+	switch fault.KindOf(err) {
+	case fault.Internal, fault.Corrupt, fault.CrossShard:
+		c.o.Sink.Emit(ctx, event.Failed{Where: "pop3d", Peer: c.peer, Err: err})
+	}
+	c.reply("%s", negative(err))
+}
+
+// mistake answers what is no command, or none at this time. Too many end the
+// session.
+func (c *conn) mistake(text string) {
+	if c.errors++; c.errors >= c.o.Limits.Errors {
+		c.reason = "too many errors"
+		text += "; that was one mistake too many"
+	}
+	c.reply("-ERR %s", text)
+}
+
+// step reads one command and answers it.
+func (c *conn) step(ctx context.Context) {
+	l, err := c.readLine(c.o.Limits.AuthLine)
+	if c.reason != "" {
+		return
+	}
+	c.commands++
+	cmd, ok := parse(l)
+	switch {
+	case errors.Is(err, line.ErrTooLong), err == nil && len(l) > c.o.Limits.Line && cmd.Keyword != "AUTH":
+		c.mistake("line too long")
+	case errors.Is(err, line.ErrBare):
+		c.mistake("a line ends in CR LF, and has no NUL, CR or LF in it")
+	case err != nil:
+		c.reason = "closed"
+	case !ok:
+		c.mistake("not a command")
+	default:
+		c.dispatch(ctx, cmd)
+	}
+}
+
+// action answers one command.
+type action func(*conn, context.Context, command)
+
+// dispatch is the table of commands and states (RFC 1939 §4, §5).
+func (c *conn) dispatch(ctx context.Context, cmd command) {
+	switch cmd.Keyword {
+	case "CAPA":
+		c.capa()
+		return
+	case "QUIT":
+		c.quit(ctx, cmd)
+		return
+	}
+	now, later := authorization, transaction
+	if c.drop != nil {
+		now, later = transaction, authorization
+	}
+	if do, ok := now[cmd.Keyword]; ok {
+		do(c, ctx, cmd)
+		return
+	}
+	if _, ok := later[cmd.Keyword]; ok {
+		c.mistake("not at this time")
+		return
+	}
+	c.mistake("unknown command")
+}
