@@ -1,6 +1,8 @@
 package blob
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -82,6 +84,23 @@ func (r *Reader) some(b []byte, off int64) (int, error) {
 		r.chunk, r.cached = chunk, i
 	}
 	return copy(b, r.chunk[off%chunkSize:]), nil
+}
+
+// at opens the record of a large blob.
+func (r *Reader) at(l location) error {
+	f, err := r.s.fs.Open(segmentName(l.segment))
+	if err != nil {
+		return unreadable("", err)
+	}
+	r.file = f
+	r.record, err = openRecord(section{f, l.offset}, l.length)
+	if err == nil && (r.record.id != r.id || r.record.size != r.size) {
+		err = fmt.Errorf("%w: another blob's", errRecord)
+	}
+	if err != nil {
+		return errors.Join(unreadable("", err), f.Close())
+	}
+	return nil
 }
 
 // Close lets the blob go.

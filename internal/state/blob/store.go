@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -141,17 +140,8 @@ func (s *Store) open(ctx context.Context, id mail.BlobID) (*Reader, error) {
 	if l.first != nil {
 		return r, nil
 	}
-	f, err := s.fs.Open(segmentName(l.at.segment))
-	if err != nil {
-		return nil, unreadable("", err)
-	}
-	r.file = f
-	r.record, err = openRecord(section{f, l.at.offset}, l.at.length)
-	if err == nil && (r.record.id != id || r.record.size != l.size) {
-		err = fmt.Errorf("%w: another blob's", errRecord)
-	}
-	if err != nil {
-		return nil, errors.Join(unreadable("", err), f.Close())
+	if err := r.at(l.at); err != nil {
+		return nil, err
 	}
 	return r, nil
 }

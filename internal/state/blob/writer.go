@@ -118,7 +118,7 @@ func (w *Writer) Commit() (Handle, error) {
 		if w.size > chunkSize { // with a large inline limit the first chunks went out already
 			h.body, err = w.whole()
 		} else {
-			h.body = w.plain
+			h.body, err = w.plain, nil
 		}
 		return h, err
 	}

@@ -46,6 +46,10 @@ func (s *Store) MayUse(ctx context.Context, id mail.AccountID, a mail.Address) (
 	return false, nil
 }
 
+// IsRole says whether a is an address that every domain has: postmaster or
+// abuse.
+func IsRole(a mail.Address) bool { return isRole(foldLocal(a.Local)) }
+
 // isRole says whether every domain has a folded local part: RFC 5321 §4.5.1
 // wants postmaster, RFC 2142 abuse.
 func isRole(local string) bool { return local == "postmaster" || local == "abuse" }

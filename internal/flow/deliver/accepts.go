@@ -1,0 +1,49 @@
+package deliver
+
+import (
+	"context"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+)
+
+// Accepts says whether a message may be taken for a, before its content is
+// read: we never bounce later what we could refuse now. Its errors are
+// fault.NotFound (no such recipient here), fault.Denied (not our domain) and
+// fault.OverQuota (every account that a leads to is full).
+func (d *Deliverer) Accepts(ctx context.Context, a mail.Address) error {
+	const op = "deliver.Accepts"
+	found, err := d.o.Directory.Resolve(ctx, a)
+	if err != nil {
+		return fault.Wrap(op, err)
+	}
+	if len(found.Remote) > 0 || directory.IsRole(a) {
+		return nil // postmaster is always reached (RFC 5321 §4.5.1), full or not
+	}
+	for _, t := range found.Accounts {
+		full, err := d.full(ctx, t)
+		if err != nil {
+			return fault.Wrap(op, err)
+		}
+		if !full {
+			return nil
+		}
+	}
+	return fault.New(fault.OverQuota, op, "the recipient's mailbox is full")
+}
+
+// full says whether an account has used up its quota.
+func (d *Deliverer) full(ctx context.Context, t directory.Target) (bool, error) {
+	acct, err := d.o.Directory.AccountByID(ctx, t.Account)
+	if err != nil || acct.Quota == 0 {
+		return false, err
+	}
+	var used mailbox.Usage
+	err = d.o.Mailbox.View(ctx, t.Account, func(tx *mailbox.Tx) error {
+		used, err = tx.Usage()
+		return err
+	})
+	return used.Octets >= acct.Quota, err
+}

@@ -1,0 +1,195 @@
+// Package deliver lays messages down: it resolves recipients and, in one commit,
+// writes them into mailboxes, the queue and the history.
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// MaxAccounts is how many accounts one commit writes to. The recipients beyond
+// it are written as queue rows by the same commit and delivered from there, so
+// that no list is too long and no transaction too large.
+const MaxAccounts = 100
+
+// Options are the rooms that deliver works with.
+type Options struct {
+	DB        kv.DB
+	Blobs     *blob.Store
+	Mailbox   *mailbox.Store
+	Queue     *queue.Store
+	Directory *directory.Store
+	Sink      event.Sink
+	Hostname  string // for Received
+}
+
+// Deliverer prepares plans.
+type Deliverer struct{ o Options }
+
+// New makes a Deliverer.
+func New(o Options) *Deliverer { return &Deliverer{o} }
+
+// Prepare does everything that takes time: it resolves the recipients and
+// indexes the message. It changes nothing that anyone could see. A recipient
+// that is not here, or is not ours to deliver, fails the whole plan only if no
+// other is left; Replies tells each one's fate.
+func (d *Deliverer) Prepare(ctx context.Context, a *mail.Arrival, content blob.Handle) (*Plan, error) {
+	p := &Plan{d: d, arrival: a, content: content, replies: make([]smtp.Reply, len(a.Envelope.To))}
+	p.prefix = append(received(a, d.o.Hostname), a.Prefix...)
+	for i, r := range a.Envelope.To {
+		if err := p.expand(ctx, i, r); err != nil {
+			return nil, fault.Wrap("deliver.Prepare", err)
+		}
+	}
+	if err := p.index(ctx); err != nil {
+		return nil, fault.Wrap("deliver.Prepare", err)
+	}
+	return p, nil
+}
+
+// Deliver prepares a plan, commits it and emits its events: the whole life of
+// an arrival that joins no other transaction.
+func (d *Deliverer) Deliver(ctx context.Context, a *mail.Arrival, content blob.Handle) ([]smtp.Reply, error) {
+	p, err := d.Prepare(ctx, a, content)
+	if err != nil {
+		return nil, err
+	}
+	if p.Empty() {
+		return p.Replies(), nil
+	}
+	if err := d.o.DB.Update(ctx, p.Shards(), p.Commit); err != nil {
+		return nil, fault.Wrap("deliver.Deliver", err)
+	}
+	p.Emit(ctx)
+	return p.Replies(), nil
+}
+
+// expand finds where recipient i is to be laid and notes what it is told.
+func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
+	p.replies[i] = smtp.Answer(250, smtp.Enhanced{2, 0, 0}, "accepted %s", p.arrival.ID)
+	local, err := p.local(ctx, r.Address)
+	if err != nil {
+		return err
+	}
+	if !local {
+		p.remote(i, r, r.Address)
+		return nil
+	}
+	found, err := p.d.o.Directory.Resolve(ctx, r.Address)
+	if fault.Is(err, fault.NotFound) {
+		p.replies[i] = smtp.Answer(550, smtp.Enhanced{5, 1, 1}, "no such recipient here")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, t := range found.Accounts {
+		p.account(i, r, t)
+	}
+	for _, to := range found.Remote {
+		p.remote(i, r, to)
+	}
+	return nil
+}
+
+// local says whether a is ours to resolve; postmaster without a domain always is.
+func (p *Plan) local(ctx context.Context, a mail.Address) (bool, error) {
+	if a.Domain == "" {
+		return true, nil
+	}
+	return p.d.o.Directory.IsLocal(ctx, a.Domain)
+}
+
+// account adds an account once, however many recipients lead to it; beyond
+// MaxAccounts it goes by the queue.
+func (p *Plan) account(i int, r mail.Recipient, t directory.Target) {
+	for _, have := range p.targets {
+		if have.account == t.Account {
+			return
+		}
+	}
+	if len(p.targets) >= MaxAccounts {
+		p.remote(i, r, t.Address)
+		return
+	}
+	prefix := fmt.Appendf(nil, "Return-Path: <%s>\r\nDelivered-To: %s\r\n", p.arrival.Envelope.From, r.Address)
+	p.targets = append(p.targets, target{account: t.Account, to: t.Address, prefix: append(prefix, p.prefix...)})
+}
+
+// remote adds a delivery that waits in the queue, once an address.
+func (p *Plan) remote(i int, r mail.Recipient, to mail.Address) {
+	for _, have := range p.waiting {
+		if have.To == to {
+			return
+		}
+	}
+	p.waiting = append(p.waiting, queue.Delivery{
+		Message: p.arrival.ID, N: uint32(len(p.waiting)), To: to, Original: original(r, to), Notify: r.Notify,
+		Due: p.arrival.At, First: p.arrival.At,
+	})
+}
+
+// original is the ORCPT of a recipient that is passed on (RFC 3461 §5.2.1):
+// what the sender gave, or the address it wrote where an alias changed it.
+func original(r mail.Recipient, to mail.Address) string {
+	if r.Original == "" && r.Address != to {
+		kind := "rfc822;"
+		if !r.Address.IsASCII() {
+			kind = "utf-8;"
+		}
+		return kind + r.Address.String()
+	}
+	return r.Original
+}
+
+// index parses the message once and gives each target the index of its copy.
+func (p *Plan) index(ctx context.Context) error {
+	if len(p.targets) == 0 {
+		return nil
+	}
+	r, err := p.d.o.Blobs.OpenHandle(ctx, p.content)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for i := range p.targets {
+		t := &p.targets[i]
+		if t.index, err = message.Parse(joined{t.prefix, r}, int64(len(t.prefix))+p.content.Size()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// joined reads a prefix and the content behind it as one.
+type joined struct {
+	prefix []byte
+	rest   io.ReaderAt
+}
+
+// ReadAt reads at off of the whole.
+func (j joined) ReadAt(b []byte, off int64) (int, error) {
+	n := int64(len(j.prefix))
+	if off >= n {
+		return j.rest.ReadAt(b, off-n)
+	}
+	got, _ := bytes.NewReader(j.prefix).ReadAt(b, off)
+	if got == len(b) {
+		return got, nil
+	}
+	more, err := j.rest.ReadAt(b[got:], 0)
+	return got + more, err
+}

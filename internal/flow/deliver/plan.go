@@ -1,0 +1,120 @@
+package deliver
+
+import (
+	"context"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/history"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// Plan is an arrival that is ready to be laid down.
+type Plan struct {
+	d       *Deliverer
+	arrival *mail.Arrival
+	content blob.Handle
+	prefix  []byte // Received and what the arrival brought, for every copy
+	targets []target
+	waiting []queue.Delivery
+	replies []smtp.Reply
+}
+
+// target is one account's copy.
+type target struct {
+	account mail.AccountID
+	to      mail.Address
+	prefix  []byte
+	index   *message.Index
+}
+
+// Empty says whether there is nothing to commit, because every recipient was
+// refused.
+func (p *Plan) Empty() bool { return len(p.targets) == 0 && len(p.waiting) == 0 }
+
+// Shards names what Commit will touch.
+func (p *Plan) Shards() []kv.Shard {
+	shards := []kv.Shard{kv.PartitionShard(p.arrival.ID)}
+	for _, t := range p.targets {
+		shards = append(shards, kv.AccountShard(t.account))
+	}
+	return shards
+}
+
+// Commit only writes, and may run again. When the transaction holds, every
+// recipient's copy is stored or queued, once. This commit is the acceptance.
+func (p *Plan) Commit(tx kv.Tx) error {
+	const op = "deliver.Commit"
+	a := p.arrival
+	history.Write(tx, a.ID, history.Entry{
+		At: a.At, What: "accepted", From: a.Envelope.From, Size: a.Size, Peer: a.Peer.Addr.String(), Account: a.Peer.Account,
+	})
+	for _, t := range p.targets {
+		if err := p.lay(tx, t); err != nil {
+			return fault.Wrap(op, err)
+		}
+		history.Write(tx, a.ID, history.Entry{At: a.At, What: "delivered", From: a.Envelope.From, To: t.to, Account: t.account, Size: a.Size})
+	}
+	if len(p.waiting) == 0 {
+		return nil
+	}
+	if err := p.d.o.Queue.Add(tx, p.message(), p.content, p.waiting); err != nil {
+		return fault.Wrap(op, err)
+	}
+	for _, w := range p.waiting {
+		history.Write(tx, a.ID, history.Entry{At: a.At, What: "queued", From: a.Envelope.From, To: w.To, Size: a.Size})
+	}
+	return nil
+}
+
+// lay writes one account's copy into its inbox or, if it was judged junk, into
+// the mailbox for that. A mailbox that went away means the inbox.
+func (p *Plan) lay(tx kv.Tx, t target) error {
+	m := p.d.o.Mailbox.In(tx, t.account)
+	if err := m.Provision(); err != nil {
+		return err
+	}
+	box, err := m.BoxByName("INBOX")
+	if p.arrival.Junk {
+		if junk, jerr := m.BoxByRole(mailbox.RoleJunk); jerr == nil {
+			box = junk
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = m.Add(box.ID, mailbox.NewMessage{
+		Content: p.content, Prefix: t.prefix, Index: t.index, Received: p.arrival.At, Arrival: p.arrival.ID,
+	})
+	return err
+}
+
+// message is the queue's view of the arrival.
+func (p *Plan) message() queue.Message {
+	a := p.arrival
+	return queue.Message{
+		ID: a.ID, At: a.At, Blob: p.content.ID(), Size: p.content.Size(), Prefix: p.prefix, From: a.Envelope.From,
+		EnvID: a.Envelope.ID, HeadersOnly: a.Envelope.Headers, UTF8: a.Envelope.UTF8, EightBit: a.Envelope.EightBit,
+		RequireTLS: a.Envelope.RequireTLS, Account: a.Peer.Account,
+	}
+}
+
+// Replies answers for each recipient of the arrival, in order.
+func (p *Plan) Replies() []smtp.Reply { return p.replies }
+
+// Emit tells what the commit has made true.
+func (p *Plan) Emit(ctx context.Context) {
+	a := p.arrival
+	p.d.o.Sink.Emit(ctx, event.Accepted{
+		ID: a.ID, From: a.Envelope.From, Recipients: len(a.Envelope.To), Size: a.Size, Peer: a.Peer,
+	})
+	for _, t := range p.targets {
+		p.d.o.Sink.Emit(ctx, event.Delivered{ID: a.ID, To: t.to, Account: t.account})
+	}
+}
