@@ -1,0 +1,152 @@
+package imapd
+
+import (
+	"bytes"
+	"io"
+	"strings"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/wire/imap"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
+)
+
+// body is a message's content and index while a command looks into it.
+type body struct {
+	c       *session
+	row     *row
+	content *mailbox.Content // open or nil
+	index   *message.Index
+	parsed  bool // index is of the whole content, not what was kept
+}
+
+// prepare opens and reads what w needs.
+func (b *body) prepare(w want) error {
+	if w.content {
+		if err := b.open(); err != nil {
+			return err
+		}
+	}
+	if b.index = b.row.index; w.index && (b.index == nil || b.index.Partial) {
+		return b.parse()
+	}
+	return nil
+}
+
+func (b *body) open() error {
+	if b.content != nil {
+		return nil
+	}
+	var err error
+	b.content, err = b.c.o.Mailbox.OpenMessage(b.c.work, b.c.account(), b.row.message)
+	return err
+}
+
+// parse indexes the content anew.
+func (b *body) parse() error {
+	if b.parsed {
+		return nil
+	}
+	if err := b.open(); err != nil {
+		return err
+	}
+	ix, err := message.Parse(b.content, b.content.Size())
+	if err != nil {
+		return fault.Wrap("imapd.parse", err)
+	}
+	b.index, b.parsed = ix, true
+	return nil
+}
+
+func (b *body) close() {
+	if b.content != nil {
+		_ = b.content.Close()
+	}
+}
+
+// report tells the operator of an error of ours that is answered later.
+func (c *session) report(err error) {
+	if ours(err) {
+		c.emit(event.Failed{Where: "imapd", Peer: c.peer, Err: err})
+	}
+}
+
+var pieces = map[string]message.Piece{
+	"": message.PieceBody, "HEADER": message.PieceHeader, "TEXT": message.PieceText, "MIME": message.PieceMIME,
+}
+
+// section writes a section of the content, or NIL where there is none (RFC 3501
+// §6.4.5).
+func (b *body) section(s *imap.Section, part *imap.Partial) error {
+	path := make([]int, len(s.Path))
+	for i, n := range s.Path {
+		path[i] = int(n)
+	}
+	enc := b.c.enc.SP()
+	if len(s.Fields) > 0 {
+		text, found, err := b.fields(path, s)
+		switch {
+		case err != nil:
+			return err
+		case !found:
+			enc.Raw("NIL")
+			return nil
+		}
+		return b.literal(bytes.NewReader(text), 0, int64(len(text)), part)
+	}
+	at, found := b.index.Section(path, pieces[s.Kind])
+	if !found {
+		enc.Raw("NIL")
+		return nil
+	}
+	return b.literal(b.content, at.Offset, at.Length, part)
+}
+
+// literal writes n octets of r from off, or the part of them that is asked for.
+func (b *body) literal(r io.ReaderAt, off, n int64, part *imap.Partial) error {
+	if part != nil {
+		from := min(int64(part.Offset), n)
+		off, n = off+from, min(n-from, int64(part.Count))
+	}
+	return fault.Wrap("imapd.literal", b.c.enc.Literal(n, io.NewSectionReader(r, off, n)))
+}
+
+// fields gives the header fields that a section names, and the empty line. They
+// come from the kept index, or from the content where that has not all of them.
+func (b *body) fields(path []int, s *imap.Section) (text []byte, found bool, err error) {
+	header, found := b.header(path)
+	if !found {
+		return nil, false, nil
+	}
+	not := s.Kind == "HEADER.FIELDS.NOT"
+	for _, f := range header.Fields() {
+		if named(s.Fields, f.Name) != not {
+			text = append(text, f.Raw...)
+			if !strings.HasSuffix(f.Raw, "\n") {
+				text = append(text, "\r\n"...)
+			}
+		}
+	}
+	return append(text, "\r\n"...), true, nil
+}
+
+func named(names []string, name string) bool {
+	for _, n := range names {
+		if strings.EqualFold(n, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// header is that of the message, or of the one within it at path.
+func (b *body) header(path []int) (message.Header, bool) {
+	if len(path) == 0 {
+		return b.index.Header, true
+	}
+	if p := b.index.Part(path); p != nil && p.Message != nil {
+		return p.Message.Header, true
+	}
+	return message.Header{}, false
+}

@@ -1,0 +1,19 @@
+package imapd
+
+// close is CLOSE (RFC 3501 §6.4.2): what is marked \Deleted goes without a word.
+func (c *session) close() (reply, error) {
+	v := c.sel
+	c.sel = nil
+	if !v.readOnly {
+		if _, err := c.o.Mailbox.Expunge(c.work, c.account(), c.account(), v.box, nil, false); err != nil {
+			return reply{}, err
+		}
+	}
+	return ok("CLOSE done"), nil
+}
+
+// unselect is UNSELECT (RFC 3691).
+func (c *session) unselect() (reply, error) {
+	c.sel = nil
+	return ok("UNSELECT done"), nil
+}

@@ -1,0 +1,168 @@
+// Package imapd is the IMAP door: sessions of IMAP4rev1 (RFC 3501) with its
+// extensions over the mailbox store, one command a file. Sequence numbers exist
+// only here.
+package imapd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/limit"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+)
+
+// Limits bound what one peer may ask for. A zero field takes its default; a
+// negative number of connections means no limit.
+type Limits struct {
+	Connections int           // at the same time; default 10,000
+	PerAddress  int           // at the same time from one address; default 100
+	Message     int64         // octets of an APPEND; default 64 MiB
+	Bad         int           // bad commands in a row; default 10
+	Logins      int           // failed logins of one connection; default 5
+	PreAuth     time.Duration // from the connection to the login; default 1 minute
+	Idle        time.Duration // between two commands; default 35 minutes, and RFC 3501 §5.4 asks for 30
+	Handshake   time.Duration // of TLS; default 30 seconds
+	Write       time.Duration // for the peer to take 16 KiB; default 2 minutes
+	Grace       time.Duration // for commands in hand when the server stops; default 10 seconds
+}
+
+func (l Limits) withDefaults() Limits {
+	l.Connections = given(l.Connections, 10_000)
+	l.PerAddress = given(l.PerAddress, 100)
+	l.Message = given(l.Message, 64<<20)
+	l.Bad = given(l.Bad, 10)
+	l.Logins = given(l.Logins, 5)
+	l.PreAuth = given(l.PreAuth, time.Minute)
+	l.Idle = given(l.Idle, 35*time.Minute)
+	l.Handshake = given(l.Handshake, 30*time.Second)
+	l.Write = given(l.Write, 2*time.Minute)
+	l.Grace = given(l.Grace, 10*time.Second)
+	return l
+}
+
+// given is v, or d where v is zero.
+func given[T int | int64 | time.Duration](v, d T) T {
+	if v == 0 {
+		return d
+	}
+	return v
+}
+
+// Options are what a Server works with. Login and Mailbox are needed.
+type Options struct {
+	Hostname      string         // as the greeting says it
+	TLS           *tls.Config    // nil: neither STARTTLS nor logins, unless PlaintextAuth
+	ImplicitTLS   bool           // TLS from the first octet (RFC 8314 §3.2)
+	PlaintextAuth bool           // logins without TLS
+	Login         *login.Login   // who may come in
+	Mailbox       *mailbox.Store // where the messages are
+	Sink          event.Sink     // nil: nobody listens
+	Limits        Limits
+
+	// Quota says how many octets an account may hold, 0 for any number; it is
+	// asked at APPEND. nil: no quotas.
+	Quota func(ctx context.Context, a mail.AccountID) (int64, error)
+}
+
+// Server serves IMAP on any number of listeners that are alike.
+type Server struct {
+	o      Options
+	counts *limit.Counts[netip.Prefix]
+}
+
+// New makes a Server.
+func New(o Options) *Server {
+	if o.Sink == nil {
+		o.Sink = event.Discard{}
+	}
+	o.Limits = o.Limits.withDefaults()
+	l := o.Limits
+	return &Server{o: o, counts: limit.NewCounts[netip.Prefix](max(0, l.PerAddress), max(0, l.Connections))}
+}
+
+// Serve accepts connections until ctx ends. It then stops accepting, says BYE to
+// the sessions that wait for a command or idle, lets commands in hand finish
+// within Limits.Grace, and returns nil when no goroutine is left. It returns an
+// error if the listener fails by itself.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	var sessions sync.WaitGroup
+	// work outlives ctx by the grace time.
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer stop()
+	var failed error
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() == nil && temporary(err) {
+				pause(ctx, 50*time.Millisecond)
+				continue
+			}
+			if ctx.Err() == nil {
+				failed = fault.Wrap("imapd.Serve", err)
+			}
+			break
+		}
+		peer := peerOf(nc)
+		key := limit.Key(peer.Addr())
+		if !s.counts.Acquire(key) {
+			s.refuse(nc)
+			continue
+		}
+		sessions.Go(func() {
+			defer s.counts.Release(key)
+			newSession(s, ctx, work, nc, peer).serve()
+		})
+	}
+	_ = ln.Close()
+	if failed == nil {
+		grace := time.AfterFunc(s.o.Limits.Grace, cut)
+		defer grace.Stop()
+	}
+	sessions.Wait()
+	return failed
+}
+
+// refuse turns a connection away that is one too many.
+func (s *Server) refuse(nc net.Conn) {
+	if !s.o.ImplicitTLS {
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = io.WriteString(nc, "* BYE [LIMIT] too many connections; please try again later\r\n")
+	}
+	_ = nc.Close()
+}
+
+func peerOf(nc net.Conn) netip.AddrPort {
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		ap := a.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// temporary says whether Accept may succeed again: too many open files, or a
+// peer that was gone before it was greeted.
+func temporary(err error) bool {
+	var ne net.Error
+	return !errors.Is(err, net.ErrClosed) && errors.As(err, &ne)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -1,0 +1,254 @@
+package imapd
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/wire/imap"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
+)
+
+// key is a search key ready to be asked of many messages.
+type key struct {
+	op     imap.SearchOp
+	keys   []key
+	flag   mail.Flags
+	field  string
+	word   string // of KEYWORD
+	text   needle
+	number int64
+	date   time.Time
+	in     []span // of SET and UID: indexes into the view
+}
+
+// compile makes keys ready; in each list those that cost least come first.
+func compile(v *view, from []imap.SearchKey) ([]key, error) {
+	out := make([]key, 0, len(from))
+	for i := range from {
+		k := &from[i]
+		sub, err := compile(v, k.Keys)
+		if err != nil {
+			return nil, err
+		}
+		c := key{op: k.Op, keys: sub, flag: k.Flag, field: k.Field, word: k.Text, number: int64(k.Number), date: k.Date}
+		switch k.Op {
+		case "SET", "UID":
+			if c.in, err = v.spans(k.Set, k.Op == "UID"); err != nil {
+				return nil, err
+			}
+		case "SUBJECT", "FROM", "TO", "CC", "BCC":
+			c.op, c.field = "HEADER", string(k.Op)
+		}
+		c.text = newNeedle(k.Text)
+		out = append(out, c)
+	}
+	slices.SortStableFunc(out, func(a, b key) int { return a.cost() - b.cost() })
+	return out, nil
+}
+
+// cost says what has to be read for a key: 0 the placement, 1 the header, 2 the
+// content.
+func (k *key) cost() int {
+	cost := 0
+	switch k.op {
+	case "HEADER", "SENTBEFORE", "SENTON", "SENTSINCE":
+		cost = 1
+	case "BODY", "TEXT":
+		cost = 2
+	}
+	for i := range k.keys {
+		cost = max(cost, k.keys[i].cost())
+	}
+	return cost
+}
+
+func (k *key) needs() want {
+	cost := k.cost()
+	return want{message: cost > 0, index: cost > 0}
+}
+
+// answer is what a placement alone can say.
+type answer int8
+
+const (
+	never answer = iota
+	perhaps
+	surely
+)
+
+func yes(b bool) answer {
+	if b {
+		return surely
+	}
+	return never
+}
+
+// cheap asks the placement.
+func (k *key) cheap(r *row) answer {
+	switch k.op {
+	case "AND":
+		a := surely
+		for i := range k.keys {
+			if a = min(a, k.keys[i].cheap(r)); a == never {
+				break
+			}
+		}
+		return a
+	case "OR":
+		return max(k.keys[0].cheap(r), k.keys[1].cheap(r))
+	case "NOT":
+		return surely - k.keys[0].cheap(r)
+	case "ALL":
+		return surely
+	case "NONE":
+		return never
+	case "FLAG":
+		return yes(r.Flags.Has(k.flag))
+	case "UNFLAG":
+		return yes(!r.Flags.Has(k.flag))
+	case "KEYWORD":
+		return yes(hasWord(r.Keywords, k.word))
+	case "UNKEYWORD":
+		return yes(!hasWord(r.Keywords, k.word))
+	case "SET", "UID":
+		return yes(inSpans(k.in, r.number-1))
+	case "LARGER":
+		return yes(r.Size > k.number)
+	case "SMALLER":
+		return yes(r.Size < k.number)
+	case "BEFORE":
+		return yes(day(r.Received).Before(k.date))
+	case "ON":
+		return yes(day(r.Received).Equal(k.date))
+	case "SINCE":
+		return yes(!day(r.Received).Before(k.date))
+	}
+	return perhaps
+}
+
+func hasWord(words []string, word string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
+}
+
+func inSpans(spans []span, i int) bool {
+	at, _ := slices.BinarySearchFunc(spans, i, func(s span, i int) int {
+		if i >= s.to {
+			return -1
+		}
+		return 0
+	})
+	return at < len(spans) && spans[at].from <= i
+}
+
+// full asks the header and the content too.
+func (k *key) full(r *row, b *body) (bool, error) {
+	if a := k.cheap(r); a != perhaps {
+		return a == surely, nil
+	}
+	switch k.op {
+	case "AND", "OR":
+		for i := range k.keys {
+			hit, err := k.keys[i].full(r, b)
+			if err != nil || hit == (k.op == "OR") {
+				return hit, err
+			}
+		}
+		return k.op == "AND", nil
+	case "NOT":
+		hit, err := k.keys[0].full(r, b)
+		return !hit, err
+	case "HEADER":
+		return k.inHeader(b)
+	case "BODY":
+		return k.inBody(b)
+	case "TEXT":
+		if hit, err := k.inText(b); hit || err != nil {
+			return hit, err
+		}
+		return k.inBody(b)
+	}
+	return k.sent(b)
+}
+
+// whole makes sure that the whole header is known.
+func (b *body) whole() error {
+	if b.index == nil || b.index.Partial {
+		return b.parse()
+	}
+	return nil
+}
+
+// inHeader searches a header field: decoded and, for those who know how it was
+// sent, as it is.
+func (k *key) inHeader(b *body) (bool, error) {
+	if err := b.whole(); err != nil {
+		return false, err
+	}
+	for _, value := range b.index.Header.All(k.field) {
+		if k.text.in(message.DecodeHeader(value)) || k.text.in(value) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// sent compares the day of the Date field, in the sender's own zone.
+func (k *key) sent(b *body) (bool, error) {
+	if err := b.whole(); err != nil {
+		return false, err
+	}
+	t, valid := message.ParseDate(b.index.Header.Get("Date"))
+	if !valid {
+		return false, nil
+	}
+	switch d := day(t); k.op {
+	case "SENTBEFORE":
+		return d.Before(k.date), nil
+	case "SENTON":
+		return d.Equal(k.date), nil
+	default:
+		return !d.Before(k.date), nil
+	}
+}
+
+// inText searches the header of the message.
+func (k *key) inText(b *body) (bool, error) {
+	if err := b.whole(); err != nil {
+		return false, err
+	}
+	return k.inFields(b.index.Header), nil
+}
+
+func (k *key) inFields(h message.Header) bool {
+	for _, f := range h.Fields() {
+		if k.text.in(f.Name+": "+message.DecodeHeader(f.Value())) || k.text.in(f.Raw) {
+			return true
+		}
+	}
+	return false
+}
+
+// inBody searches the texts of the message and the headers of those within it.
+func (k *key) inBody(b *body) (hit bool, err error) {
+	if err := b.whole(); err != nil {
+		return false, err
+	}
+	if err := b.open(); err != nil {
+		return false, err
+	}
+	b.index.Walk(func(_ []int, p *message.Part) bool {
+		switch {
+		case p.Message != nil:
+			hit = k.inFields(p.Message.Header)
+		case p.Type == "text":
+			raw := io.NewSectionReader(b.content, p.BodyStart, p.Size())
+			hit, err = k.text.inReader(message.DecodeText(raw, p.Encoding, p.Charset()))
+		}
+		return !hit && err == nil
+	})
+	return hit, fault.Wrap("imapd.search", err)
+}

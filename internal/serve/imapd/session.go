@@ -1,0 +1,377 @@
+package imapd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/wire/imap"
+	"github.com/ekiden-mail/ekiden/internal/wire/line"
+)
+
+// preAuthLiterals limits the literals of a command before login, in octets: a
+// name and a password fit well.
+const preAuthLiterals = 4 << 10
+
+// reply is the tagged answer to a command.
+type reply struct{ status, code, text string }
+
+func ok(text string) reply  { return reply{"OK", "", text} }
+func no(text string) reply  { return reply{"NO", "", text} }
+func bad(text string) reply { return reply{"BAD", "", text} }
+
+// ending is an error that ends the session; bye, if any, is said first.
+type ending struct {
+	reason string // for event.SessionEnded
+	bye    string
+}
+
+func (e *ending) Error() string { return "session ended: " + e.reason }
+
+// session is one connection. Its goroutine owns everything.
+type session struct {
+	s     *Server
+	o     *Options
+	stop  context.Context // ends when the server stops: nothing new is begun
+	work  context.Context // ends with the grace time: nothing goes on
+	peer  netip.AddrPort
+	began time.Time
+	raw   net.Conn // the TCP connection
+	tls   bool
+	wire  *wire // raw, or TLS over it, with deadlines
+	lines *line.Reader
+	dec   imap.Decoder
+	enc   imap.Encoder
+	who   login.Who
+	in    bool  // somebody logged in
+	sel   *view // the selected mailbox, or nil
+
+	commands, bads, failures int
+}
+
+func newSession(s *Server, stop, work context.Context, nc net.Conn, peer netip.AddrPort) *session {
+	c := &session{s: s, o: &s.o, stop: stop, work: work, peer: peer, began: time.Now(), raw: nc}
+	c.wire = &wire{Conn: nc, stop: stop, idle: s.o.Limits.Idle, write: s.o.Limits.Write}
+	c.wire.until = c.began.Add(s.o.Limits.PreAuth)
+	c.lines = line.NewReader(c.wire)
+	c.dec = imap.Decoder{Lines: c.lines, Continue: c.goAhead, MaxLiterals: preAuthLiterals, Closed: true}
+	c.enc.W = c.wire
+	return c
+}
+
+// serve holds the whole session.
+func (c *session) serve() {
+	unstop := context.AfterFunc(c.stop, c.wire.interrupt)
+	defer unstop()
+	uncut := context.AfterFunc(c.work, func() { _ = c.raw.Close() })
+	defer uncut()
+	reason := "panic"
+	defer func() {
+		if r := recover(); r != nil {
+			c.emit(event.Failed{Where: "imapd", Peer: c.peer, Err: fmt.Errorf("panic: %v\n%s", r, debug.Stack())})
+		}
+		_ = c.raw.Close()
+		c.emit(event.SessionEnded{
+			Door: "imap", Peer: c.peer, User: c.who.Address, Duration: time.Since(c.began), Commands: c.commands, Reason: reason,
+		})
+	}()
+	reason = c.end(c.converse())
+}
+
+// end says goodbye as err asks, and gives the reason for the event.
+func (c *session) end(err error) string {
+	var e *ending
+	if !errors.As(err, &e) {
+		e = c.endingOf(err)
+	}
+	if e.bye != "" {
+		c.enc.Status("", "BYE", "", e.bye)
+	}
+	_ = c.enc.Flush()
+	_ = c.wire.Conn.Close() // with TLS, its close_notify
+	return e.reason
+}
+
+// endingOf says how a connection's error ends the session.
+func (c *session) endingOf(err error) *ending {
+	var fatal *imap.FatalError
+	switch {
+	case errors.As(err, &fatal):
+		return &ending{"bad input", fatal.Text}
+	case c.stop.Err() != nil:
+		return &ending{"shutdown", "the server is going down; please come back soon"}
+	case errors.Is(err, os.ErrDeadlineExceeded) && !c.in:
+		return &ending{"timeout", "too long without a login"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &ending{"timeout", "too long without a command"}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return &ending{reason: "closed"}
+	}
+	return &ending{reason: err.Error()}
+}
+
+func (c *session) emit(e event.Event) { c.o.Sink.Emit(c.work, e) }
+
+// goAhead asks for a literal.
+func (c *session) goAhead() error {
+	c.enc.Raw("+ go ahead\r\n")
+	return c.enc.Flush()
+}
+
+// converse reads commands and answers them until something ends the session,
+// which is never nil.
+func (c *session) converse() error {
+	if c.o.ImplicitTLS {
+		if err := c.startTLS(); err != nil {
+			return &ending{reason: "TLS: " + err.Error()}
+		}
+	}
+	c.enc.Untagged().Raw("OK [CAPABILITY ").Raw(c.capabilities()).Raw("] ").Raw(c.o.Hostname).Raw(" Ekiden IMAP ready\r\n")
+	for {
+		// Answers to pipelined commands go out together.
+		if c.lines.Buffered() == 0 {
+			if err := c.enc.Flush(); err != nil {
+				return err
+			}
+			c.enc.Release()
+		}
+		c.wire.wait(true)
+		req, err := c.dec.Read()
+		c.wire.wait(false)
+		if err == nil {
+			err = c.answer(req)
+		} else {
+			err = c.badInput(err)
+		}
+		if err != nil {
+			return err
+		}
+		if c.stop.Err() != nil {
+			return c.endingOf(c.stop.Err())
+		}
+	}
+}
+
+// badInput answers what is no command.
+func (c *session) badInput(err error) error {
+	var b *imap.BadError
+	if !errors.As(err, &b) {
+		return err
+	}
+	c.commands++
+	if b.TooBig && b.Tag != "" {
+		c.enc.Status(b.Tag, "NO", "TOOBIG", b.Text)
+	} else {
+		c.enc.Status(b.Tag, "BAD", "", b.Text)
+	}
+	return c.countBad()
+}
+
+func (c *session) countBad() error {
+	if c.bads++; c.bads >= c.o.Limits.Bad {
+		return &ending{"bad commands", "too many bad commands"}
+	}
+	return nil
+}
+
+// answer does one command and says its tagged reply. An error ends the session.
+func (c *session) answer(req imap.Request) error {
+	c.commands++
+	r, err := c.do(req)
+	var e *ending
+	if errors.As(err, &e) {
+		if r.status != "" {
+			c.enc.Status(req.Tag, r.status, r.code, r.text)
+		}
+		return err
+	}
+	if err != nil {
+		if c.enc.Err() != nil || c.work.Err() != nil {
+			return err
+		}
+		if r, err = c.failed(err); err != nil {
+			return err
+		}
+	}
+	if c.sel != nil {
+		if err := c.fold(mayExpunge(req.Command)); err != nil {
+			return err
+		}
+	}
+	if r.status == "" { // said already
+		return c.enc.Err()
+	}
+	c.enc.Status(req.Tag, r.status, r.code, r.text)
+	if r.status == "BAD" {
+		return c.countBad()
+	}
+	c.bads = 0
+	return c.enc.Err()
+}
+
+// failed turns an error into a reply; one of the connection comes back.
+func (c *session) failed(err error) (reply, error) {
+	var f *fault.Error
+	var b *imap.BadError
+	switch {
+	case errors.As(err, &b):
+		return bad(b.Text), nil
+	case !errors.As(err, &f):
+		return reply{}, err
+	}
+	if ours(err) {
+		c.emit(event.Failed{Where: "imapd", Peer: c.peer, Err: err})
+	}
+	return refusal(err), nil
+}
+
+// mayExpunge says whether EXPUNGE responses may come before the command's
+// reply: not while its sequence numbers are in use (RFC 3501 §7.4.1).
+func mayExpunge(cmd imap.Command) bool {
+	switch cmd := cmd.(type) {
+	case *imap.FetchCommand:
+		return cmd.UID
+	case *imap.StoreCommand:
+		return cmd.UID
+	case *imap.SearchCommand:
+		return cmd.UID
+	}
+	return true
+}
+
+// do does one command. Errors of kind fault.Error are answered by the table of
+// fault.go; others end the session.
+func (c *session) do(req imap.Request) (reply, error) {
+	if r := c.wrongState(req.Command); r.status != "" {
+		if a, ok := req.Command.(*imap.AppendCommand); ok && !c.dec.Closed {
+			return r, c.dec.Refuse(a, c.discard())
+		}
+		return r, nil
+	}
+	switch cmd := req.Command.(type) {
+	case imap.PlainCommand:
+		return c.plain(req.Tag, cmd)
+	case *imap.IDCommand:
+		return c.id()
+	case *imap.LoginCommand:
+		return c.login(cmd)
+	case *imap.AuthenticateCommand:
+		return c.authenticate(cmd)
+	case *imap.EnableCommand:
+		return c.enable()
+	case *imap.SelectCommand:
+		return c.selectBox(cmd)
+	case *imap.CreateCommand:
+		return c.create(cmd)
+	case *imap.BoxCommand:
+		if cmd.Verb == "DELETE" {
+			return c.delete(cmd)
+		}
+		return c.subscribe(cmd)
+	case *imap.RenameCommand:
+		return c.rename(cmd)
+	case *imap.ListCommand:
+		return c.list(cmd)
+	case *imap.StatusCommand:
+		return c.status(cmd)
+	case *imap.AppendCommand:
+		return c.append(cmd)
+	}
+	return c.doSelected(req.Command)
+}
+
+func (c *session) doSelected(cmd imap.Command) (reply, error) {
+	switch cmd := cmd.(type) {
+	case *imap.FetchCommand:
+		return c.fetch(cmd)
+	case *imap.StoreCommand:
+		return c.store(cmd)
+	case *imap.SearchCommand:
+		return c.search(cmd)
+	case *imap.CopyCommand:
+		return c.copy(cmd)
+	case *imap.ExpungeCommand:
+		return c.expunge(cmd)
+	}
+	return bad("unknown command"), nil
+}
+
+func (c *session) plain(tag string, cmd imap.PlainCommand) (reply, error) {
+	switch cmd {
+	case "CAPABILITY":
+		return c.capability()
+	case "LOGOUT":
+		return c.logout()
+	case "STARTTLS":
+		return c.upgrade(tag)
+	case "NAMESPACE":
+		return c.namespace()
+	case "CLOSE":
+		return c.close()
+	case "UNSELECT":
+		return c.unselect()
+	case "IDLE":
+		return c.idle()
+	}
+	return c.noop(cmd)
+}
+
+// wrongState refuses a command that may not come now (RFC 3501 §3); an empty
+// reply means that it may.
+func (c *session) wrongState(cmd imap.Command) reply {
+	switch name := cmd.Name(); name {
+	case "CAPABILITY", "NOOP", "LOGOUT", "ID":
+	case "STARTTLS", "LOGIN", "AUTHENTICATE":
+		if c.in {
+			return bad("you are logged in already")
+		}
+	case "FETCH", "STORE", "SEARCH", "COPY", "MOVE", "EXPUNGE", "CHECK", "CLOSE", "UNSELECT":
+		if c.sel == nil {
+			return bad(name + " needs a selected mailbox")
+		}
+	default:
+		if !c.in {
+			return bad(name + " needs a login")
+		}
+	}
+	return reply{}
+}
+
+// read runs fn over one moment of the account.
+func (c *session) read(fn func(*mailbox.Tx) error) error {
+	return c.o.Mailbox.View(c.work, c.who.Account, fn)
+}
+
+// update runs fn in one transaction on the account.
+func (c *session) update(fn func(*mailbox.Tx) error) error {
+	return c.o.Mailbox.Update(c.work, c.who.Account, c.who.Account, fn)
+}
+
+func (c *session) account() mail.AccountID { return c.who.Account }
+
+// startTLS shakes hands. What was read in clear before is thrown away.
+func (c *session) startTLS() error {
+	ctx, cancel := context.WithTimeout(c.work, c.o.Limits.Handshake)
+	defer cancel()
+	t := tls.Server(c.raw, c.o.TLS)
+	_ = c.raw.SetDeadline(time.Time{})
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.tls = true
+	c.wire.replace(t)
+	c.lines.Reset(c.wire)
+	return nil
+}

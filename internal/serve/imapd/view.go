@@ -1,0 +1,275 @@
+package imapd
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/wire/imap"
+)
+
+// view is the selected mailbox as the client knows it. A message's sequence
+// number is its index in uids plus one, and stays until the client is told
+// otherwise (RFC 3501 §2.3.1.2).
+type view struct {
+	box      mailbox.BoxID
+	readOnly bool
+	uids     []mailbox.UID                  // ascending
+	gone     []mailbox.UID                  // those of uids that are expunged and not told, ascending
+	seen     mailbox.ModSeq                 // changes up to here are folded in
+	told     map[mailbox.UID]mailbox.ModSeq // flags the client was told since, by change
+	words    map[string]string              // keywords of the last FLAGS response, by lower case
+}
+
+// maxWords limits the keywords that FLAGS lists.
+const maxWords = 200
+
+// span is the indexes from..to-1 of uids.
+type span struct{ from, to int }
+
+// spans finds what a set names, ascending. By number, one beyond the end is BAD,
+// but a range with "*" ends at the last message; by UID, what is not there is left out
+// (RFC 3501 §6.4.8).
+func (v *view) spans(set imap.Set, uid bool) ([]span, error) {
+	var out []span
+	n := uint32(len(v.uids))
+	if uid {
+		top := uint32(0)
+		if n > 0 {
+			top = v.uids[n-1]
+		}
+		for _, r := range set.Spans(top) {
+			from := sort.Search(int(n), func(i int) bool { return v.uids[i] >= r.First })
+			to := sort.Search(int(n), func(i int) bool { return v.uids[i] > r.Last })
+			if from < to {
+				out = append(out, span{from, to})
+			}
+		}
+		return out, nil
+	}
+	for _, r := range set {
+		if r.First != 0 && r.Last != 0 && max(r.First, r.Last) > n {
+			return nil, fault.New(fault.Invalid, "imapd.spans", "there is no message of that number")
+		}
+	}
+	for _, r := range set.Spans(n) {
+		if from, to := max(r.First, 1), min(r.Last, n); from <= to {
+			out = append(out, span{int(from) - 1, int(to)})
+		}
+	}
+	return out, nil
+}
+
+// pick gives the UIDs of spans that are not known to be gone, and says whether
+// some are.
+func (v *view) pick(spans []span) (uids []mailbox.UID, missing bool) {
+	for _, s := range spans {
+		for _, u := range v.uids[s.from:s.to] {
+			if v.isGone(u) {
+				missing = true
+				continue
+			}
+			uids = append(uids, u)
+		}
+	}
+	return uids, missing
+}
+
+func (v *view) isGone(u mailbox.UID) bool {
+	_, found := slices.BinarySearch(v.gone, u)
+	return found
+}
+
+// number is the sequence number of u, 0 if the client does not know it.
+func (v *view) number(u mailbox.UID) int {
+	i, found := slices.BinarySearch(v.uids, u)
+	if !found {
+		return 0
+	}
+	return i + 1
+}
+
+// tell notes that the client knows p's flags.
+func (v *view) tell(p *mailbox.Placement) {
+	if p.ModSeq > v.seen {
+		if v.told == nil {
+			v.told = map[mailbox.UID]mailbox.ModSeq{}
+		}
+		v.told[p.UID] = p.ModSeq
+	}
+}
+
+// news is what has happened in a mailbox since a view looked.
+type news struct {
+	at       mailbox.ModSeq
+	changed  []mailbox.Placement
+	vanished []mailbox.UID
+}
+
+// look reads the news, nil if there are none. A mailbox that is gone is
+// fault.NotFound.
+func (v *view) look(tx *mailbox.Tx) (*news, error) {
+	n := news{at: tx.Version()}
+	if n.at == v.seen {
+		return nil, nil
+	}
+	box, err := tx.Box(v.box)
+	if err != nil {
+		return nil, err
+	}
+	if box.HighestModSeq <= v.seen {
+		return &n, nil
+	}
+	n.changed, n.vanished, err = tx.Changes(v.box, v.seen)
+	if fault.Is(err, fault.Expunged) {
+		return v.lookAll(tx, n)
+	}
+	return &n, err
+}
+
+// lookAll is look where the log of changes does not go back far enough.
+func (v *view) lookAll(tx *mailbox.Tx, n news) (*news, error) {
+	n.changed, n.vanished = nil, nil
+	here := map[mailbox.UID]struct{}{}
+	for p, err := range tx.Placements(v.box, 1, 1<<32-1) {
+		if err != nil {
+			return nil, err
+		}
+		here[p.UID] = struct{}{}
+		if p.ModSeq > v.seen {
+			n.changed = append(n.changed, p)
+		}
+	}
+	for _, u := range v.uids {
+		if _, there := here[u]; !there {
+			n.vanished = append(n.vanished, u)
+		}
+	}
+	return &n, nil
+}
+
+// fold tells the client what others have done to the selected mailbox.
+// EXPUNGE is told only where expunge says so, the rest at once (RFC 3501 §5.2).
+func (c *session) fold(expunge bool) error {
+	v := c.sel
+	var n *news
+	err := c.read(func(tx *mailbox.Tx) (err error) {
+		n, err = v.look(tx)
+		return err
+	})
+	if fault.Is(err, fault.NotFound) {
+		return &ending{"mailbox gone", "the selected mailbox was removed"}
+	} else if err != nil {
+		_, err = c.failed(err)
+		return err
+	}
+	if n != nil {
+		v.mark(n.vanished)
+		v.seen = n.at
+	}
+	if expunge && len(v.gone) > 0 {
+		c.tellExpunged()
+	}
+	if n == nil {
+		return nil
+	}
+	var flags []mailbox.Placement
+	before := len(v.uids)
+	top := mailbox.UID(0)
+	if before > 0 {
+		top = v.uids[before-1]
+	}
+	slices.SortFunc(n.changed, func(a, b mailbox.Placement) int { return int(int64(a.UID) - int64(b.UID)) })
+	for _, p := range n.changed {
+		if p.UID > top {
+			v.uids = append(v.uids, p.UID)
+		} else if v.told[p.UID] != p.ModSeq && v.number(p.UID) > 0 {
+			flags = append(flags, p)
+		}
+	}
+	if len(v.uids) > before {
+		c.enc.Untagged().Number(int64(len(v.uids))).Raw(" EXISTS\r\n")
+	}
+	for i := range flags {
+		c.fetchFlags(&flags[i], true)
+	}
+	v.told = nil
+	return nil
+}
+
+// mark notes UIDs that the client knows and that are gone.
+func (v *view) mark(vanished []mailbox.UID) {
+	for _, u := range vanished {
+		if v.number(u) > 0 {
+			v.gone = append(v.gone, u)
+		}
+	}
+	slices.Sort(v.gone)
+	v.gone = slices.Compact(v.gone)
+}
+
+// tellExpunged writes an EXPUNGE for each message that is gone, the last first,
+// so that no number moves before it is told.
+func (c *session) tellExpunged() {
+	v := c.sel
+	for i := len(v.gone) - 1; i >= 0; i-- {
+		c.enc.Untagged().Number(int64(v.number(v.gone[i]))).Raw(" EXPUNGE\r\n")
+	}
+	gone := v.gone
+	v.uids = slices.DeleteFunc(v.uids, func(u mailbox.UID) bool {
+		if len(gone) > 0 && gone[0] == u {
+			gone = gone[1:]
+			return true
+		}
+		return false
+	})
+	v.gone = nil
+}
+
+// fetchFlags writes an untagged FETCH with the flags of p.
+func (c *session) fetchFlags(p *mailbox.Placement, uid bool) {
+	c.noteWords(p.Keywords)
+	c.enc.Untagged().Number(int64(c.sel.number(p.UID))).Raw(" FETCH (")
+	if uid {
+		c.enc.Raw("UID ").Number(int64(p.UID)).SP()
+	}
+	c.enc.Raw("FLAGS ").Flags(imap.Flags{System: p.Flags, Keywords: p.Keywords}).Raw(")\r\n")
+}
+
+// noteWords tells the client of keywords that no FLAGS response has named yet.
+func (c *session) noteWords(words []string) {
+	fresh := false
+	for _, w := range words {
+		fresh = c.sel.addWord(w) || fresh
+	}
+	if fresh {
+		c.tellFlags()
+	}
+}
+
+// addWord says whether w is new and there is room for it.
+func (v *view) addWord(w string) bool {
+	k := strings.ToLower(w)
+	if _, known := v.words[k]; known || len(v.words) >= maxWords {
+		return false
+	}
+	v.words[k] = w
+	return true
+}
+
+// tellFlags writes the FLAGS response.
+func (c *session) tellFlags() {
+	c.enc.Untagged().Raw("FLAGS ").Words(c.sel.flagNames()).CRLF()
+}
+
+func (v *view) flagNames() []string {
+	names := []string{`\Answered`, `\Flagged`, `\Deleted`, `\Seen`, `\Draft`}
+	words := make([]string, 0, len(v.words))
+	for _, w := range v.words {
+		words = append(words, w)
+	}
+	slices.Sort(words)
+	return append(names, words...)
+}

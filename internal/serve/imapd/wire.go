@@ -1,0 +1,101 @@
+package imapd
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// wire is the connection with its deadlines: a read waits for the idle time, a
+// write for the write time. While the session waits for a command, the end of
+// the server ends the wait.
+type wire struct {
+	net.Conn
+	stop  context.Context
+	idle  time.Duration
+	write time.Duration
+	until time.Time // reads end then at the latest, unless zero: nobody has logged in
+
+	mu      sync.Mutex
+	waiting bool // nothing is in hand
+	cut     bool // the read in progress was broken off
+}
+
+// past is a deadline that is over.
+func past() time.Time { return time.Unix(1, 0) }
+
+// wait says whether the session waits for a command from now on.
+func (w *wire) wait(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting, w.cut = on, false
+}
+
+// opened says that somebody logged in: from now on only the idle time counts.
+func (w *wire) opened() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until = time.Time{}
+}
+
+// interrupt ends a read if the session only waits. It may be called by others
+// than the session.
+func (w *wire) interrupt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waiting {
+		_ = w.Conn.SetReadDeadline(past())
+	}
+}
+
+// breakOff ends the read in progress or the next one, until wait is called.
+func (w *wire) breakOff() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = true
+	_ = w.Conn.SetReadDeadline(past())
+}
+
+// replace puts TLS over the connection.
+func (w *wire) replace(c net.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Conn = c
+}
+
+// Read reads what comes within the idle time.
+func (w *wire) Read(p []byte) (int, error) {
+	if err := w.arm(); err != nil {
+		return 0, err
+	}
+	return w.Conn.Read(p)
+}
+
+func (w *wire) arm() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	deadline := time.Now().Add(w.idle)
+	if !w.until.IsZero() && deadline.After(w.until) {
+		deadline = w.until
+	}
+	if w.cut || w.waiting && w.stop.Err() != nil {
+		deadline = past()
+	}
+	return w.Conn.SetReadDeadline(deadline)
+}
+
+// Write writes p within the write time for each piece of 16 KiB.
+func (w *wire) Write(p []byte) (int, error) {
+	n := 0
+	for {
+		piece := p[n:min(len(p), n+16<<10)]
+		if err := w.Conn.SetWriteDeadline(time.Now().Add(w.write)); err != nil {
+			return n, err
+		}
+		k, err := w.Conn.Write(piece)
+		if n += k; err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}
