@@ -2,27 +2,268 @@
 package pebblekv
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"hash/maphash"
 	"io"
+	"os"
+	"slices"
+	"sync"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 )
 
 // Options of a database on disk. The zero value is good.
 type Options struct {
-	FS      vfs.FS          // nil is the disk
-	Cache   int64           // octets of the block cache; 0 is 64 MiB
-	Reserve int64           // octets of free space below which writes are refused; 0 is 256 MiB, negative none
-	Fatal   func(err error) // called when a sync failed; nil ends the process
+	FS       vfs.FS // nil is the disk
+	Cache    int64  // octets of the block cache; 0 is 64 MiB
+	MemTable uint64 // octets of a memtable, of which there are up to four; 0 is 16 MiB
+	Reserve  int64  // octets of free space below which Updates are refused; 0 is 256 MiB, negative none
+	// Fatal is called when a commit could not be made durable, or the engine
+	// found itself broken. Rows may then be visible that are not on disk, so the
+	// process has to end; nil says why on standard error and ends it. If Fatal
+	// returns, the database refuses all further work.
+	Fatal func(err error)
 }
 
+// stripes is how many locks the shards share.
+const stripes = 1024
+
 // DB is a database on disk.
-type DB struct{ kv.DB }
+//
+// An Update holds the locks of its shards while its function runs and its batch
+// is applied, and lets them go before the sync, so that the syncs of many share
+// one write to the disk. Pebble shows a batch from the moment it is applied;
+// flights knows which of what is visible is not yet durable, and readers wait
+// for that.
+type DB struct {
+	pebble   *pebble.DB
+	o        Options
+	space    space
+	watchers kv.Watchers
+	flights  flights
+	life     life
+	seed     maphash.Seed
+	locks    [stripes]sync.Mutex
+	loose    sync.Mutex // of the Updates that name no shard
+}
+
+var errBroken = errors.New("the store has failed")
 
 // Open opens or makes the database in dir.
-func Open(dir string, o Options) (*DB, error) { panic("not yet") }
+func Open(dir string, o Options) (*DB, error) {
+	db, err := open(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.checkFormat(); err != nil {
+		return nil, first(err, db.Close())
+	}
+	return db, nil
+}
 
-// Restore makes a database in dir, which must be empty, of what Backup wrote.
-func Restore(ctx context.Context, dir string, r io.Reader, o Options) error { panic("not yet") }
+// lock takes the locks of shards in one order, each once, and gives what lets
+// them go.
+func (db *DB) lock(shards []kv.Shard) (unlock func()) {
+	if len(shards) == 0 {
+		db.loose.Lock()
+		return db.loose.Unlock
+	}
+	held := make([]int, len(shards))
+	for i, s := range shards {
+		held[i] = int(maphash.Bytes(db.seed, s) % stripes)
+	}
+	slices.Sort(held)
+	held = slices.Compact(held)
+	for _, i := range held {
+		db.locks[i].Lock()
+	}
+	return func() {
+		for _, i := range held {
+			db.locks[i].Unlock()
+		}
+	}
+}
+
+// Update runs fn and commits what it wrote.
+func (db *DB) Update(ctx context.Context, shards []kv.Shard, fn func(kv.Tx) error) error {
+	fence := kv.NewFence(shards)
+	if fence.Err() != nil {
+		return fence.Err()
+	}
+	if err := db.life.enter(ctx); err != nil {
+		return err
+	}
+	defer db.life.leave()
+	if err := db.space.check(); err != nil {
+		return err
+	}
+	batch := db.pebble.NewIndexedBatch()
+	f, err := db.apply(batch, fence, fn)
+	if f.waitsFor != nil {
+		for _, before := range f.waitsFor {
+			<-before.done
+		}
+		return first(err, batch.Close(), db.life.broken())
+	}
+	if err == nil {
+		err = batch.SyncWait()
+	}
+	if err != nil {
+		db.fail(err)
+	}
+	db.flights.land(f)
+	if err != nil {
+		return fault.As(fault.Unavailable, "pebblekv.Update", err)
+	}
+	for _, s := range f.shards {
+		db.watchers.Tell(s.shard, s.version)
+	}
+	return fault.Wrap("pebblekv.Update", batch.Close())
+}
+
+// apply runs fn and makes its writes visible, under the locks. A flight without
+// waitsFor is to be synced and landed. One with it wrote nothing, but may have
+// read what is not durable.
+func (db *DB) apply(batch *pebble.Batch, fence *kv.Fence, fn func(kv.Tx) error) (*flight, error) {
+	unlock := db.lock(fence.Shards)
+	defer unlock()
+	t := &tx{reader: reader{r: batch, fence: fence}, batch: batch}
+	err := fn(t)
+	if fence.Err() != nil {
+		err = fence.Err()
+	}
+	f := newFlight()
+	for i, s := range fence.Shards {
+		if err == nil && fence.Wrote[i] {
+			next := t.Next(s)
+			f.shards = append(f.shards, shardVersion{s, next})
+			err = batch.Set(versionKey(s), encodeVersion(next), nil)
+		}
+	}
+	// A function that failed reading the version shows in the fence only.
+	if err == nil {
+		err = fence.Err()
+	}
+	if err != nil || !fence.Dirty() {
+		f.waitsFor = db.flights.before(fence)
+		return f, err
+	}
+	f.keys, f.ranges = t.keys, t.ranges
+	db.flights.start(f)
+	// ApplyNoSyncWait puts the batch into the log's sync queue at once; whoever
+	// is first there syncs for all.
+	return f, db.pebble.ApplyNoSyncWait(batch, pebble.Sync)
+}
+
+// View runs fn over a snapshot that is durable.
+func (db *DB) View(ctx context.Context, s kv.Shard, fn func(kv.Reader) error) error {
+	fence := kv.NewViewFence(s)
+	if fence.Err() != nil {
+		return fence.Err()
+	}
+	if err := db.life.enter(ctx); err != nil {
+		return err
+	}
+	defer db.life.leave()
+	snapshot := db.pebble.NewSnapshot()
+	r := &reader{r: snapshot, fence: fence}
+	if s == nil {
+		r.flights = &db.flights // each row that is read waits for itself
+	} else if db.flights.any(s) {
+		if f := db.flights.at(s, r.Version(s)); f != nil {
+			<-f.done
+		}
+	}
+	err := fence.Err()
+	if err == nil {
+		err = db.life.broken()
+	}
+	if err == nil {
+		err = fn(r)
+	}
+	if fence.Err() != nil {
+		err = fence.Err()
+	}
+	return first(err, snapshot.Close(), db.life.broken())
+}
+
+// Watch tells of new versions of s.
+func (db *DB) Watch(ctx context.Context, s kv.Shard) <-chan kv.Version {
+	return db.watchers.Watch(ctx, s)
+}
+
+// Backup writes all rows of one moment.
+func (db *DB) Backup(ctx context.Context, w io.Writer) error {
+	if err := db.life.enter(ctx); err != nil {
+		return err
+	}
+	defer db.life.leave()
+	snapshot := db.pebble.NewSnapshot()
+	for _, f := range db.flights.all() {
+		<-f.done
+	}
+	it, err := snapshot.NewIter(nil)
+	if err != nil {
+		return fault.Wrap("pebblekv.Backup", errors.Join(err, snapshot.Close()))
+	}
+	d := kv.NewDumpWriter(w)
+	for it.First(); it.Valid() && err == nil; it.Next() {
+		var value []byte
+		if value, err = it.ValueAndErr(); err != nil {
+			break
+		}
+		shard, isVersion := bytes.CutPrefix(it.Key(), []byte(versionPrefix))
+		switch {
+		case ctx.Err() != nil:
+			err = ctx.Err()
+		case isVersion:
+			err = d.Version(shard, decodeVersion(value))
+		case it.Key()[0] != 0: // the rest of our own rows each database makes for itself
+			err = d.Row(it.Key(), value)
+		}
+	}
+	err = errors.Join(err, it.Close(), snapshot.Close(), db.life.broken())
+	if err == nil {
+		err = d.Close()
+	}
+	return fault.Wrap("pebblekv.Backup", err)
+}
+
+// Close waits for what is going on and closes the database.
+func (db *DB) Close() error {
+	if !db.life.end() {
+		return nil
+	}
+	db.watchers.Close()
+	return fault.Wrap("pebblekv.Close", db.pebble.Close())
+}
+
+// fail takes the database out of service: nobody may see what is visible and
+// not durable.
+func (db *DB) fail(err error) {
+	if db.life.fail(err) {
+		db.o.Fatal(err)
+	}
+}
+
+// first gives the first failure as it is, with the words it has for strangers.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exit is what happens when nobody said otherwise.
+func exit(err error) {
+	_, _ = os.Stderr.WriteString("ekiden: the store has failed, stopping: " + err.Error() + "\n")
+	os.Exit(1)
+}

@@ -1,0 +1,208 @@
+package pebblekv
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// format is the form of our rows that this program writes. A database of a
+// newer one is not opened.
+const format = 1
+
+const (
+	formatKey    = "\x00format"
+	restoringKey = "\x00restoring" // there while a Restore is not complete
+)
+
+func open(dir string, o Options) (*DB, error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Cache == 0 {
+		o.Cache = 64 << 20
+	}
+	if o.MemTable == 0 {
+		o.MemTable = 16 << 20
+	}
+	if o.Reserve == 0 {
+		o.Reserve = 256 << 20
+	}
+	if o.Fatal == nil {
+		o.Fatal = exit
+	}
+	db := &DB{o: o, seed: maphash.MakeSeed(), space: space{fs: o.FS, dir: dir, reserve: o.Reserve}}
+	db.life.idle.L = &db.life.mu
+	p := &pebble.Options{
+		FS:                          o.FS,
+		CacheSize:                   o.Cache,
+		MemTableSize:                o.MemTable,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       1000,
+		MaxOpenFiles:                500,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		// Pinned below the format with value separation, of which there are open
+		// reports of damage.
+		FormatMajorVersion: pebble.FormatTableFormatV6,
+		Logger:             quiet{db},
+		EventListener:      &pebble.EventListener{},
+	}
+	for i := range p.Levels {
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	var err error
+	if db.pebble, err = pebble.Open(dir, p); err != nil {
+		return nil, &fault.Error{Kind: kindOf(err), Op: "pebblekv.Open", Err: err}
+	}
+	return db, nil
+}
+
+func kindOf(err error) fault.Kind {
+	if pebble.IsCorruptionError(err) {
+		return fault.Corrupt
+	}
+	return fault.Unavailable
+}
+
+// quiet keeps Pebble's messages to itself: events worth a line are ours to tell.
+type quiet struct{ db *DB }
+
+// Infof says nothing.
+func (quiet) Infof(string, ...any) {}
+
+// Errorf says nothing: what matters comes back as an error.
+func (quiet) Errorf(string, ...any) {}
+
+// Fatalf is called when Pebble cannot go on.
+func (q quiet) Fatalf(format string, args ...any) { q.db.fail(fmt.Errorf(format, args...)) }
+
+// checkFormat reads the row that says how the others are written, or writes it
+// into an empty database.
+func (db *DB) checkFormat() error {
+	r := reader{r: db.pebble}
+	if _, there, err := r.get([]byte(restoringKey)); err != nil {
+		return err
+	} else if there {
+		return fault.New(fault.Corrupt, "pebblekv.Open", "a restore into this directory was not completed")
+	}
+	b, there, err := r.get([]byte(formatKey))
+	switch {
+	case err != nil:
+		return err
+	case there && len(b) != 4:
+		return fault.New(fault.Corrupt, "pebblekv.Open", "the store's version row is damaged")
+	case there && binary.BigEndian.Uint32(b) > format:
+		return fault.Newf(fault.Unsupported, "pebblekv.Open",
+			"the store has version %d; this program reads up to %d: use a newer one", binary.BigEndian.Uint32(b), format)
+	case there:
+		return nil
+	}
+	empty, err := db.empty()
+	if err == nil && !empty {
+		err = fault.New(fault.Corrupt, "pebblekv.Open", "the store has rows but no version")
+	}
+	if err == nil {
+		err = db.pebble.Set([]byte(formatKey), binary.BigEndian.AppendUint32(nil, format), pebble.Sync)
+	}
+	return fault.Wrap("pebblekv.Open", err)
+}
+
+func (db *DB) empty() (bool, error) {
+	it, err := db.pebble.NewIter(nil)
+	if err != nil {
+		return false, err
+	}
+	there := it.First()
+	return !there, it.Close()
+}
+
+// Restore makes a database in dir, in which none may be, of what Backup wrote.
+// Until it returns nil, Open refuses the directory.
+func Restore(ctx context.Context, dir string, r io.Reader, o Options) error {
+	db, err := open(dir, o)
+	if err != nil {
+		return err
+	}
+	return first(db.restore(ctx, r), db.Close())
+}
+
+func (db *DB) restore(ctx context.Context, r io.Reader) error {
+	empty, err := db.empty()
+	if err == nil && !empty {
+		err = fault.New(fault.Exists, "pebblekv.Restore", "there is a store in this directory")
+	}
+	if err == nil {
+		err = db.pebble.Set([]byte(restoringKey), nil, pebble.Sync)
+	}
+	if err != nil {
+		return fault.Wrap("pebblekv.Restore", err)
+	}
+	batch := db.pebble.NewBatch()
+	set := func(key, value []byte) error {
+		if err := batch.Set(key, value, nil); err != nil || batch.Len() < 1<<20 {
+			return err
+		}
+		err := errors.Join(ctx.Err(), batch.Commit(pebble.NoSync))
+		batch = db.pebble.NewBatch()
+		return err
+	}
+	err = kv.ReadDump(r, set, func(s kv.Shard, v kv.Version) error { return set(versionKey(s), encodeVersion(v)) })
+	if err != nil {
+		return fault.Wrap("pebblekv.Restore", errors.Join(err, batch.Close()))
+	}
+	// The last batch is synced with all before it, and only it takes the sign away.
+	return fault.Wrap("pebblekv.Restore", errors.Join(
+		batch.Set([]byte(formatKey), binary.BigEndian.AppendUint32(nil, format), nil),
+		batch.Delete([]byte(restoringKey), nil),
+		batch.Commit(pebble.Sync)))
+}
+
+// space watches the room that is left on the disk.
+type space struct {
+	fs      vfs.FS
+	dir     string
+	reserve int64
+
+	mu   sync.Mutex
+	next time.Time // when to look again
+	err  error
+}
+
+// lookAgain is how long the last look at the disk holds.
+const lookAgain = time.Second
+
+// check refuses work before it begins when little room is left, so that what was
+// begun can be finished.
+func (s *space) check() error {
+	if s.reserve < 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.After(s.next) {
+		s.next = now.Add(lookAgain)
+		s.err = nil
+		usage, err := s.fs.GetDiskUsage(s.dir)
+		switch {
+		case errors.Is(err, vfs.ErrUnsupported):
+		case err != nil:
+			s.err = fault.As(fault.Unavailable, "pebblekv", err)
+		case usage.AvailBytes < uint64(s.reserve):
+			s.err = fault.New(fault.Unavailable, "pebblekv", "out of space just now; please try again later")
+		}
+	}
+	return s.err
+}

@@ -1,0 +1,220 @@
+package pebblekv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"iter"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// Our own rows lie before all shards.
+const versionPrefix = "\x00v"
+
+func versionKey(s kv.Shard) []byte { return append([]byte(versionPrefix), s...) }
+
+func encodeVersion(v kv.Version) []byte { return binary.BigEndian.AppendUint64(nil, uint64(v)) }
+
+func decodeVersion(b []byte) kv.Version {
+	if len(b) != 8 {
+		return 0
+	}
+	return kv.Version(binary.BigEndian.Uint64(b))
+}
+
+// reader reads a snapshot or a batch over the database.
+type reader struct {
+	r       pebble.Reader
+	fence   *kv.Fence
+	flights *flights // those to wait for, in a View of rows that lie in no shard
+}
+
+// wrong gives an engine's failure a kind.
+func wrong(err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fault.As(fault.Corrupt, "pebblekv", err)
+	}
+	return fault.As(fault.Unavailable, "pebblekv", err)
+}
+
+func (r *reader) get(key []byte) ([]byte, bool, error) {
+	v, closer, err := r.r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, wrong(err)
+	}
+	value := clone(v)
+	return value, true, closer.Close()
+}
+
+// clone makes of a value one that is the caller's; an empty one is not nil.
+func clone(v []byte) []byte { return append(make([]byte, 0, len(v)), v...) }
+
+// Get gives a row's value.
+func (r *reader) Get(key []byte) ([]byte, bool, error) {
+	if !r.fence.Key(key) {
+		return nil, false, r.fence.Err()
+	}
+	if r.flights != nil {
+		for _, f := range r.flights.key(key) {
+			<-f.done
+		}
+	}
+	return r.get(key)
+}
+
+// GetMany gives the values of keys.
+func (r *reader) GetMany(keys [][]byte) ([][]byte, error) {
+	values := make([][]byte, len(keys))
+	for i, k := range keys {
+		v, _, err := r.Get(k)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+// Scan gives the rows of a range.
+func (r *reader) Scan(q kv.Range) iter.Seq2[kv.Pair, error] {
+	return func(yield func(kv.Pair, error) bool) {
+		if !r.fence.Range(q) {
+			yield(kv.Pair{}, r.fence.Err())
+			return
+		}
+		if bytes.Compare(q.From, q.To) >= 0 {
+			return
+		}
+		if r.flights != nil {
+			for _, f := range r.flights.span(q) {
+				<-f.done
+			}
+		}
+		if err := r.scan(q, yield); err != nil {
+			yield(kv.Pair{}, wrong(err))
+		}
+	}
+}
+
+func (r *reader) scan(q kv.Range, yield func(kv.Pair, error) bool) (err error) {
+	it, err := r.r.NewIter(&pebble.IterOptions{LowerBound: q.From, UpperBound: q.To})
+	if err != nil {
+		return err
+	}
+	stopped := false
+	defer func() { // also when the loop's body panics
+		if e := it.Close(); err == nil && !stopped {
+			err = e
+		}
+	}()
+	first, next := it.First, it.Next
+	if q.Reverse {
+		first, next = it.Last, it.Prev
+	}
+	n := 0
+	for ok := first(); ok; ok = next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		n++
+		if stopped = !yield(kv.Pair{Key: bytes.Clone(it.Key()), Value: clone(v)}, nil); stopped || n == q.Limit {
+			return nil
+		}
+	}
+	return nil // what ended the iteration early, Close tells
+}
+
+// Version is a shard's version.
+func (r *reader) Version(s kv.Shard) kv.Version {
+	if !r.fence.Named(s) {
+		return 0
+	}
+	v, _, err := r.get(versionKey(s))
+	if err != nil {
+		r.fence.Fail(err)
+	}
+	return decodeVersion(v)
+}
+
+// tx writes into a batch.
+type tx struct {
+	reader
+	batch  *pebble.Batch
+	keys   []string   // written, of rows that lie in no shard
+	ranges []kv.Range // cleared, of such rows
+}
+
+// check takes in what a write to the batch returned.
+func (t *tx) check(err error) {
+	if err != nil {
+		t.fence.Fail(wrong(err))
+	}
+}
+
+func (t *tx) noteKey(key []byte) {
+	if bytes.HasPrefix(key, []byte(kv.Loose)) {
+		t.keys = append(t.keys, string(key))
+	}
+}
+
+// Set writes a row.
+func (t *tx) Set(key, value []byte) {
+	if t.fence.Set(key, value) {
+		t.noteKey(key)
+		t.check(t.batch.Set(key, value, nil))
+	}
+}
+
+// Delete removes a row, if it is there.
+func (t *tx) Delete(key []byte) {
+	if t.fence.Delete(key) {
+		t.noteKey(key)
+		t.check(t.batch.Delete(key, nil))
+	}
+}
+
+// clearOneByOne is up to how many rows Clear deletes each by itself: every range
+// tombstone makes later reads dearer.
+const clearOneByOne = 64
+
+// Clear removes the rows of a range.
+func (t *tx) Clear(r kv.Range) {
+	if !t.fence.Clear(r) || bytes.Compare(r.From, r.To) >= 0 {
+		return
+	}
+	r = kv.Range{From: bytes.Clone(r.From), To: bytes.Clone(r.To), Limit: clearOneByOne + 1}
+	loose := bytes.HasPrefix(r.From, []byte(kv.Loose))
+	if loose {
+		t.ranges = append(t.ranges, r)
+	}
+	var keys [][]byte
+	for p, err := range t.Scan(r) {
+		if err != nil {
+			t.check(err)
+			return
+		}
+		keys = append(keys, p.Key)
+	}
+	// A row that lies in no shard may be written by others meanwhile.
+	if loose || len(keys) > clearOneByOne {
+		t.check(t.batch.DeleteRange(r.From, r.To, nil))
+		return
+	}
+	for _, k := range keys {
+		t.check(t.batch.Delete(k, nil))
+	}
+}
+
+// Next is the version that this commit will give s.
+func (t *tx) Next(s kv.Shard) kv.Version { return t.Version(s) + 1 }
+
+// Fail makes the transaction fail.
+func (t *tx) Fail(err error) { t.fence.Fail(err) }
