@@ -1,0 +1,90 @@
+// Package receive takes strangers' mail: it checks who it is for, reads it once,
+// and hands it on to be delivered.
+package receive
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// MaxReceived is how many Received fields a message may have before it is taken
+// for one that goes in circles (RFC 5321 §6.3).
+const MaxReceived = 100
+
+// Options are the rooms that receive works with.
+type Options struct {
+	Deliver *deliver.Deliverer
+	Blobs   *blob.Store
+}
+
+// Receiver opens transactions for strangers and for LMTP peers.
+type Receiver struct{ o Options }
+
+// New makes a Receiver.
+func New(o Options) *Receiver { return &Receiver{o} }
+
+// Begin opens a mail transaction (RFC 5321 §3.3). A nil Transaction means
+// refused.
+func (r *Receiver) Begin(_ context.Context, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
+	t := &Transaction{r: r, arrival: mail.Arrival{
+		ID: mail.NewArrivalID(), At: time.Now(), Peer: *p,
+		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit},
+	}}
+	return t, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok")
+}
+
+// Transaction is one message on its way in.
+type Transaction struct {
+	r       *Receiver
+	arrival mail.Arrival
+}
+
+// Rcpt says whether to is here.
+func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOptions) smtp.Reply {
+	if err := t.r.o.Deliver.Accepts(ctx, to); err != nil {
+		return t.r.o.Deliver.Refuse(ctx, &t.arrival, to, refusal(to, err))
+	}
+	t.arrival.Envelope.To = append(t.arrival.Envelope.To, mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify})
+	return smtp.Answer(250, smtp.Enhanced{2, 1, 5}, "recipient ok")
+}
+
+// refusal words the two answers that a postmaster reads most often.
+func refusal(to mail.Address, err error) smtp.Reply {
+	switch fault.KindOf(err) {
+	case fault.NotFound:
+		return smtp.Answer(550, smtp.Enhanced{5, 1, 1}, "no such recipient here: <%s>", to)
+	case fault.Denied:
+		return smtp.Answer(550, smtp.Enhanced{5, 7, 1}, "relaying denied: %s is not a domain of ours", to.Domain)
+	}
+	return smtp.Fault(err)
+}
+
+// Data reads the content to its end and answers for each recipient taken, in
+// order. A positive answer means that the message is on disk.
+func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply {
+	d, a := t.r.o.Deliver, &t.arrival
+	w, err := t.r.o.Blobs.Create(ctx)
+	if err != nil {
+		return d.RefuseAll(ctx, a, smtp.Fault(err))
+	}
+	defer w.Abort()
+	var head message.HeaderScanner
+	if _, err = io.Copy(io.MultiWriter(w, &head), content); err != nil {
+		return d.RefuseAll(ctx, a, smtp.Fault(err))
+	}
+	if head.Header().Count("Received") > MaxReceived {
+		return d.RefuseAll(ctx, a, smtp.Answer(554, smtp.Enhanced{5, 4, 6}, "this message goes in circles: over %d Received fields", MaxReceived))
+	}
+	return d.Accept(ctx, a, w)
+}
+
+// Abort forgets the transaction; nothing has happened yet.
+func (t *Transaction) Abort() {}

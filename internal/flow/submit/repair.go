@@ -1,0 +1,116 @@
+package submit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// copyRepaired copies the content to w with its header mended: Bcc fields go
+// (RFC 5322 §3.6.3), and Date and Message-ID come in front where they are
+// missing (RFC 6409 §8). A reply means that the message is refused.
+func (t *Transaction) copyRepaired(ctx context.Context, w io.Writer, content io.Reader) (smtp.Reply, error) {
+	block, rest, err := splitHeader(content)
+	if err != nil {
+		return smtp.Reply{}, err
+	}
+	header := message.ParseHeader(block)
+	if reply, err := t.checkFrom(ctx, header); err != nil || !reply.IsZero() {
+		return reply, err
+	}
+	t.addMissing(header)
+	if _, err := w.Write(withoutBcc(block, header)); err != nil {
+		return smtp.Reply{}, err
+	}
+	_, err = io.Copy(w, rest)
+	return smtp.Reply{}, err
+}
+
+// withoutBcc is the header block without its blind copies.
+func withoutBcc(block []byte, h message.Header) []byte {
+	var kept []byte
+	from := int64(0)
+	for _, f := range h.Fields() {
+		if strings.EqualFold(f.Name, "Bcc") || strings.EqualFold(f.Name, "Resent-Bcc") {
+			span := f.Span()
+			kept = append(kept, block[from:span.Offset]...)
+			from = span.Offset + span.Length
+		}
+	}
+	return append(kept, block[from:]...)
+}
+
+// splitHeader reads the header with its empty line, and gives what follows as
+// a reader.
+func splitHeader(content io.Reader) (block []byte, rest io.Reader, err error) {
+	var head message.HeaderScanner
+	var all []byte
+	chunk := make([]byte, 16<<10)
+	for !head.Done() {
+		n, err := content.Read(chunk)
+		all = append(all, chunk[:n]...)
+		_, _ = head.Write(chunk[:n])
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if head.TooLong() {
+		return nil, nil, fault.Newf(fault.TooLarge, "submit.splitHeader", "the header is over %d octets", message.MaxHeader)
+	}
+	n := head.Size()
+	return all[:n:n], io.MultiReader(bytes.NewReader(all[n:]), content), nil
+}
+
+// checkFrom refuses a From that the account may not use: what the reader sees
+// is what counts. A message without From is given none: it is refused.
+func (t *Transaction) checkFrom(ctx context.Context, h message.Header) (smtp.Reply, error) {
+	named := false
+	for _, value := range h.All("From") {
+		for _, a := range message.ParseAddressList(value) {
+			if a.GroupStart() || a.GroupEnd() {
+				continue
+			}
+			from, err := mail.ParseAddress(a.Mailbox + "@" + a.Host)
+			if err != nil {
+				return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the From field holds no proper address"), nil
+			}
+			ok, err := t.s.o.Directory.MayUse(ctx, t.arrival.Peer.Account, from)
+			if err != nil {
+				return smtp.Reply{}, err
+			}
+			if !ok {
+				return notYours(t.arrival.Peer.User, from), nil
+			}
+			named = true
+		}
+	}
+	if !named {
+		return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the message has no From field"), nil
+	}
+	return smtp.Reply{}, nil
+}
+
+// addMissing puts Date and Message-ID into the prefix if the header lacks them.
+func (t *Transaction) addMissing(h message.Header) {
+	a := &t.arrival
+	if !h.Has("Date") {
+		a.Prefix = fmt.Appendf(a.Prefix, "Date: %s\r\n", message.FormatDate(a.At))
+	}
+	if !h.Has("Message-ID") {
+		host := string(a.Peer.User.Domain)
+		if host == "" {
+			host = t.s.o.Hostname
+		}
+		a.Prefix = fmt.Appendf(a.Prefix, "Message-ID: <%s@%s>\r\n", a.ID, host)
+	}
+}
