@@ -1,0 +1,206 @@
+package apid
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+)
+
+// Account is what owns mail.
+type Account struct {
+	ID       uint64    `json:"id" doc:"never used again"`
+	Address  string    `json:"address" example:"alice@example.com"`
+	Added    time.Time `json:"added"`
+	Quota    int64     `json:"quota" doc:"octets; 0 means none"`
+	Disabled bool      `json:"disabled" doc:"nobody logs in; mail still arrives"`
+	Usage    *Usage    `json:"usage,omitempty" doc:"only where one account is asked for"`
+}
+
+// Usage is what an account holds.
+type Usage struct {
+	Octets   int64 `json:"octets"`
+	Messages int64 `json:"messages"`
+}
+
+func accountBody(a directory.Account) Account {
+	return Account{ID: uint64(a.ID), Address: a.Address.String(), Added: a.Added, Quota: a.Quota, Disabled: a.Disabled}
+}
+
+// AccountPath names an account.
+type AccountPath struct {
+	Address string `path:"address" maxLength:"400"`
+}
+
+// The password has no limits in the schema: complaints about it are made by
+// what knows not to repeat it.
+type newAccount struct {
+	Body struct {
+		Address  string `json:"address" maxLength:"400"`
+		Password string `json:"password,omitempty" doc:"1 to 1024 octets"`
+		Hash     string `json:"hash,omitempty" doc:"instead of a password: argon2id in PHC form"`
+		Quota    int64  `json:"quota,omitempty" minimum:"0" doc:"octets; 0 means none"`
+	}
+}
+
+type changedAccount struct {
+	AccountPath
+	Body struct {
+		Password *string `json:"password,omitempty"`
+		Hash     *string `json:"hash,omitempty" doc:"instead of a password: argon2id in PHC form"`
+		Quota    *int64  `json:"quota,omitempty" minimum:"0"`
+		Disabled *bool   `json:"disabled,omitempty"`
+	}
+}
+
+type inDomain struct {
+	Domain string `query:"domain" maxLength:"255" doc:"only those of this domain"`
+}
+
+// parse gives the domain asked for, "" for all.
+func (in inDomain) parse() (mail.Domain, error) {
+	if in.Domain == "" {
+		return "", nil
+	}
+	return parseDomain(in.Domain)
+}
+
+func (s *server) accounts() {
+	register(s, operation(http.MethodGet, "/accounts", "list-accounts", "accounts", "List the accounts"),
+		func(ctx context.Context, in *inDomain) (list[Account], error) {
+			out := list[Account]{Items: []Account{}}
+			d, err := in.parse()
+			if err != nil {
+				return out, err
+			}
+			all, err := s.o.Directory.Accounts(ctx)
+			for _, a := range all {
+				if d == "" || a.Address.Domain == d {
+					out.Items = append(out.Items, accountBody(a))
+				}
+			}
+			return out, err
+		})
+	add := operation(http.MethodPost, "/accounts", "add-account", "accounts", "Add an account with its mailboxes")
+	add.DefaultStatus = http.StatusCreated
+	register(s, add, s.addAccount)
+	register(s, operation(http.MethodGet, "/accounts/{address}", "show-account", "accounts", "Show an account"),
+		func(ctx context.Context, in *AccountPath) (Account, error) { return s.account(ctx, in.Address) })
+	register(s, operation(http.MethodPatch, "/accounts/{address}", "set-account", "accounts", "Change an account"), s.setAccount)
+	register(s, operation(http.MethodDelete, "/accounts/{address}", "remove-account", "accounts", "Remove an account and all its mail"), s.removeAccount)
+}
+
+// account shows one with its usage.
+func (s *server) account(ctx context.Context, address string) (Account, error) {
+	addr, err := parseAddress(address)
+	if err != nil {
+		return Account{}, err
+	}
+	a, err := s.o.Directory.Account(ctx, addr)
+	if err != nil {
+		return Account{}, err
+	}
+	out := accountBody(a)
+	return out, s.o.Mailbox.View(ctx, a.ID, func(tx *mailbox.Tx) error {
+		u, err := tx.Usage()
+		out.Usage = &Usage{Octets: u.Octets, Messages: u.Messages}
+		return err
+	})
+}
+
+// credentials makes them of a password or of a hash.
+func (s *server) credentials(password, hash string) (directory.Credentials, error) {
+	switch {
+	case password != "" && hash != "":
+		return directory.Credentials{}, fault.New(fault.Invalid, "apid", "a password or a hash, not both")
+	case hash != "":
+		if err := login.ParsePHC(hash); err != nil {
+			return directory.Credentials{}, fault.Newf(fault.Invalid, "apid", "%v", err)
+		}
+		return directory.Credentials{Argon2: hash}, nil
+	}
+	return s.o.Login.NewCredentials(password)
+}
+
+func (s *server) addAccount(ctx context.Context, in *newAccount) (Account, error) {
+	addr, err := parseAddress(in.Body.Address)
+	if err != nil {
+		return Account{}, err
+	}
+	c, err := s.credentials(in.Body.Password, in.Body.Hash)
+	if err != nil {
+		return Account{}, err
+	}
+	a, err := s.o.Directory.AddAccount(ctx, addr, c, in.Body.Quota)
+	if err != nil {
+		return Account{}, err
+	}
+	// From here on the account is there. Mailboxes that cannot be made now are
+	// made by the first message.
+	err = s.o.Mailbox.Update(context.WithoutCancel(ctx), a.ID, a.ID, func(tx *mailbox.Tx) error { return tx.Provision() })
+	return accountBody(a), err
+}
+
+func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, error) {
+	addr, err := parseAddress(in.Address)
+	if err != nil {
+		return Account{}, err
+	}
+	a, err := s.o.Directory.Account(ctx, addr)
+	if err != nil {
+		return Account{}, err
+	}
+	if b := in.Body; b.Password != nil || b.Hash != nil {
+		c, err := s.credentials(value(b.Password), value(b.Hash))
+		if err != nil {
+			return Account{}, err
+		}
+		if err := s.o.Directory.SetCredentials(ctx, a.ID, c); err != nil {
+			return Account{}, err
+		}
+	}
+	if b := in.Body; b.Quota != nil || b.Disabled != nil {
+		err := s.o.Directory.UpdateAccount(ctx, addr, func(a *directory.Account) error {
+			if b.Quota != nil {
+				a.Quota = *b.Quota
+			}
+			if b.Disabled != nil {
+				a.Disabled = *b.Disabled
+			}
+			return nil
+		})
+		if err != nil {
+			return Account{}, err
+		}
+	}
+	return s.account(ctx, in.Address)
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// removeAccount takes the name away first, so that no mail arrives any more,
+// and then the mail.
+func (s *server) removeAccount(ctx context.Context, in *AccountPath) (Account, error) {
+	was, err := s.account(ctx, in.Address)
+	if err != nil {
+		return was, err
+	}
+	addr, err := parseAddress(was.Address)
+	if err != nil {
+		return was, err
+	}
+	if err := s.o.Directory.RemoveAccount(ctx, addr); err != nil {
+		return was, err
+	}
+	return was, s.o.Mailbox.RemoveAccount(context.WithoutCancel(ctx), mail.AccountID(was.ID))
+}

@@ -1,0 +1,166 @@
+package apid
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+)
+
+// Delivery is one recipient's copy that waits to leave.
+type Delivery struct {
+	ID        string     `json:"id" doc:"of the message, as every 250 and trace have it"`
+	From      string     `json:"from" doc:"the reverse-path; empty for reports"`
+	To        string     `json:"to"`
+	Size      int64      `json:"size" doc:"octets"`
+	Accepted  time.Time  `json:"accepted"`
+	State     string     `json:"state" enum:"waiting,held"`
+	Due       *time.Time `json:"due,omitempty" doc:"the next attempt"`
+	Attempts  int        `json:"attempts"`
+	Last      *time.Time `json:"last,omitempty" doc:"the last attempt"`
+	LastHost  string     `json:"last_host,omitempty"`
+	LastReply string     `json:"last_reply,omitempty"`
+	Account   uint64     `json:"account,omitempty" doc:"who submitted it"`
+}
+
+func deliveryBody(e queue.Entry) Delivery {
+	d := Delivery{
+		ID: e.Message.ID.String(), From: e.Message.From.String(), To: e.Delivery.To.String(),
+		Size: e.Message.Size + int64(len(e.Message.Prefix)), Accepted: e.Message.At.UTC(), State: e.Delivery.State.String(),
+		Attempts: e.Delivery.Attempts, LastHost: e.Delivery.LastHost, LastReply: e.Delivery.LastReply,
+		Last: moment(e.Delivery.Last), Account: uint64(e.Message.Account),
+	}
+	if e.Delivery.State == queue.Waiting {
+		d.Due = moment(e.Delivery.Due)
+	}
+	return d
+}
+
+// moment is nil for no time.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// Filter chooses deliveries; what is left out chooses all.
+type Filter struct {
+	ID        string `json:"id,omitempty" query:"id" maxLength:"32" doc:"of the message"`
+	Sender    string `json:"sender,omitempty" query:"sender" maxLength:"400" doc:"the reverse-path"`
+	Recipient string `json:"recipient,omitempty" query:"recipient" maxLength:"400"`
+	Domain    string `json:"domain,omitempty" query:"domain" maxLength:"255" doc:"of the recipient"`
+	State     string `json:"state,omitempty" query:"state" enum:"waiting,held"`
+}
+
+func (f Filter) parse() (q queue.Filter, err error) {
+	if f.ID != "" {
+		if q.ID, err = mail.ParseArrivalID(f.ID); err != nil {
+			return q, fault.Newf(fault.Invalid, "apid", "%v", err)
+		}
+		if q.ID == (mail.ArrivalID{}) { // which would choose all
+			return q, fault.New(fault.Invalid, "apid", "no message has an id of zeros")
+		}
+	}
+	if f.Sender != "" {
+		if q.From, err = parseAddress(f.Sender); err != nil {
+			return q, err
+		}
+	}
+	if f.Recipient != "" {
+		if q.To, err = parseAddress(f.Recipient); err != nil {
+			return q, err
+		}
+	}
+	if f.Domain != "" {
+		if q.Domain, err = parseDomain(f.Domain); err != nil {
+			return q, err
+		}
+	}
+	if q.State, err = queue.ParseState(f.State); err != nil {
+		return q, fault.Newf(fault.Invalid, "apid", "%v", err)
+	}
+	return q, nil
+}
+
+type queueQuery struct {
+	Filter
+	Limit int `query:"limit" default:"1000" minimum:"1" maximum:"10000"`
+}
+
+type queueBody struct {
+	Items []Delivery `json:"items" doc:"those accepted first come first"`
+	More  bool       `json:"more" doc:"the limit was reached"`
+}
+
+type queueAction struct {
+	Body struct {
+		Filter
+		All bool `json:"all,omitempty" doc:"drop asks for this where nothing else is chosen"`
+	}
+}
+
+// Count is to how many deliveries something was done.
+type Count struct {
+	Count int `json:"count"`
+}
+
+func (s *server) queue() {
+	register(s, operation(http.MethodGet, "/queue", "list-queue", "queue", "List the deliveries that wait"), s.listQueue)
+	register(s, operation(http.MethodGet, "/queue/{id}", "show-queue", "queue", "Show the deliveries of one message"),
+		func(ctx context.Context, in *struct {
+			ID string `path:"id" maxLength:"32"`
+		}) (queueBody, error) {
+			out, err := s.listQueue(ctx, &queueQuery{Filter: Filter{ID: in.ID}, Limit: 10_000})
+			if err == nil && len(out.Items) == 0 {
+				err = fault.Newf(fault.NotFound, "apid", "no delivery of %s waits; trace says what became of it", in.ID)
+			}
+			return out, err
+		})
+	for _, a := range []struct {
+		name, summary string
+		do            func(context.Context, queue.Filter) (int, error)
+	}{
+		{"retry", "Try deliveries now", s.o.Queue.Retry},
+		{"hold", "Keep deliveries from being tried", s.o.Queue.Hold},
+		{"release", "Let held deliveries go", s.o.Queue.Release},
+		{"drop", "Take deliveries away; no sender is told", s.o.Queue.Drop},
+	} {
+		register(s, operation(http.MethodPost, "/queue/"+a.name, a.name+"-queue", "queue", a.summary),
+			func(ctx context.Context, in *queueAction) (Count, error) {
+				f, err := in.Body.parse()
+				if err != nil {
+					return Count{}, err
+				}
+				if a.name == "drop" && f == (queue.Filter{}) && !in.Body.All {
+					return Count{}, fault.New(fault.Invalid, "apid", "say which deliveries to drop, or that it is all of them")
+				}
+				n, err := a.do(ctx, f)
+				return Count{n}, err
+			})
+	}
+}
+
+func (s *server) listQueue(ctx context.Context, in *queueQuery) (queueBody, error) {
+	out := queueBody{Items: []Delivery{}}
+	f, err := in.parse()
+	if err != nil {
+		return out, err
+	}
+	for e, err := range s.o.Queue.List(ctx, f) {
+		if err != nil {
+			return out, err
+		}
+		if out.More = len(out.Items) == in.Limit; out.More {
+			break
+		}
+		out.Items = append(out.Items, deliveryBody(e))
+	}
+	slices.SortStableFunc(out.Items, func(a, b Delivery) int { return a.Accepted.Compare(b.Accepted) })
+	return out, nil
+}

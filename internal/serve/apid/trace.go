@@ -1,0 +1,105 @@
+package apid
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/history"
+)
+
+// Story is what became of one message.
+type Story struct {
+	ID      string  `json:"id"`
+	Entries []Entry `json:"entries" doc:"in the order in which it happened"`
+}
+
+// Entry is one thing that happened.
+type Entry struct {
+	At      time.Time  `json:"at"`
+	What    string     `json:"what" example:"delivered"`
+	From    string     `json:"from,omitempty"`
+	To      string     `json:"to,omitempty"`
+	Host    string     `json:"host,omitempty" doc:"the next hop"`
+	Reply   string     `json:"reply,omitempty" doc:"its words, or ours"`
+	Account uint64     `json:"account,omitempty"`
+	Size    int64      `json:"size,omitempty"`
+	Peer    string     `json:"peer,omitempty" doc:"where it came from"`
+	TLS     bool       `json:"tls,omitempty"`
+	Report  string     `json:"report,omitempty" doc:"the id of the report that was sent"`
+	Action  string     `json:"action,omitempty" doc:"what the report says"`
+	Next    *time.Time `json:"next,omitempty" doc:"the next attempt"`
+}
+
+func entryBody(e history.Entry) Entry {
+	out := Entry{
+		At: e.At.UTC(), What: e.What, From: e.From.String(), To: e.To.String(), Host: e.Host, Reply: e.Reply,
+		Account: uint64(e.Account), Size: e.Size, Peer: e.Peer, TLS: e.TLS, Action: e.Action, Next: moment(e.Next),
+	}
+	if e.Report != (mail.ArrivalID{}) {
+		out.Report = e.Report.String()
+	}
+	return out
+}
+
+// scanned is how many entries about an address are looked at for its messages.
+const scanned = 10_000
+
+func (s *server) trace() {
+	register(s, operation(http.MethodGet, "/trace/{what}", "trace", "trace", "What became of a message, by its id, or of the latest messages from and to an address"),
+		func(ctx context.Context, in *struct {
+			What  string `path:"what" maxLength:"400" doc:"a message's id or an address"`
+			Limit int    `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"messages"`
+		}) (list[Story], error) {
+			ids, err := s.traced(ctx, in.What, in.Limit)
+			out := list[Story]{Items: []Story{}}
+			if err != nil {
+				return out, err
+			}
+			for _, id := range ids {
+				entries, err := s.o.History.ByArrival(ctx, id)
+				if err != nil {
+					return out, err
+				}
+				story := Story{ID: id.String()}
+				for _, e := range entries {
+					story.Entries = append(story.Entries, entryBody(e))
+				}
+				if len(entries) > 0 {
+					out.Items = append(out.Items, story)
+				}
+			}
+			if len(out.Items) == 0 {
+				return out, fault.Newf(fault.NotFound, "apid", "nothing is known about %.100s", in.What)
+			}
+			return out, nil
+		})
+}
+
+// traced gives the messages meant, the latest first.
+func (s *server) traced(ctx context.Context, what string, limit int) ([]mail.ArrivalID, error) {
+	if !strings.Contains(what, "@") {
+		id, err := mail.ParseArrivalID(what)
+		if err != nil {
+			return nil, fault.Newf(fault.Invalid, "apid", "%.100q is neither a message's id nor an address", what)
+		}
+		return []mail.ArrivalID{id}, nil
+	}
+	addr, err := parseAddress(what)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.o.History.ByAddress(ctx, addr, scanned)
+	var ids []mail.ArrivalID
+	seen := map[mail.ArrivalID]bool{}
+	for _, f := range found {
+		if !seen[f.ID] && len(ids) < limit {
+			seen[f.ID] = true
+			ids = append(ids, f.ID)
+		}
+	}
+	return ids, err
+}
