@@ -54,10 +54,30 @@ func (d *Deliverer) Prepare(ctx context.Context, a *mail.Arrival, content blob.H
 			return nil, fault.Wrap("deliver.Prepare", err)
 		}
 	}
+	p.reportLater()
 	if err := p.index(ctx); err != nil {
 		return nil, fault.Wrap("deliver.Prepare", err)
 	}
 	return p, nil
+}
+
+// reportLater is for a recipient that went away since RCPT while others are
+// there. SMTP has one reply for all, so it is taken with them and waits in the
+// queue, from where its sender is told; LMTP answers for each by itself.
+func (p *Plan) reportLater() {
+	if p.arrival.Peer.LMTP || p.Empty() {
+		return
+	}
+	for i, r := range p.replies {
+		if !r.OK() {
+			p.replies[i] = p.accepted()
+			p.remote(p.arrival.Envelope.To[i], p.arrival.Envelope.To[i].Address)
+		}
+	}
+}
+
+func (p *Plan) accepted() smtp.Reply {
+	return smtp.Answer(250, smtp.Enhanced{2, 0, 0}, "accepted %s", p.arrival.ID)
 }
 
 // Deliver prepares a plan, commits it and emits its events: the whole life of
@@ -79,13 +99,13 @@ func (d *Deliverer) Deliver(ctx context.Context, a *mail.Arrival, content blob.H
 
 // expand finds where recipient i is to be laid and notes what it is told.
 func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
-	p.replies[i] = smtp.Answer(250, smtp.Enhanced{2, 0, 0}, "accepted %s", p.arrival.ID)
+	p.replies[i] = p.accepted()
 	local, err := p.local(ctx, r.Address)
 	if err != nil {
 		return err
 	}
 	if !local {
-		p.remote(i, r, r.Address)
+		p.remote(r, r.Address)
 		return nil
 	}
 	found, err := p.d.o.Directory.Resolve(ctx, r.Address)
@@ -97,10 +117,10 @@ func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 		return err
 	}
 	for _, t := range found.Accounts {
-		p.account(i, r, t)
+		p.account(r, t)
 	}
 	for _, to := range found.Remote {
-		p.remote(i, r, to)
+		p.remote(r, to)
 	}
 	return nil
 }
@@ -115,14 +135,14 @@ func (p *Plan) local(ctx context.Context, a mail.Address) (bool, error) {
 
 // account adds an account once, however many recipients lead to it; beyond
 // MaxAccounts it goes by the queue.
-func (p *Plan) account(i int, r mail.Recipient, t directory.Target) {
+func (p *Plan) account(r mail.Recipient, t directory.Target) {
 	for _, have := range p.targets {
 		if have.account == t.Account {
 			return
 		}
 	}
 	if len(p.targets) >= MaxAccounts {
-		p.remote(i, r, t.Address)
+		p.remote(r, t.Address)
 		return
 	}
 	prefix := fmt.Appendf(nil, "Return-Path: <%s>\r\nDelivered-To: %s\r\n", p.arrival.Envelope.From, r.Address)
@@ -130,7 +150,7 @@ func (p *Plan) account(i int, r mail.Recipient, t directory.Target) {
 }
 
 // remote adds a delivery that waits in the queue, once an address.
-func (p *Plan) remote(i int, r mail.Recipient, to mail.Address) {
+func (p *Plan) remote(r mail.Recipient, to mail.Address) {
 	for _, have := range p.waiting {
 		if have.To == to {
 			return

@@ -177,13 +177,34 @@ func TestDeliverOnceAnAccount(t *testing.T) {
 		address(t, "alice@example.test"), address(t, "ally@other.test"),
 	}))
 	codes := h.send(h.arrival("alice@example.test", "alice+shop@example.test", "team@example.test", "nobody@example.test"))
-	if fmt.Sprint(codes) != "[250 250 250 550]" {
+	if fmt.Sprint(codes) != "[250 250 250 250]" {
 		t.Errorf("replies %v", codes)
 	}
 	if got := h.inbox(alice, "INBOX"); len(got) != 1 {
 		t.Errorf("%d copies", len(got))
 	}
-	if got := h.queued(); fmt.Sprint(got) != "[ally@other.test]" {
+	// The one that went away waits, so that its sender is told.
+	if got := h.queued(); fmt.Sprint(got) != "[ally@other.test nobody@example.test]" {
+		t.Errorf("queued %v", got)
+	}
+}
+
+func TestDeliverLMTP(t *testing.T) {
+	h := open(t)
+	h.account("alice@example.test", 0)
+	a := h.arrival("nobody@example.test", "alice@example.test")
+	a.Peer.LMTP = true
+	if codes := h.send(a); fmt.Sprint(codes) != "[550 250]" {
+		t.Errorf("replies %v", codes)
+	}
+}
+
+func TestNobodyLeft(t *testing.T) {
+	h := open(t)
+	if codes := h.send(h.arrival("nobody@example.test")); fmt.Sprint(codes) != "[550]" {
+		t.Errorf("replies %v", codes)
+	}
+	if got := h.queued(); len(got) != 0 {
 		t.Errorf("queued %v", got)
 	}
 }
