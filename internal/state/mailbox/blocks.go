@@ -35,7 +35,7 @@ func (t *Tx) tail(b *boxState, u UID) (*block, error) {
 			return nil, err
 		}
 	}
-	if k == nil || k.count >= maxRun {
+	if k == nil || k.count >= t.store.run {
 		k = &block{first: u}
 		b.blocks[u] = k
 		// Written at once, so that blockBefore finds its key.

@@ -36,7 +36,7 @@ func (s *Store) pieces(ctx context.Context, who, a mail.AccountID, uids []UID, s
 	for len(uids) > 0 {
 		n := 0
 		err := s.Update(ctx, who, a, func(t *Tx) (err error) {
-			n, err = step(t, uids[:min(len(uids), maxPiece)])
+			n, err = step(t, uids[:min(len(uids), s.piece)])
 			return err
 		})
 		if err != nil {
@@ -185,7 +185,22 @@ func (s *Store) transfer(ctx context.Context, who, a mail.AccountID, b BoxID, ui
 		})
 		return nil, nil, uidvalidity, err
 	}
-	err = s.pieces(ctx, who, a, ordered(uids), step, func() { src, dst = append(src, from...), append(dst, to...) })
+	uids = ordered(uids)
+	if b == dest {
+		// A later piece must not take what an earlier one made.
+		err := s.View(ctx, a, func(t *Tx) error {
+			bs, err := t.live(b)
+			if err == nil {
+				n, _ := slices.BinarySearch(uids, bs.row.UIDNext)
+				uids = uids[:n]
+			}
+			return err
+		})
+		if err != nil {
+			return nil, nil, 0, err
+		}
+	}
+	err = s.pieces(ctx, who, a, uids, step, func() { src, dst = append(src, from...), append(dst, to...) })
 	return src, dst, uidvalidity, err
 }
 
@@ -326,7 +341,7 @@ func (t *Tx) emptyBox(b *boxState) error {
 		if err != nil {
 			return err
 		}
-		if some = append(some, p); len(some) == maxPiece {
+		if some = append(some, p); len(some) == t.store.piece {
 			break
 		}
 	}

@@ -149,7 +149,7 @@ func (t *Tx) trim(before time.Time) (more bool, err error) {
 			return false, t.trimDead(before)
 		}
 		n, err := t.trimBox(id, before)
-		if done += n; err != nil || done >= maxPiece {
+		if done += n; err != nil || done >= t.store.piece {
 			return true, err
 		}
 		if id == math.MaxUint64 {
@@ -175,7 +175,7 @@ func (t *Tx) nextVanished(from, end []byte) (id BoxID, found bool, err error) {
 // trimBox forgets up to maxPiece of what vanished from one mailbox.
 func (t *Tx) trimBox(id BoxID, before time.Time) (n int, err error) {
 	var old []logged
-	var arrivals []mail.ArrivalID
+	var ended []vanishedRow
 	for p, err := range t.scanLog(tagVanished, id, 0) {
 		if err != nil {
 			return 0, err
@@ -184,12 +184,12 @@ func (t *Tx) trimBox(id BoxID, before time.Time) (n int, err error) {
 		if err != nil {
 			return 0, fault.As(fault.Corrupt, "mailbox.Tidy", err)
 		}
-		if !v.at.Before(before) || len(old) == maxPiece {
+		if !v.at.Before(before) || len(old) == t.store.piece {
 			break
 		}
 		old = append(old, p)
 		if v.arrival != (mail.ArrivalID{}) {
-			arrivals = append(arrivals, v.arrival)
+			ended = append(ended, v)
 		}
 	}
 	if len(old) == 0 {
@@ -198,8 +198,13 @@ func (t *Tx) trimBox(id BoxID, before time.Time) (n int, err error) {
 	for _, p := range old {
 		t.del(p.key)
 	}
-	for _, id := range arrivals {
-		t.del(t.arrivalKey(id))
+	for _, v := range ended {
+		// A repeat may have made another message of the same arrival since.
+		if r, _, err := t.arrived(v.arrival, 0); err != nil {
+			return 0, err
+		} else if r.message == v.message {
+			t.del(t.arrivalKey(v.arrival))
+		}
 	}
 	a, err := t.acctRow()
 	if err != nil {

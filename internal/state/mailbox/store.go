@@ -24,16 +24,18 @@ type Options struct {
 type Store struct {
 	db    kv.DB
 	blobs *blob.Store
+	run   uint32 // most UIDs of a block; tests lower it
+	piece int    // most messages of a transaction
 }
 
 // New gives the store over o.
-func New(o Options) *Store { return &Store{db: o.DB, blobs: o.Blobs} }
+func New(o Options) *Store { return &Store{db: o.DB, blobs: o.Blobs, run: maxRun, piece: maxPiece} }
 
 // View runs fn over one moment of account a. An account that was never
 // provisioned is empty.
 func (s *Store) View(ctx context.Context, a mail.AccountID, fn func(*Tx) error) error {
 	return s.db.View(ctx, kv.AccountShard(a), func(r kv.Reader) error {
-		return fn(newTx(ctx, s, a, r))
+		return fn(newTx(s, a, r))
 	})
 }
 
@@ -46,7 +48,7 @@ func (s *Store) Update(ctx context.Context, who, a mail.AccountID, fn func(*Tx) 
 		return fault.New(fault.Denied, "mailbox.Update", "")
 	}
 	return s.db.Update(ctx, []kv.Shard{kv.AccountShard(a)}, func(w kv.Tx) error {
-		t := newTx(ctx, s, a, w)
+		t := newTx(s, a, w)
 		t.w, t.hold = w, true
 		if err := fn(t); err != nil {
 			return err
@@ -60,7 +62,7 @@ func (s *Store) Update(ctx context.Context, who, a mail.AccountID, fn func(*Tx) 
 // must be one of its shards. It keeps nothing between two calls, so that several
 // may be used side by side.
 func (s *Store) In(tx kv.Tx, a mail.AccountID) *Tx {
-	t := newTx(context.Background(), s, a, tx)
+	t := newTx(s, a, tx)
 	t.w = tx
 	return t
 }
@@ -141,13 +143,13 @@ func (s *Store) RemoveAccount(ctx context.Context, a mail.AccountID) error {
 // last all rows. It says whether it must be called again.
 func (t *Tx) removeMessages() (more bool, err error) {
 	r := kv.Prefix(t.key(tagMessage))
-	r.Limit = maxPiece + 1
+	r.Limit = t.store.piece + 1
 	n := 0
 	for p, err := range t.r.Scan(r) {
 		if err != nil {
 			return false, fault.Wrap("mailbox.RemoveAccount", err)
 		}
-		if n++; n > maxPiece {
+		if n++; n > t.store.piece {
 			return true, nil
 		}
 		k := kv.ReadKey(p.Key, t.key(tagMessage))

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
@@ -29,7 +30,8 @@ func threadKeys(ix *message.Index) []uint64 {
 	}
 	refs := message.MessageIDs(ix.Header.Get("References"))
 	slices.Reverse(refs)
-	subject := message.BaseSubject(message.DecodeHeader(ix.Header.Get("Subject")))
+	// RFC 5256 §2.1 compares base subjects without case.
+	subject := strings.ToLower(message.BaseSubject(message.DecodeHeader(ix.Header.Get("Subject"))))
 	var keys []uint64
 	for _, id := range append(ids, refs...) {
 		h := sha256.Sum256([]byte(id + "\x00" + subject))

@@ -1,7 +1,6 @@
 package mailbox
 
 import (
-	"context"
 	"errors"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -17,7 +16,6 @@ import (
 // UIDs) are decoded once and written once: at the end of Update, or at the end
 // of each call where the transaction is someone else's.
 type Tx struct {
-	ctx     context.Context
 	store   *Store
 	account mail.AccountID
 	shard   kv.Shard
@@ -50,8 +48,8 @@ type messageState struct {
 	due bool
 }
 
-func newTx(ctx context.Context, s *Store, a mail.AccountID, r kv.Reader) *Tx {
-	t := &Tx{ctx: ctx, store: s, account: a, shard: kv.AccountShard(a), r: r}
+func newTx(s *Store, a mail.AccountID, r kv.Reader) *Tx {
+	t := &Tx{store: s, account: a, shard: kv.AccountShard(a), r: r}
 	t.forget()
 	return t
 }
