@@ -28,6 +28,7 @@ const (
 	Deferred  = "deferred"  // an attempt failed for the time being
 	Bounced   = "bounced"   // given up
 	Reported  = "reported"  // the sender was told; Report is the report's own id
+	Untold    = "untold"    // there was nobody to be told
 	Held      = "held"
 	Released  = "released"
 	Retried   = "retried" // made due by an operator

@@ -91,12 +91,12 @@ func (l *Look) scan(tx kv.Reader, part, lane uint8, to []byte, limit int) error 
 		if err != nil {
 			return fault.As(fault.Corrupt, "queue", err)
 		}
-		*from = string(p.Key[len(prefix):])
+		*here = string(p.Key[len(prefix):])
 		if len(l.Due) == limit {
-			l.More = true
+			*from, l.More = *here, true
 			return nil
 		}
-		*here = *from
+		*from = *here + "\x00"
 		l.Due = append(l.Due, Due{Ref: ref, Domain: mail.Domain(p.Value), At: at})
 	}
 	return nil

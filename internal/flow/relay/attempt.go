@@ -1,0 +1,389 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/flow/route"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/reach/smtpc"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// work carries batches of one hop, one after another, over one connection as
+// long as it holds.
+func (r *Relay) work(ctx context.Context, b queue.Batch) {
+	l := &line{}
+	defer l.quit()
+	for n := 1; ; n++ {
+		settled := r.attempt(ctx, b, l)
+		w := want{done: b, failed: !settled}
+		if !settled || n == maxReuse || ctx.Err() != nil {
+			r.wants <- w
+			return
+		}
+		more := make(chan queue.Batch, 1)
+		w.more = more
+		r.wants <- w
+		var ok bool
+		if b, ok = <-more; !ok {
+			return
+		}
+	}
+}
+
+// result is how an attempt goes for one recipient.
+type result struct {
+	queue.Delivery
+	reply smtp.Reply // the latest
+	host  string     // who gave it
+	tls   bool
+	dsn   bool // the host reports itself
+	final bool // no other host is to be asked
+	known bool // something is: what is not stays as it was
+}
+
+// put notes an answer. One that is not final another host may change.
+func (r *result) put(reply smtp.Reply, host string, final bool) {
+	r.reply, r.host, r.final, r.known = reply, host, final, true
+}
+
+// outcome puts a result into the queue's words.
+func (r *result) outcome() queue.Outcome {
+	o := queue.Outcome{Reply: r.reply.String(), Host: r.host, DSN: r.dsn, Jitter: rand.Float64()}
+	switch {
+	case r.final && r.reply.OK():
+		o.Result = queue.Sent
+	case r.final && r.reply.Permanent():
+		o.Result = queue.Refused
+	}
+	return o
+}
+
+// attempt tries one batch and settles it. It says false if nothing became of
+// it because of ourselves.
+func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
+	m, ds, err := r.o.Queue.Load(ctx, b.Message, b.N)
+	if err != nil {
+		r.failed(ctx, err)
+		return false
+	}
+	var here, there []result
+	for _, d := range ds {
+		local, err := r.o.IsLocal(ctx, d.To.Domain)
+		if err != nil {
+			r.failed(ctx, err)
+			return false
+		}
+		if local {
+			here = append(here, result{Delivery: d})
+		} else {
+			there = append(there, result{Delivery: d})
+		}
+	}
+	ok := true
+	if len(here) > 0 {
+		ok = r.lay(ctx, m, here)
+	}
+	if len(there) > 0 {
+		r.send(ctx, m, b.Hop, there, l)
+		ok = r.settle(ctx, m, there, nil) && ok
+	}
+	return ok
+}
+
+// send tries the hosts of a hop until every recipient is decided.
+func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result, l *line) {
+	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil {
+		putAll(rs, reply, "", false)
+		return
+	}
+	content, err := r.o.Blobs.Open(ctx, m.Blob)
+	if err != nil {
+		r.failed(ctx, err)
+		putAll(rs, smtp.Answer(451, smtp.Enhanced{4, 3, 0}, "the content cannot be read here"), "", false)
+		return
+	}
+	defer content.Close()
+	t := &transfer{r: r, m: m, rs: rs, l: l, content: joined{m.Prefix, content}}
+	if l.conn != nil {
+		tried := l.addr
+		t.carry(ctx)
+		if l.conn != nil { // else it was the connection that had grown old
+			t.tried = append(t.tried, tried)
+			t.sessions++
+		}
+	}
+	if t.pending() == 0 || ctx.Err() != nil {
+		return
+	}
+	way, err := r.o.Router.For(ctx, rs[0].To.Domain)
+	var none *route.Failure
+	switch {
+	case errors.As(err, &none):
+		putAll(rs, none.Reply, "", true)
+		return
+	case err != nil:
+		if ctx.Err() == nil {
+			r.failed(ctx, err)
+			putAll(rs, smtp.Answer(451, smtp.Enhanced{4, 4, 3}, "no route is known now"), "", false)
+		}
+		return
+	}
+	t.hosts(ctx, way)
+	if t.sessions == 0 && t.reached == 0 && ctx.Err() == nil && t.last.Code != 0 {
+		r.down.put(hop, t.last, time.Now().Add(r.downFor()))
+	}
+}
+
+// putAll answers for those that are not decided.
+func putAll(rs []result, reply smtp.Reply, host string, final bool) {
+	for i := range rs {
+		if !rs[i].final {
+			rs[i].put(reply, host, final)
+		}
+	}
+}
+
+// transfer is one message on its way to the hosts of one hop.
+type transfer struct {
+	r        *Relay
+	m        queue.Message
+	rs       []result
+	l        *line
+	content  joined
+	tried    []netip.AddrPort
+	sessions int        // hosts that answered and left something undecided
+	reached  int        // hosts that took or refused something
+	last     smtp.Reply // of a host that could not be reached
+}
+
+func (t *transfer) pending() (n int) {
+	for i := range t.rs {
+		if !t.rs[i].final {
+			n++
+		}
+	}
+	return n
+}
+
+// hosts tries the hosts in order and their addresses in order (RFC 5321 §5.1).
+func (t *transfer) hosts(ctx context.Context, way route.Route) {
+	for _, h := range way.Hosts {
+		for _, addr := range h.Addrs {
+			if t.pending() == 0 || t.sessions >= maxSessions || len(t.tried) >= maxAddrs || ctx.Err() != nil {
+				return
+			}
+			if t.skips(addr) {
+				continue
+			}
+			t.tried = append(t.tried, addr)
+			t.l.quit()
+			if err := t.open(ctx, way, h, addr); err != nil {
+				if ctx.Err() == nil {
+					t.refused(h, addr, err)
+				}
+				continue
+			}
+			t.carry(ctx)
+			t.sessions++
+		}
+	}
+	if len(t.tried) == 0 && t.pending() > 0 {
+		t.last = smtp.Answer(451, smtp.Enhanced{4, 4, 4}, "no mail host has an address of our source address's family")
+		putAll(t.rs, t.last, "", false)
+	}
+}
+
+// skips says whether an address is of no use: tried, or of the other family
+// than the source address.
+func (t *transfer) skips(addr netip.AddrPort) bool {
+	for _, a := range t.tried {
+		if a == addr {
+			return true
+		}
+	}
+	local := t.r.o.Local
+	return local.IsValid() && !local.IsUnspecified() && local.Unmap().Is4() != addr.Addr().Is4()
+}
+
+// open opens a connection to one address.
+func (t *transfer) open(ctx context.Context, way route.Route, h route.Host, addr netip.AddrPort) error {
+	o := smtpc.Options{
+		Hostname: t.r.o.Hostname, Local: t.r.o.Local, RootCAs: t.r.o.RootCAs, Timeouts: t.r.o.Timeouts,
+		ServerName: h.Name, User: way.User, Password: way.Password,
+	}
+	switch {
+	case h.TLS == route.Implicit:
+		o.TLS = smtpc.Implicit
+	case h.TLS == route.Required || t.m.RequireTLS:
+		o.TLS = smtpc.Required
+	}
+	// A password is shown only to who proves to be the host; on loopback nobody
+	// stands between.
+	o.VerifyCA = o.TLS != smtpc.Opportunistic && !addr.Addr().IsLoopback()
+	conn, err := t.r.o.Dial(ctx, addr.String(), o)
+	if err != nil {
+		return err
+	}
+	*t.l = line{conn: conn, host: h.Name, addr: addr}
+	return nil
+}
+
+// refused notes that a host could not be used. Nothing of this is final: it is
+// about the host, not about the recipients.
+func (t *transfer) refused(h route.Host, addr netip.AddrPort, err error) {
+	var no *smtpc.Refusal
+	var op *net.OpError
+	switch {
+	case errors.As(err, &no):
+		t.sessions++
+		putAll(t.rs, no.Reply, h.Name, false)
+		return
+	case errors.As(err, &op):
+		err = op.Err
+	}
+	t.last = smtp.Answer(451, smtp.Enhanced{4, 4, 1}, "%s [%s]: %v", h.Name, addr, err)
+	putAll(t.rs, t.last, "", false)
+}
+
+// carry sends to those that are not decided over the open line, which it closes
+// if it is of no more use.
+func (t *transfer) carry(ctx context.Context) {
+	l := t.l
+	msg := smtpc.Message{From: t.m.From, Options: smtp.MailOptions{
+		EightBit: t.m.EightBit, UTF8: t.m.UTF8, HeadersOnly: t.m.HeadersOnly, EnvelopeID: t.m.EnvID,
+	}}
+	var of []*result
+	for i := range t.rs {
+		if d := &t.rs[i]; !d.final {
+			of = append(of, d)
+			msg.To = append(msg.To, smtpc.Recipient{Address: d.To, Options: smtp.RcptOptions{Original: d.Original, Notify: d.Notify}})
+		}
+	}
+	size := int64(len(t.m.Prefix)) + t.m.Size
+	res, err := l.conn.Send(ctx, msg, io.NewSectionReader(t.content, 0, size), size)
+	var unfit *smtp.ContentError
+	for i, d := range of {
+		d.tls, d.dsn = l.conn.TLS() != nil, l.conn.Has("DSN")
+		switch reply := res.Rcpt[i]; {
+		case !reply.IsZero():
+			t.reached++
+			d.put(reply, l.host, !reply.Temporary())
+		case res.Unknown && ctx.Err() == nil:
+			// It may have been taken: no other host, and once more later.
+			d.put(smtp.Answer(451, smtp.Enhanced{4, 4, 2}, "the connection broke behind the final dot; what became of it is not known"), l.host, true)
+		case errors.As(err, &unfit):
+			d.put(smtp.Answer(554, smtp.Enhanced{5, 6, 0}, "the content cannot be sent: %v", unfit), l.host, true)
+		case err != nil && ctx.Err() == nil:
+			d.put(smtp.Answer(451, smtp.Enhanced{4, 4, 2}, "the connection broke: %v", cause(err)), l.host, false)
+		}
+	}
+	if err != nil {
+		l.close()
+	}
+}
+
+// cause is the innermost of err, without our own words for it.
+func cause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// line is the connection a worker holds.
+type line struct {
+	conn *smtpc.Conn
+	host string
+	addr netip.AddrPort
+}
+
+func (l *line) quit() {
+	if l.conn != nil {
+		_ = l.conn.Quit()
+	}
+	*l = line{}
+}
+
+func (l *line) close() {
+	_ = l.conn.Close()
+	*l = line{}
+}
+
+// hosts are the hops of which no host could be reached a moment ago. Their mail
+// is put off without another try, so that it does not take others' places.
+type hosts struct {
+	mu  sync.Mutex
+	all map[mail.Domain]downHop
+}
+
+type downHop struct {
+	reply smtp.Reply
+	until time.Time
+}
+
+// downFor is how long a hop is taken to be down.
+func (r *Relay) downFor() time.Duration {
+	if first := r.o.Policy.RetryFirst; first > 0 {
+		return min(time.Minute, first/2)
+	}
+	return time.Minute
+}
+
+func (h *hosts) put(hop mail.Domain, reply smtp.Reply, until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all == nil {
+		h.all = map[mail.Domain]downHop{}
+	}
+	if len(h.all) >= maxDown {
+		clear(h.all) // what is forgotten is tried
+	}
+	h.all[hop] = downHop{reply, until}
+}
+
+func (h *hosts) is(hop mail.Domain, now time.Time) smtp.Reply {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d, ok := h.all[hop]
+	if ok && !now.Before(d.until) {
+		delete(h.all, hop)
+		return smtp.Reply{}
+	}
+	return d.reply
+}
+
+// joined reads the header fields of ours and the content behind them as one.
+type joined struct {
+	prefix []byte
+	rest   io.ReaderAt
+}
+
+// ReadAt reads at off of the whole.
+func (j joined) ReadAt(b []byte, off int64) (int, error) {
+	n := int64(len(j.prefix))
+	if off >= n {
+		return j.rest.ReadAt(b, off-n)
+	}
+	got := copy(b, j.prefix[off:])
+	if got == len(b) {
+		return got, nil
+	}
+	more, err := j.rest.ReadAt(b[got:], 0)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("content: %w", err)
+	}
+	return got + more, err
+}

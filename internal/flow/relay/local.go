@@ -1,0 +1,39 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+)
+
+// lay delivers what waits for accounts of ours: the recipients beyond those that
+// the acceptance itself could write. Their copies and the end of their rows are
+// one commit, so that each is laid down once.
+func (r *Relay) lay(ctx context.Context, m queue.Message, rs []result) bool {
+	h, err := r.o.Blobs.Handle(ctx, m.Blob)
+	if err != nil {
+		r.failed(ctx, err)
+		return false
+	}
+	a := &mail.Arrival{
+		ID: mail.NewArrivalID(), At: time.Now(), Content: m.Blob, Size: m.Size, Prefix: m.Prefix,
+		Envelope: mail.Envelope{
+			From: m.From, ID: m.EnvID, Headers: m.HeadersOnly, UTF8: m.UTF8, EightBit: m.EightBit, RequireTLS: m.RequireTLS,
+		},
+	}
+	for _, res := range rs {
+		a.Envelope.To = append(a.Envelope.To, mail.Recipient{Address: res.To, Original: res.Original, Notify: res.Notify})
+	}
+	plan, err := r.o.Deliver.Prepare(ctx, a, h)
+	if err != nil {
+		r.failed(ctx, err)
+		return false
+	}
+	for i, reply := range plan.Replies() {
+		rs[i].put(reply, "", !reply.Temporary())
+		rs[i].dsn = true
+	}
+	return r.settle(ctx, m, rs, plan)
+}

@@ -1,0 +1,316 @@
+// Package relay sends what waits in the queue to the next hops, settles each
+// delivery in one transaction with its history, and brings reports home.
+//
+// What is under way is known in memory only: a delivery's row waits until the
+// outcome is written, so that after a crash everything that waited waits again.
+package relay
+
+import (
+	"context"
+	"crypto/x509"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
+	"github.com/ekiden-mail/ekiden/internal/flow/route"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/reach/smtpc"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+)
+
+// Limits of one attempt and of one connection.
+const (
+	maxAddrs    = 10     // addresses that are connected to
+	maxSessions = 3      // of them that answered and yet did not take everything
+	maxReuse    = 100    // messages over one connection
+	maxDown     = 10_000 // hops that are known to be down
+	page        = 500    // index rows read at once
+
+	lookAgain        = time.Minute      // whatever was heard
+	lookAfterFailure = 10 * time.Second // of our own
+)
+
+// Options are the rooms that relay works with, and its limits. Sink, Local,
+// Dial, IsLocal, RootCAs, Policy, Limits, Grace and Timeouts may be zero.
+type Options struct {
+	DB      kv.DB
+	Queue   *queue.Store
+	Blobs   *blob.Store
+	Router  *route.Router
+	Deliver *deliver.Deliverer // lays reports down
+	Compose func(Letter) ([]byte, mail.Envelope, error)
+	Sink    event.Sink
+
+	Hostname string     // what we call ourselves
+	Local    netip.Addr // source address
+	RootCAs  *x509.CertPool
+	Policy   queue.Policy
+	Limits   queue.Limits
+	Timeouts smtpc.Timeouts
+	Grace    time.Duration // how long attempts may go on after the end; 10 s
+
+	// IsLocal says whether a domain is ours: what waits for it is laid into
+	// accounts here.
+	IsLocal func(context.Context, mail.Domain) (bool, error)
+	// Dial opens a connection; nil means smtpc.Dial.
+	Dial func(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error)
+}
+
+// Relay is the service.
+type Relay struct {
+	o     Options
+	hints hints
+
+	// The loop's own.
+	plan    *queue.Plan
+	cursors [kv.Partitions]queue.Cursor
+	wakes   [kv.Partitions]time.Time // when something falls due
+	anew    [kv.Partitions]time.Time // when to look from the beginning, after a failure
+	down    hosts
+	wants   chan want
+	workers sync.WaitGroup
+}
+
+// want is a worker that is done with a batch. It gets another one for the same
+// hop on more, if it asks and there is one.
+type want struct {
+	done   queue.Batch
+	failed bool // nothing was settled: it must be found again
+	more   chan<- queue.Batch
+}
+
+// New makes a relay.
+func New(o Options) *Relay {
+	if o.Sink == nil {
+		o.Sink = event.Discard{}
+	}
+	if o.Dial == nil {
+		o.Dial = smtpc.Dial
+	}
+	if o.IsLocal == nil {
+		o.IsLocal = func(context.Context, mail.Domain) (bool, error) { return false, nil }
+	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Second
+	}
+	return &Relay{o: o}
+}
+
+// Run relays until ctx ends; then it starts nothing more, gives the attempts in
+// flight the grace time, cuts the rest and returns. It may be called once.
+func (r *Relay) Run(ctx context.Context) error {
+	r.plan = queue.NewPlan(r.o.Limits, r.o.Router.Hop)
+	r.wants = make(chan want)
+	r.hints.wake = make(chan struct{}, 1)
+	r.hints.all()
+
+	var watchers sync.WaitGroup
+	for part := range uint8(kv.Partitions) {
+		watchers.Go(func() {
+			for range r.o.DB.Watch(ctx, kv.Partition(part)) {
+				r.hints.add(part)
+			}
+		})
+	}
+	defer watchers.Wait()
+
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	r.loop(ctx, work)
+	r.finish(cut)
+	return nil
+}
+
+// loop looks for what is due and starts workers until ctx ends.
+func (r *Relay) loop(ctx, work context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		busy := r.look(ctx)
+		r.start(work)
+		if busy {
+			select {
+			case w := <-r.wants:
+				r.hand(w)
+			default:
+			}
+			continue
+		}
+		timer.Reset(r.pause(time.Now()))
+		select {
+		case <-ctx.Done():
+		case <-r.hints.wake:
+		case <-timer.C:
+			r.fallDue(time.Now())
+		case w := <-r.wants:
+			r.hand(w)
+		}
+	}
+}
+
+// finish waits for the workers, and cuts them after the grace time.
+func (r *Relay) finish(cut context.CancelFunc) {
+	gone := make(chan struct{})
+	go func() { r.workers.Wait(); close(gone) }()
+	grace := time.NewTimer(r.o.Grace)
+	defer grace.Stop()
+	for {
+		select {
+		case w := <-r.wants:
+			if w.more != nil {
+				close(w.more) // nothing more is started
+			}
+		case <-grace.C:
+			cut()
+		case <-gone:
+			return
+		}
+	}
+}
+
+// look reads a page of each partition that may have something due, and says
+// whether to look again at once.
+func (r *Relay) look(ctx context.Context) (again bool) {
+	now := time.Now()
+	for part, from := range r.plan.Missed() {
+		r.cursors[part] = r.cursors[part].Least(from)
+		r.hints.keep(part)
+	}
+	var failed error
+	for _, part := range r.hints.take() {
+		if r.plan.Full() {
+			r.hints.keep(part)
+			continue
+		}
+		l, err := r.o.Queue.TakeDue(ctx, part, r.cursors[part], now, page)
+		if err != nil {
+			failed = err
+			r.anew[part] = now.Add(lookAfterFailure)
+			continue
+		}
+		for _, d := range l.Due {
+			r.plan.Offer(d)
+		}
+		r.cursors[part], r.wakes[part] = l.Next, l.Wake
+		if l.More {
+			r.hints.keep(part)
+			again = true
+		}
+	}
+	if failed != nil && ctx.Err() == nil {
+		r.failed(ctx, failed)
+	}
+	return again && !r.plan.Full()
+}
+
+func (r *Relay) failed(ctx context.Context, err error) {
+	r.o.Sink.Emit(ctx, event.Failed{Where: "relay", Err: err})
+}
+
+// start starts what the plan wants started.
+func (r *Relay) start(work context.Context) {
+	for {
+		b, ok := r.plan.Next()
+		if !ok {
+			return
+		}
+		r.workers.Go(func() { r.work(work, b) })
+	}
+}
+
+// hand takes a batch back and gives the worker another one.
+func (r *Relay) hand(w want) {
+	if w.failed {
+		// Its rows are behind the cursor.
+		r.anew[w.done.Message[0]%kv.Partitions] = time.Now().Add(lookAfterFailure)
+	}
+	if w.more == nil {
+		r.plan.Done(w.done)
+		return
+	}
+	if b, ok := r.plan.More(w.done); ok {
+		w.more <- b
+	}
+	close(w.more)
+}
+
+// pause is the time until something falls due, or until it is time to look
+// whatever was heard.
+func (r *Relay) pause(now time.Time) time.Duration {
+	next := now.Add(lookAgain)
+	for part := range r.wakes {
+		for _, t := range [...]time.Time{r.wakes[part], r.anew[part]} {
+			if !t.IsZero() && t.Before(next) {
+				next = t
+			}
+		}
+	}
+	return max(next.Sub(now), time.Millisecond)
+}
+
+// fallDue marks the partitions in which something has fallen due. If nothing
+// was heard for long, all are looked at: hints may be lost.
+func (r *Relay) fallDue(now time.Time) {
+	some := false
+	for part := range r.wakes {
+		if t := r.anew[part]; !t.IsZero() && !t.After(now) {
+			r.anew[part] = time.Time{}
+			r.cursors[part] = queue.Cursor{}
+			r.hints.keep(uint8(part))
+			some = true
+		}
+		if t := r.wakes[part]; !t.IsZero() && !t.After(now) {
+			r.wakes[part] = time.Time{}
+			r.hints.keep(uint8(part))
+			some = true
+		}
+	}
+	if !some {
+		r.hints.all()
+	}
+}
+
+// hints are the partitions that may have something due.
+type hints struct {
+	wake chan struct{}
+	mu   sync.Mutex
+	set  [kv.Partitions]bool
+}
+
+// keep marks a partition for the next look, without a call to look.
+func (h *hints) keep(part uint8) {
+	h.mu.Lock()
+	h.set[part] = true
+	h.mu.Unlock()
+}
+
+func (h *hints) add(part uint8) {
+	h.keep(part)
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (h *hints) all() {
+	for part := range uint8(kv.Partitions) {
+		h.add(part)
+	}
+}
+
+func (h *hints) take() []uint8 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var parts []uint8
+	for part, is := range h.set {
+		if is {
+			parts = append(parts, uint8(part))
+		}
+	}
+	h.set = [kv.Partitions]bool{}
+	return parts
+}

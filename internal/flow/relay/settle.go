@@ -1,0 +1,241 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
+	"github.com/ekiden-mail/ekiden/internal/state/history"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+)
+
+// Writing an outcome is tried this often with its report, and then without it;
+// without, it goes on until it holds: a message that was sent must not be sent
+// again.
+const (
+	triesWithReport = 4
+	settlePause     = 100 * time.Millisecond // at first; it doubles
+	settlePauseMax  = 10 * time.Second
+	settleTime      = 30 * time.Second // for one try
+)
+
+// settlement is what one attempt of one message makes true.
+type settlement struct {
+	r       *Relay
+	m       queue.Message
+	at      time.Time
+	parts   []settled
+	letters []*letter
+	local   *deliver.Plan // lays the message itself down here; nil if it went out
+}
+
+// settled is one recipient's part.
+type settled struct {
+	queue.Delivery
+	result result
+	notice queue.Notice
+	there  bool // its row was, when it was written
+}
+
+// settle writes what is known of an attempt. It says false if it could not.
+func (r *Relay) settle(ctx context.Context, m queue.Message, rs []result, local *deliver.Plan) bool {
+	s := &settlement{r: r, m: m, at: time.Now(), local: local}
+	for _, res := range rs {
+		if !res.known {
+			continue
+		}
+		d, notice := queue.Settle(res.Delivery, res.outcome(), r.o.Policy, s.at)
+		s.parts = append(s.parts, settled{Delivery: d, result: res, notice: notice})
+	}
+	if len(s.parts) == 0 {
+		return true
+	}
+	// What a host has said must not be lost: the end of the relay ends the
+	// trying, but not the writing.
+	steady := context.WithoutCancel(ctx)
+	pause := settlePause
+	for try := 1; ; try++ {
+		err := s.compose(steady)
+		if err != nil && try >= triesWithReport {
+			r.failed(ctx, err)
+			s.withoutReports()
+			err = nil
+		}
+		if err == nil {
+			if err = s.write(steady); err == nil {
+				s.emit(steady)
+				return true
+			}
+		}
+		if try == 1 || try%20 == 0 {
+			r.failed(ctx, err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+			pause = min(2*pause, settlePauseMax)
+		}
+	}
+}
+
+// compose writes and prepares the reports that are due, one a kind of notice.
+func (s *settlement) compose(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	s.letters = nil
+	if s.m.From.IsNull() { // RFC 5321 §4.5.5: nobody is ever told
+		return nil
+	}
+	for _, n := range []queue.Notice{queue.NoticeFailed, queue.NoticeDelayed, queue.NoticeRelayed} {
+		var of []*settled
+		for i := range s.parts {
+			if s.parts[i].notice == n {
+				of = append(of, &s.parts[i])
+			}
+		}
+		if len(of) == 0 {
+			continue
+		}
+		l, err := s.r.write(ctx, s.m, n, of, s.at)
+		if err != nil {
+			return err
+		}
+		s.letters = append(s.letters, l)
+	}
+	return nil
+}
+
+// withoutReports gives the reports up for this time. What would have failed
+// waits instead, to be refused and reported later; what was to be told of a
+// delay is told next time; a success stays untold.
+func (s *settlement) withoutReports() {
+	s.letters = nil
+	for i := range s.parts {
+		p := &s.parts[i]
+		switch p.notice {
+		case queue.NoticeFailed:
+			later := p.result.outcome()
+			later.Result = queue.Deferred
+			d := p.result.Delivery
+			d.First = s.at // or it would be given up at once
+			d, _ = queue.Settle(d, later, s.r.o.Policy, s.at)
+			d.First = p.result.First
+			p.Delivery = d
+		case queue.NoticeDelayed:
+			p.Warned = false
+		}
+		p.notice = queue.NoNotice
+	}
+}
+
+// write is the transaction.
+func (s *settlement) write(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	shards := []kv.Shard{kv.PartitionShard(s.m.ID)}
+	if s.local != nil && !s.local.Empty() {
+		shards = join(shards, s.local.Shards())
+	}
+	for _, l := range s.letters {
+		if !l.plan.Empty() {
+			shards = join(shards, l.plan.Shards())
+		}
+	}
+	return s.r.o.DB.Update(ctx, shards, func(tx kv.Tx) error {
+		if s.local != nil && !s.local.Empty() {
+			if err := s.local.Commit(tx); err != nil {
+				return err
+			}
+		}
+		for i := range s.parts {
+			p := &s.parts[i]
+			var err error
+			if p.there, err = s.r.o.Queue.Write(tx, p.Delivery, s.at); err != nil {
+				return err
+			}
+			history.Write(tx, s.m.ID, s.entry(p))
+		}
+		for _, l := range s.letters {
+			if err := l.commit(tx, s.m, s.at); err != nil {
+				return err
+			}
+		}
+		s.untold(tx)
+		return nil
+	})
+}
+
+// join adds those of more that are not among all.
+func join(all, more []kv.Shard) []kv.Shard {
+	seen := map[string]bool{}
+	for _, s := range all {
+		seen[string(s)] = true
+	}
+	for _, s := range more {
+		if !seen[string(s)] {
+			seen[string(s)] = true
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// entry is the attempt as the history keeps it.
+func (s *settlement) entry(p *settled) history.Entry {
+	e := history.Entry{
+		At: s.at, What: history.Deferred, From: s.m.From, To: p.To, Host: p.LastHost, Reply: p.LastReply,
+		Account: s.m.Account, Size: s.m.Size, TLS: p.result.tls,
+	}
+	switch p.State {
+	case queue.Delivered:
+		e.What = history.Relayed
+	case queue.Bounced:
+		e.What = history.Bounced
+	default:
+		e.Next = p.Due
+	}
+	return e
+}
+
+// untold notes failures of which nobody can be told: a report that cannot be
+// delivered goes nowhere (RFC 3464 §2, RFC 5321 §6.1).
+func (s *settlement) untold(tx kv.Tx) {
+	if !s.m.From.IsNull() {
+		return
+	}
+	for i := range s.parts {
+		if s.parts[i].notice == queue.NoticeFailed {
+			history.Write(tx, s.m.ID, history.Entry{
+				At: s.at, What: history.Untold, To: s.parts[i].To, Reply: "the reverse-path is null",
+			})
+		}
+	}
+}
+
+// emit tells what the commit has made true.
+func (s *settlement) emit(ctx context.Context) {
+	for i := range s.parts {
+		p := &s.parts[i]
+		e := event.Attempted{
+			ID: s.m.ID, To: p.To, Host: p.LastHost, Outcome: "deferred", Reply: p.LastReply, TLS: p.result.tls, Attempts: p.Attempts,
+		}
+		switch p.State {
+		case queue.Delivered:
+			e.Outcome = "delivered"
+		case queue.Bounced:
+			e.Outcome = "bounced"
+		default:
+			e.Next = p.Due
+		}
+		s.r.o.Sink.Emit(ctx, e)
+	}
+	for _, l := range s.letters {
+		l.emit(ctx, s.r.o.Sink, s.m)
+	}
+	if s.local != nil && !s.local.Empty() {
+		s.local.Emit(ctx)
+	}
+}
