@@ -71,11 +71,15 @@ func (c *ChunkReader) Read(p []byte) (int, error) {
 	}
 	b := c.src.Window()
 	b = b[:min(int64(len(b)), int64(len(p)), c.left)]
-	c.err = c.check.check(b)
-	n := copy(p, b)
+	n, err := c.check.check(b)
+	if err != nil {
+		c.err = err
+		return 0, err
+	}
+	copy(p, b)
 	c.src.Take(n)
 	c.left -= int64(n)
-	return n, c.err
+	return n, nil
 }
 
 // finish looks at how the last line ends, and ends it.

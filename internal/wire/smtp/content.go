@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 )
@@ -37,104 +38,78 @@ var ErrEndless = errors.New("refused content does not end")
 // nowhere else, there is no NUL, no line is over MaxTextLine, and the whole not
 // over max.
 type checker struct {
-	size, max int64 // max 0: any size
-	line      int   // octets of the line that has begun
-	cr        bool  // the last octet was a CR
+	dots bool  // stop before a dot that begins a line
+	max  int64 // 0: any size
+	size int64
+	line int  // octets of the line that has begun
+	cr   bool // the last octet was a CR
 }
 
-// check takes the next octets. It runs over them in bulk: if every CR is
-// followed by an LF, and there are as many LFs as such pairs, none is bare.
-func (c *checker) check(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	if c.size += int64(len(b)); c.max > 0 && c.size > c.max {
-		return ErrTooLarge
-	}
-	if bytes.IndexByte(b, 0) >= 0 {
-		return ErrBare
-	}
-	rest, pairs := b, 0
+// bol says whether the next octet begins a line: that is after CRLF, and after
+// nothing else.
+func (c *checker) bol() bool { return c.line == 0 && !c.cr }
+
+// check takes the next octets (there must be some) and says how many: all, or
+// those before a dot that begins a line. On an error it takes none. It runs over
+// them in bulk: if every CR is followed by an LF, and there are as many LFs as
+// such pairs, none is bare.
+func (c *checker) check(b []byte) (int, error) {
+	rest, pairs, line := b, 0, c.line
 	if c.cr {
 		if b[0] != '\n' {
-			return ErrBare
+			return 0, ErrBare
 		}
-		rest, pairs, c.line = b[1:], 1, 0
+		rest, pairs, line = b[1:], 1, 0
 	}
-	c.cr = b[len(b)-1] == '\r'
-	for {
+	for !(c.dots && pairs > 0 && len(rest) > 0 && rest[0] == '.') {
 		i := bytes.IndexByte(rest, '\r')
 		if i < 0 || i+1 == len(rest) {
+			line += len(rest)
+			rest = nil
 			break
 		}
 		if rest[i+1] != '\n' {
-			return ErrBare
+			return 0, ErrBare
 		}
-		if c.line+i > MaxTextLine {
-			return ErrLongLine
+		if line+i > MaxTextLine {
+			return 0, ErrLongLine
 		}
-		c.line = 0
+		line = 0
 		pairs++
 		rest = rest[i+2:]
 	}
-	c.line += len(rest)
-	if bytes.Count(b, lf) != pairs {
-		return ErrBare
+	b = b[:len(b)-len(rest)]
+	cr := b[len(b)-1] == '\r'
+	switch {
+	case line > MaxTextLine && !(cr && line == MaxTextLine+1):
+		return 0, ErrLongLine
+	case bytes.Count(b, lf) != pairs, bytes.IndexByte(b, 0) >= 0:
+		return 0, ErrBare
+	case c.max > 0 && c.size+int64(len(b)) > c.max:
+		return 0, ErrTooLarge
 	}
-	if c.line > MaxTextLine && !(c.cr && c.line == MaxTextLine+1) {
-		return ErrLongLine
-	}
-	return nil
+	c.size, c.line, c.cr = c.size+int64(len(b)), line, cr
+	return len(b), nil
 }
 
 var (
-	lf    = []byte{'\n'}
-	lfDot = []byte{'\n', '.'}
-	crlf  = []byte{'\r', '\n'}
+	lf   = []byte{'\n'}
+	crlf = []byte{'\r', '\n'}
 )
-
-// dots follows where lines begin, so that a dot there can be told from others
-// (RFC 5321 §4.5.2). A line begins after CRLF and nothing else.
-type dots struct {
-	bol bool // the next octet begins a line
-	cr  bool // the last octet was a CR
-}
-
-// run says how many octets of b (not empty) to take before the next dot that
-// begins a line, and notes how they end.
-func (d *dots) run(b []byte) int {
-	n := len(b)
-	for from := 0; ; {
-		i := bytes.Index(b[from:], lfDot)
-		if i < 0 {
-			break
-		}
-		i += from
-		if i > 0 && b[i-1] == '\r' || i == 0 && d.cr {
-			n = i + 1
-			break
-		}
-		from = i + 1
-	}
-	last := b[n-1]
-	d.bol = last == '\n' && (n > 1 && b[n-2] == '\r' || n == 1 && d.cr)
-	d.cr = last == '\r'
-	return n
-}
 
 // DataReader reads the content that follows DATA, up to CRLF.CRLF, which alone
 // ends it. It takes the dot-stuffing off (RFC 5321 §4.5.2).
 type DataReader struct {
 	src   *line.Reader
-	dots  dots
 	check checker
 	err   error
 	ended bool
+	tail  string // of what Drain has thrown away: enough to know the end by
 }
 
 // NewDataReader reads content of at most size octets (0: any) from src.
 func NewDataReader(src *line.Reader, size int64) *DataReader {
-	return &DataReader{src: src, dots: dots{bol: true}, check: checker{max: size}}
+	return &DataReader{src: src, check: checker{dots: true, max: size}}
 }
 
 // Read gives content as it comes. It ends with io.EOF after the final dot, with
@@ -147,11 +122,9 @@ func (d *DataReader) Read(p []byte) (int, error) {
 		if n > 0 && !d.ready() {
 			return n, nil
 		}
-		var chunk []byte
-		if chunk, d.err = d.next(len(p) - n); d.err == nil {
-			d.err = d.check.check(chunk)
-			n += copy(p[n:], chunk)
-		}
+		var k int
+		k, d.err = d.next(p[n:])
+		n += k
 	}
 	if n > 0 || len(p) == 0 {
 		return n, nil
@@ -168,47 +141,83 @@ func (d *DataReader) Size() int64 { return d.check.size }
 // ready says whether next will not wait for the peer.
 func (d *DataReader) ready() bool {
 	b := d.src.Window()
-	return len(b) > 2 || len(b) > 0 && !(d.dots.bol && b[0] == '.')
+	return len(b) > 2 || len(b) > 0 && !(d.check.bol() && b[0] == '.')
 }
 
-// next gives at most limit octets of content out of the window. They are good
-// until the next call.
-func (d *DataReader) next(limit int) ([]byte, error) {
+// more waits for the peer.
+func (d *DataReader) more() error {
+	err := d.src.More()
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// next gives a piece of content out of the window.
+func (d *DataReader) next(p []byte) (int, error) {
 	for !d.ready() {
-		if err := d.src.More(); err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
+		if err := d.more(); err != nil {
+			return 0, err
 		}
 	}
 	b := d.src.Window()
-	if d.dots.bol && b[0] == '.' {
-		if b[1] == '\r' && b[2] == '\n' {
-			d.src.Take(3)
-			d.ended = true
-			return nil, io.EOF
+	d.tail = ""
+	if d.check.bol() {
+		d.tail = "\r\n"
+		if b[0] == '.' {
+			if b[1] == '\r' && b[2] == '\n' {
+				d.src.Take(3)
+				d.ended = true
+				return 0, io.EOF
+			}
+			d.src.Take(1)
+			b = b[1:]
+			d.tail = "\r\n."
 		}
-		d.src.Take(1)
-		d.dots = dots{}
-		b = b[1:]
+	} else if d.check.cr {
+		d.tail = "\r"
 	}
-	n := d.dots.run(b[:min(len(b), limit)])
+	n, err := d.check.check(b[:min(len(b), len(p))])
+	if err != nil {
+		return 0, err // b stays in the window, and Drain goes on from there
+	}
+	copy(p, b[:n])
 	d.src.Take(n)
-	return b[:n], nil
+	return n, nil
 }
 
 // Drain reads to the final dot, at most limit octets, and throws away what it
 // reads. ErrEndless means that the end is still to come.
 func (d *DataReader) Drain(limit int64) error {
+	if d.err == nil && !d.ended {
+		// Nobody read to the end, and nothing is known of what is left.
+		buf := make([]byte, 4096)
+		for d.err == nil && d.check.size <= limit {
+			_, d.err = d.next(buf)
+		}
+	}
 	for !d.ended {
-		b, err := d.next(1 << 30)
-		if err == io.EOF {
+		if d.src.Buffered() == 0 {
+			if err := d.more(); err != nil {
+				return err
+			}
+		}
+		b := d.src.Window()
+		// The end may have begun in what was thrown away before.
+		seam := d.tail + string(b[:min(len(b), len(dataEnd)-1)])
+		if i := strings.Index(seam, dataEnd); i >= 0 {
+			d.src.Take(i + len(dataEnd) - len(d.tail))
+			d.ended = true
 			break
 		}
-		if err != nil {
-			return err
+		if i := bytes.Index(b, []byte(dataEnd)); i >= 0 {
+			d.src.Take(i + len(dataEnd))
+			d.ended = true
+			break
 		}
+		keep := d.tail + string(b[max(0, len(b)-len(dataEnd)+1):])
+		d.tail = keep[max(0, len(keep)-len(dataEnd)+1):]
+		d.src.Take(len(b))
 		if limit -= int64(len(b)); limit < 0 {
 			return ErrEndless
 		}
@@ -218,3 +227,6 @@ func (d *DataReader) Drain(limit int64) error {
 	}
 	return nil
 }
+
+// dataEnd is what ends content. The CRLF of the DATA command counts.
+const dataEnd = "\r\n.\r\n"

@@ -7,29 +7,27 @@ import "bufio"
 // that a DataReader would not take, but for its size.
 type DotWriter struct {
 	w     *bufio.Writer
-	dots  dots
 	check checker
 	err   error
 }
 
 // NewDotWriter writes to w, which the caller flushes.
 func NewDotWriter(w *bufio.Writer) *DotWriter {
-	return &DotWriter{w: w, dots: dots{bol: true}}
+	return &DotWriter{w: w, check: checker{dots: true}}
 }
 
 // Write writes part of the content. A *ContentError means that it is unfit;
 // what came before it has been written.
 func (d *DotWriter) Write(p []byte) (int, error) {
-	if d.err == nil {
-		d.err = d.check.check(p)
-	}
 	for rest := p; len(rest) > 0 && d.err == nil; {
-		if d.dots.bol && rest[0] == '.' {
-			if d.err = d.w.WriteByte('.'); d.err != nil {
-				break
-			}
+		bol := d.check.bol()
+		var n int
+		if n, d.err = d.check.check(rest); d.err != nil {
+			break
 		}
-		n := d.dots.run(rest)
+		if bol && rest[0] == '.' {
+			d.w.WriteByte('.') // an error stays with w
+		}
 		_, d.err = d.w.Write(rest[:n])
 		rest = rest[n:]
 	}
@@ -50,7 +48,7 @@ func (d *DotWriter) Close() error {
 		d.err = ErrBare
 		return d.err
 	}
-	if !d.dots.bol {
+	if !d.check.bol() {
 		d.w.Write(crlf)
 	}
 	_, err := d.w.WriteString(".\r\n")

@@ -1,0 +1,282 @@
+package smtpd
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// testTLS is a certificate of our own for mx.example.org.
+var testTLS = sync.OnceValue(func() *tls.Config {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"mx.example.org"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}}}
+})
+
+// play is one file of testdata: a server, and clients that talk to it.
+type play struct {
+	t       *testing.T
+	h       *recorder
+	j       *journal
+	run     running
+	clients map[string]*client
+}
+
+type client struct {
+	pipe *pipeEnd
+	nc   net.Conn // pipe, or TLS over it
+}
+
+// TestPlays acts the transcripts of testdata (rewritten with -rewrite):
+//
+//	server MODE [tls] [implicit] [plaintext] [errors=N] [recipients=N] [refused=N] [size=N] [transactions=N]
+//	       [peraddress=N] [drain=N] [nolimits]
+//	connect [name=A] [from=ADDR]
+//	say [name=A] [raw]     sends the lines in one packet, each with CRLF (raw: without), and shows every reply;
+//	                       \r \n \x00 as in Go; {N*text} is text N times; {b64:text} is base64
+//	tls [name=A]           makes the handshake
+//	close [name=A]
+//	handler                what the handler was asked
+//	events                 what was told
+//	stop                   ends Serve
+func TestPlays(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		p := &play{t: t, clients: map[string]*client{}}
+		defer p.stop()
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			p.t = t
+			return p.act(d)
+		})
+	})
+}
+
+func (p *play) act(d *datadriven.TestData) string {
+	name := "c"
+	d.MaybeScanArgs(p.t, "name", &name)
+	switch d.Cmd {
+	case "server":
+		p.stop()
+		p.server(d)
+		return ""
+	case "connect":
+		from := "192.0.2.7:1234"
+		d.MaybeScanArgs(p.t, "from", &from)
+		pipe := p.run.l.dial(from)
+		p.clients[name] = &client{pipe: pipe, nc: pipe}
+		return p.clients[name].hear()
+	case "say":
+		return p.say(d, p.clients[name])
+	case "tls":
+		c := p.clients[name]
+		t := tls.Client(c.pipe, &tls.Config{InsecureSkipVerify: true})
+		if err := t.Handshake(); err != nil {
+			return "handshake failed: " + err.Error()
+		}
+		c.nc = t
+		return c.hear()
+	case "close":
+		p.clients[name].pipe.Close()
+		delete(p.clients, name)
+		return ""
+	case "handler":
+		return p.h.take()
+	case "stop":
+		p.stop()
+		return ""
+	case "events":
+		p.stop()
+		return p.j.take()
+	}
+	return "no such command"
+}
+
+// server starts one with the options of d.
+func (p *play) server(d *datadriven.TestData) {
+	p.h, p.j = &recorder{}, &journal{}
+	o := Options{Hostname: "mx.example.org", Handler: p.h, Sink: p.j, Grace: time.Second}
+	o.Limits.GreetDelay = -1
+	for i, a := range d.CmdArgs {
+		switch {
+		case i == 0:
+			o.Mode = map[string]Mode{"relay": Relay, "submission": Submission, "lmtp": LMTP}[a.Key]
+		case a.Key == "tls":
+			o.TLS = testTLS()
+		case a.Key == "implicit":
+			o.ImplicitTLS = true
+		case a.Key == "plaintext":
+			o.PlaintextAuth = true
+		case a.Key == "nolimits":
+			o.NoLimits = true
+		default:
+			n, err := strconv.Atoi(a.Vals[0])
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			setLimit(p.t, &o.Limits, a.Key, n)
+		}
+	}
+	if o.Mode == Submission {
+		o.Auth = newLogin(p.t)
+	}
+	p.run = start(New(o))
+}
+
+func setLimit(t *testing.T, l *Limits, key string, n int) {
+	switch key {
+	case "errors":
+		l.Errors = n
+	case "recipients":
+		l.Recipients = n
+	case "refused":
+		l.Refused = n
+	case "size":
+		l.MessageSize = int64(n)
+	case "transactions":
+		l.Transactions = n
+	case "peraddress":
+		l.PerAddress = n
+	case "connections":
+		l.Connections = n
+	case "drain":
+		l.Drain = int64(n)
+	case "authfailures":
+		l.AuthFailures = n
+	default:
+		t.Fatalf("no limit %q", key)
+	}
+}
+
+// stop ends the server. Clients that are there hear of it.
+func (p *play) stop() {
+	for _, c := range p.clients {
+		c.pipe.Close()
+	}
+	clear(p.clients)
+	if p.run.stop == nil {
+		return
+	}
+	if err := p.run.stop(); err != nil {
+		p.t.Errorf("Serve: %v", err)
+	}
+	if p.h.open != 0 {
+		p.t.Errorf("%d transactions never ended", p.h.open)
+		p.h.open = 0
+	}
+}
+
+var repeated = regexp.MustCompile(`\{(\d+)\*([^}]*)\}`)
+var encoded = regexp.MustCompile(`\{b64:([^}]*)\}`)
+
+// unescape gives the octets that a line of a play stands for.
+func unescape(t *testing.T, s string) string {
+	if strings.Contains(s, `\`) {
+		u, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
+		if err != nil {
+			t.Fatalf("%q: %v", s, err)
+		}
+		s = u
+	}
+	s = encoded.ReplaceAllStringFunc(s, func(m string) string {
+		return base64.StdEncoding.EncodeToString([]byte(encoded.FindStringSubmatch(m)[1]))
+	})
+	return repeated.ReplaceAllStringFunc(s, func(m string) string {
+		f := repeated.FindStringSubmatch(m)
+		n, _ := strconv.Atoi(f[1])
+		return strings.Repeat(f[2], n)
+	})
+}
+
+// say sends the input and gives what is heard.
+func (p *play) say(d *datadriven.TestData, c *client) string {
+	end := "\r\n"
+	if d.HasArg("raw") {
+		end = ""
+	}
+	var b strings.Builder
+	for l := range strings.SplitSeq(d.Input, "\n") {
+		b.WriteString(unescape(p.t, l) + end)
+	}
+	if _, err := io.WriteString(c.nc, b.String()); err != nil {
+		return "cannot write: " + err.Error()
+	}
+	return c.hear()
+}
+
+// hear gives all that comes until the server waits for us.
+func (c *client) hear() string {
+	var b strings.Builder
+	for {
+		c.pipe.quiet()
+		c.pipe.SetReadDeadline(time.Now())
+		got, err := io.ReadAll(c.nc)
+		c.pipe.SetReadDeadline(time.Time{})
+		b.Write(got)
+		switch {
+		case isTimeout(err):
+			return lines(b.String())
+		case err != nil:
+			return lines(b.String()) + fmt.Sprintf("(%v)", err)
+		default:
+			return lines(b.String()) + "(closed)"
+		}
+	}
+}
+
+// lines shows replies; what is not lines that end in CRLF shows.
+func lines(s string) string {
+	var b strings.Builder
+	counts := 1
+	all := strings.SplitAfter(s, "\n")
+	for i, l := range all {
+		if l == "" {
+			continue
+		}
+		if i+1 < len(all) && all[i+1] == l {
+			counts++
+			continue
+		}
+		if text, ok := strings.CutSuffix(l, "\r\n"); ok {
+			b.WriteString(text)
+		} else {
+			fmt.Fprintf(&b, "%q", l)
+		}
+		if counts > 1 {
+			fmt.Fprintf(&b, "  (%d times)", counts)
+		}
+		counts = 1
+		b.WriteString("\n")
+	}
+	return b.String()
+}
