@@ -23,15 +23,25 @@ type body struct {
 
 // prepare opens and reads what w needs.
 func (b *body) prepare(w want) error {
-	if w.content {
-		if err := b.open(); err != nil {
+	if b.index = b.row.index; w.index && (b.index == nil || b.index.Partial) {
+		if err := b.parse(); err != nil {
 			return err
 		}
 	}
-	if b.index = b.row.index; w.index && (b.index == nil || b.index.Partial) {
-		return b.parse()
+	if w.content || !b.keeps(w.fields) {
+		return b.open()
 	}
 	return nil
+}
+
+// keeps says whether the index has all header fields of these names.
+func (b *body) keeps(names []string) bool {
+	for _, n := range names {
+		if !b.index.Keeps(n) {
+			return false
+		}
+	}
+	return true
 }
 
 func (b *body) open() error {
@@ -115,11 +125,13 @@ func (b *body) literal(r io.ReaderAt, off, n int64, part *imap.Partial) error {
 // fields gives the header fields that a section names, and the empty line. They
 // come from the kept index, or from the content where that has not all of them.
 func (b *body) fields(path []int, s *imap.Section) (text []byte, found bool, err error) {
-	header, found := b.header(path)
-	if !found {
-		return nil, false, nil
-	}
 	not := s.Kind == "HEADER.FIELDS.NOT"
+	header := b.index.Header
+	if not || len(path) > 0 || !b.keeps(s.Fields) {
+		if header, found, err = b.header(path); err != nil || !found {
+			return nil, false, err
+		}
+	}
 	for _, f := range header.Fields() {
 		if named(s.Fields, f.Name) != not {
 			text = append(text, f.Raw...)
@@ -140,13 +152,36 @@ func named(names []string, name string) bool {
 	return false
 }
 
-// header is that of the message, or of the one within it at path.
-func (b *body) header(path []int) (message.Header, bool) {
-	if len(path) == 0 {
-		return b.index.Header, true
+// header reads the whole header of the message, or of the one within it at
+// path, from the content.
+func (b *body) header(path []int) (h message.Header, found bool, err error) {
+	if err := b.whole(); err != nil {
+		return h, false, err
 	}
-	if p := b.index.Part(path); p != nil && p.Message != nil {
-		return p.Message.Header, true
+	at, found := b.index.Section(path, message.PieceHeader)
+	if !found {
+		return h, false, nil
 	}
-	return message.Header{}, false
+	h, err = b.headerAt(at)
+	return h, true, err
+}
+
+// headerAt reads a header, of which nobody looks at more than MaxHeader octets.
+func (b *body) headerAt(at message.Span) (message.Header, error) {
+	if err := b.open(); err != nil {
+		return message.Header{}, err
+	}
+	raw := make([]byte, min(at.Length, message.MaxHeader))
+	if _, err := b.content.ReadAt(raw, at.Offset); err != nil && err != io.EOF {
+		return message.Header{}, fault.Wrap("imapd.header", err)
+	}
+	return message.ParseHeader(raw), nil
+}
+
+// whole makes sure that the tree of parts is known.
+func (b *body) whole() error {
+	if b.index == nil || b.index.Partial {
+		return b.parse()
+	}
+	return nil
 }

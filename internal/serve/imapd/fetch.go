@@ -36,11 +36,12 @@ type row struct {
 
 // want says what of a message a command needs.
 type want struct {
-	message bool // its row
-	index   bool // its kept index
-	content bool // its octets
-	flags   bool // its flags are told
-	seen    bool // it becomes \Seen
+	message bool     // its row
+	index   bool     // its kept index
+	content bool     // its octets
+	fields  []string // of its header
+	flags   bool     // its flags are told
+	seen    bool     // it becomes \Seen
 }
 
 // fetchPlan finds out what items need.
@@ -53,9 +54,14 @@ func fetchPlan(items []imap.FetchItem) want {
 			w.index = true
 		case "BODY":
 			w.index = true
-			if it.Section != nil {
+			if it.Section == nil {
+				continue
+			}
+			w.seen = w.seen || !it.Peek
+			if it.Section.Kind == "HEADER.FIELDS" && len(it.Section.Path) == 0 {
+				w.fields = append(w.fields, it.Section.Fields...)
+			} else {
 				w.content = true
-				w.seen = w.seen || !it.Peek
 			}
 		case "RFC822", "RFC822.TEXT":
 			w.content, w.index, w.seen = true, true, true

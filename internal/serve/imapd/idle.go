@@ -27,6 +27,8 @@ func (c *session) idle() (reply, error) {
 	c.enc.Raw("+ idling\r\n")
 	said := make(chan heard, 1)
 	c.wire.wait(true)
+	c.wire.flush = nil // writing is not the reader's now
+	defer func() { c.wire.flush = c.flush }()
 	go func() {
 		ln, err := c.dec.Line()
 		said <- heard{string(ln), err}
@@ -59,10 +61,9 @@ func idleUntil[Hint any](c *session, hints <-chan Hint, said <-chan heard) (hear
 				return heard{}, err
 			}
 		}
-		if err := c.enc.Flush(); err != nil {
+		if err := c.flush(); err != nil {
 			return heard{}, err
 		}
-		c.enc.Release()
 		select {
 		case h := <-said:
 			return h, nil

@@ -174,22 +174,27 @@ func (k *key) full(r *row, b *body) (bool, error) {
 	return k.sent(b)
 }
 
-// whole makes sure that the whole header is known.
-func (b *body) whole() error {
-	if b.index == nil || b.index.Partial {
-		return b.parse()
+// field is the values of a header field, from the kept index where that has it.
+func (b *body) field(name string) ([]string, error) {
+	if err := b.whole(); err != nil {
+		return nil, err
 	}
-	return nil
+	if b.index.Keeps(name) {
+		return b.index.Header.All(name), nil
+	}
+	h, _, err := b.header(nil)
+	return h.All(name), err
 }
 
 // inHeader searches a header field: decoded and, for those who know how it was
 // sent, as it is.
 func (k *key) inHeader(b *body) (bool, error) {
-	if err := b.whole(); err != nil {
+	values, err := b.field(k.field)
+	if err != nil {
 		return false, err
 	}
-	for _, value := range b.index.Header.All(k.field) {
-		if k.text.in(message.DecodeHeader(value)) || k.text.in(value) {
+	for _, v := range values {
+		if k.text.in(message.DecodeHeader(v)) || k.text.in(v) {
 			return true, nil
 		}
 	}
@@ -198,10 +203,11 @@ func (k *key) inHeader(b *body) (bool, error) {
 
 // sent compares the day of the Date field, in the sender's own zone.
 func (k *key) sent(b *body) (bool, error) {
-	if err := b.whole(); err != nil {
+	values, err := b.field("Date")
+	if err != nil || len(values) == 0 {
 		return false, err
 	}
-	t, valid := message.ParseDate(b.index.Header.Get("Date"))
+	t, valid := message.ParseDate(values[0])
 	if !valid {
 		return false, nil
 	}
@@ -217,10 +223,8 @@ func (k *key) sent(b *body) (bool, error) {
 
 // inText searches the header of the message.
 func (k *key) inText(b *body) (bool, error) {
-	if err := b.whole(); err != nil {
-		return false, err
-	}
-	return k.inFields(b.index.Header), nil
+	h, _, err := b.header(nil)
+	return err == nil && k.inFields(h), err
 }
 
 func (k *key) inFields(h message.Header) bool {
@@ -243,7 +247,10 @@ func (k *key) inBody(b *body) (hit bool, err error) {
 	b.index.Walk(func(_ []int, p *message.Part) bool {
 		switch {
 		case p.Message != nil:
-			hit = k.inFields(p.Message.Header)
+			root := p.Message.Root
+			var h message.Header
+			h, err = b.headerAt(message.Span{Offset: root.HeaderStart, Length: root.BodyStart - root.HeaderStart})
+			hit = err == nil && k.inFields(h)
 		case p.Type == "text":
 			raw := io.NewSectionReader(b.content, p.BodyStart, p.Size())
 			hit, err = k.text.inReader(message.DecodeText(raw, p.Encoding, p.Charset()))

@@ -68,6 +68,7 @@ func newSession(s *Server, stop, work context.Context, nc net.Conn, peer netip.A
 	c.lines = line.NewReader(c.wire)
 	c.dec = imap.Decoder{Lines: c.lines, Continue: c.goAhead, MaxLiterals: preAuthLiterals, Closed: true}
 	c.enc.W = c.wire
+	c.wire.flush = c.flush
 	return c
 }
 
@@ -124,6 +125,14 @@ func (c *session) endingOf(err error) *ending {
 
 func (c *session) emit(e event.Event) { c.o.Sink.Emit(c.work, e) }
 
+// flush sends what was written, and gives its memory back: a session is idle
+// most of its life. Answers to pipelined commands go out together.
+func (c *session) flush() error {
+	err := c.enc.Flush()
+	c.enc.Release()
+	return err
+}
+
 // goAhead asks for a literal.
 func (c *session) goAhead() error {
 	c.enc.Raw("+ go ahead\r\n")
@@ -140,13 +149,6 @@ func (c *session) converse() error {
 	}
 	c.enc.Untagged().Raw("OK [CAPABILITY ").Raw(c.capabilities()).Raw("] ").Raw(c.o.Hostname).Raw(" Ekiden IMAP ready\r\n")
 	for {
-		// Answers to pipelined commands go out together.
-		if c.lines.Buffered() == 0 {
-			if err := c.enc.Flush(); err != nil {
-				return err
-			}
-			c.enc.Release()
-		}
 		c.wire.wait(true)
 		req, err := c.dec.Read()
 		c.wire.wait(false)

@@ -13,6 +13,7 @@ import (
 type wire struct {
 	net.Conn
 	stop  context.Context
+	flush func() error // writes what waits to be written; called before a read, by the reader
 	idle  time.Duration
 	write time.Duration
 	until time.Time // reads end then at the latest, unless zero: nobody has logged in
@@ -64,8 +65,14 @@ func (w *wire) replace(c net.Conn) {
 	w.Conn = c
 }
 
-// Read reads what comes within the idle time.
+// Read reads what comes within the idle time. Before it waits, answers given so
+// far go out.
 func (w *wire) Read(p []byte) (int, error) {
+	if w.flush != nil {
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+	}
 	if err := w.arm(); err != nil {
 		return 0, err
 	}

@@ -1,0 +1,193 @@
+package imapd_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"go.uber.org/goleak"
+
+	"github.com/ekiden-mail/ekiden/internal/serve/imapd"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestPlays runs the transcripts of testdata/plays, each in virtual time. Their
+// directives are those of play.run; run with -rewrite to record what the server
+// says, and read the difference.
+func TestPlays(t *testing.T) {
+	files, err := filepath.Glob("testdata/plays/*.play")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no plays", err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".play"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &play{t: t, clients: map[string]*client{}}
+				defer p.close()
+				datadriven.RunTest(t, f, p.run)
+			})
+		})
+	}
+}
+
+// play is one transcript.
+type play struct {
+	t       *testing.T
+	w       *world
+	clients map[string]*client
+	order   []string
+	events  int
+}
+
+func (p *play) close() {
+	if p.w == nil {
+		return
+	}
+	for _, c := range p.clients {
+		_ = c.conn.Close()
+		<-c.done
+	}
+	p.w.close()
+}
+
+// run does one directive:
+//
+//	server [no-plaintext] [implicit-tls] [limit NAME=N…]   begins the world
+//	connect NAME          a client connects
+//	c NAME                sends the lines of the input, each with CRLF
+//	raw NAME              sends Go strings as they are; "x" * N is N times x
+//	tls NAME              the client begins TLS
+//	close NAME            the client goes away
+//	deliver BOX [N]       N messages come in from elsewhere; the input is the content
+//	file NAME TAG BOX F   APPENDs testdata/F
+//	wait DURATION         time passes
+//	quota N
+//	stop                  the server stops
+//	events                what was emitted since
+func (p *play) run(t *testing.T, d *datadriven.TestData) string {
+	if p.w == nil && d.Cmd != "server" {
+		p.w = newWorld(t, nil)
+	}
+	arg := func(i int) string { return d.CmdArgs[i].Key }
+	switch d.Cmd {
+	case "server":
+		p.w = newWorld(t, func(o *imapd.Options) { configure(o, d) })
+		return ""
+	case "connect":
+		p.clients[arg(0)] = p.w.connect()
+		p.order = append(p.order, arg(0))
+	case "c":
+		p.send(arg(0), strings.ReplaceAll(d.Input, "\n", "\r\n")+"\r\n")
+	case "raw":
+		for _, l := range strings.Split(d.Input, "\n") {
+			p.send(arg(0), unquote(t, l))
+		}
+	case "tls":
+		if err := p.clients[arg(0)].startTLS(p.w.roots); err != nil {
+			return err.Error()
+		}
+	case "close":
+		_ = p.clients[arg(0)].conn.Close()
+	case "deliver":
+		n := 1
+		if len(d.CmdArgs) > 1 {
+			n, _ = strconv.Atoi(arg(1))
+		}
+		for range n {
+			p.w.deliver(arg(0), strings.ReplaceAll(d.Input, "\n", "\r\n")+"\r\n", 0)
+		}
+	case "file":
+		p.appendFile(arg(0), arg(1), arg(2), arg(3))
+	case "wait":
+		pause, err := time.ParseDuration(arg(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(pause)
+	case "quota":
+		p.w.quota, _ = strconv.ParseInt(arg(0), 10, 64)
+		return ""
+	case "stop":
+		p.w.stop()
+	case "events":
+		synctest.Wait()
+		news := slices.Clone(p.w.sink.is[p.events:])
+		p.events = len(p.w.sink.is)
+		return strings.Join(news, "\n") + "\n"
+	default:
+		t.Fatalf("unknown directive %s", d.Cmd)
+	}
+	return p.hear()
+}
+
+func unquote(t *testing.T, l string) string {
+	n := 1
+	if text, times, ok := strings.Cut(l, "\" * "); ok {
+		l = text + "\""
+		n, _ = strconv.Atoi(times)
+	}
+	s, err := strconv.Unquote(l)
+	if err != nil {
+		t.Fatal(l, err)
+	}
+	return strings.Repeat(s, n)
+}
+
+func configure(o *imapd.Options, d *datadriven.TestData) {
+	for _, a := range d.CmdArgs {
+		switch a.Key {
+		case "no-plaintext":
+			o.PlaintextAuth = false
+		case "implicit-tls":
+			o.ImplicitTLS, o.PlaintextAuth = true, false
+		case "no-tls":
+			o.TLS = nil
+		case "per-address":
+			o.Limits.PerAddress, _ = strconv.Atoi(a.Vals[0])
+		case "message":
+			o.Limits.Message, _ = strconv.ParseInt(a.Vals[0], 10, 64)
+		}
+	}
+}
+
+func (p *play) send(name, s string) {
+	if _, err := p.clients[name].conn.Write([]byte(s)); err != nil {
+		p.t.Logf("%s: %v", name, err)
+	}
+}
+
+func (p *play) appendFile(name, tag, box, file string) {
+	b, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	b = []byte(strings.ReplaceAll(strings.ReplaceAll(string(b), "\r\n", "\n"), "\n", "\r\n"))
+	p.send(name, fmt.Sprintf("%s APPEND %s {%d+}\r\n%s\r\n", tag, box, len(b), b))
+}
+
+// hear gives all that all clients got, once the server is at rest.
+func (p *play) hear() string {
+	synctest.Wait()
+	var out strings.Builder
+	for _, name := range p.order {
+		got, closed := p.clients[name].take()
+		got = strings.TrimSuffix(got, "\r\n")
+		if got != "" {
+			for _, l := range strings.Split(got, "\r\n") {
+				fmt.Fprintf(&out, "%s: %s\n", name, strings.ReplaceAll(l, "\r", `\r`))
+			}
+		}
+		if closed {
+			fmt.Fprintf(&out, "%s: (closed)\n", name)
+		}
+	}
+	return out.String()
+}
