@@ -132,7 +132,7 @@ configure() {
 		maillog_file_prefixes = $P
 		myhostname = mx.$DOMAIN
 		mydestination =
-		inet_interfaces = $BENCH_ADDR
+		inet_interfaces = 127.0.0.1
 		inet_protocols = ipv4
 		mynetworks = 127.0.0.2/32
 		smtpd_peername_lookup = no
