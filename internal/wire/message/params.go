@@ -203,11 +203,11 @@ func parseTokens(s string) []string {
 	return tokens
 }
 
-// joinParam puts a parameter together from its RFC 2231 pieces, still in its
-// own charset; extended says that the value names one in front ("cs'lang'").
-func joinParam(params []Param, name string) (value string, extended bool) {
+// joinParam puts a parameter together from its RFC 2231 pieces. extended says
+// that it has a charset, in which the value still is.
+func joinParam(params []Param, name string) (value, charset string, extended bool) {
 	var plain string
-	var isPlain, isStar bool
+	var isPlain bool
 	pieces := map[int]Param{}
 	for _, p := range params {
 		rest, ok := strings.CutPrefix(p.Name, name)
@@ -215,8 +215,9 @@ func joinParam(params []Param, name string) (value string, extended bool) {
 		case !ok:
 		case rest == "" && !isPlain:
 			plain, isPlain = p.Value, true
-		case rest == "*" && !isStar:
-			value, isStar = percentDecode(p.Value), true
+		case rest == "*":
+			value, charset = cutCharset(p.Value)
+			return percentDecode(value), charset, true
 		case len(rest) > 1 && rest[0] == '*':
 			n, err := strconv.Atoi(strings.TrimSuffix(rest[1:], "*"))
 			if _, again := pieces[n]; err == nil && !again {
@@ -224,25 +225,38 @@ func joinParam(params []Param, name string) (value string, extended bool) {
 			}
 		}
 	}
-	if isStar {
-		return value, true
+	first, ok := pieces[0]
+	if !ok {
+		return plain, "", false
 	}
-	if first, ok := pieces[0]; ok {
-		var b strings.Builder
-		for n := 0; ; n++ {
-			piece, ok := pieces[n]
-			if !ok {
-				break
-			}
-			if strings.HasSuffix(piece.Name, "*") {
-				b.WriteString(percentDecode(piece.Value))
-			} else {
-				b.WriteString(piece.Value)
-			}
+	var b strings.Builder
+	if extended = strings.HasSuffix(first.Name, "*"); extended {
+		value, charset = cutCharset(first.Value)
+		b.WriteString(percentDecode(value))
+	} else {
+		b.WriteString(first.Value)
+	}
+	for n := 1; ; n++ {
+		piece, ok := pieces[n]
+		if !ok {
+			return b.String(), charset, extended
 		}
-		return b.String(), strings.HasSuffix(first.Name, "*")
+		if strings.HasSuffix(piece.Name, "*") {
+			b.WriteString(percentDecode(piece.Value))
+		} else {
+			b.WriteString(piece.Value)
+		}
 	}
-	return plain, false
+}
+
+// cutCharset takes "charset'language'" off the front, if it is there.
+func cutCharset(s string) (value, charset string) {
+	if charset, rest, ok := strings.Cut(s, "'"); ok {
+		if _, value, ok := strings.Cut(rest, "'"); ok {
+			return value, charset
+		}
+	}
+	return s, ""
 }
 
 func percentDecode(s string) string {
@@ -284,16 +298,11 @@ func nibble(c byte) (byte, bool) {
 // decodeParam makes a parameter readable: RFC 2231, or the RFC 2047 words
 // that many put into quotes against its §5.
 func decodeParam(params []Param, name string) string {
-	value, extended := joinParam(params, name)
+	value, charset, extended := joinParam(params, name)
 	if !extended {
 		return DecodeHeader(value)
 	}
-	if charset, rest, ok := strings.Cut(value, "'"); ok {
-		if _, text, ok := strings.Cut(rest, "'"); ok {
-			return printable(decodeCharset(charset, []byte(text)))
-		}
-	}
-	return printable(guessText([]byte(value)))
+	return printable(decodeCharset(charset, []byte(value)))
 }
 
 // Param is a decoded Content-Type parameter, or "": its RFC 2231 pieces

@@ -281,7 +281,7 @@ func (p *parser) inner(part *Part, depth int) innerKind {
 
 // multipart reads preamble, parts and epilogue.
 func (p *parser) multipart(part *Part, depth int) {
-	boundary, _ := joinParam(part.Params, "boundary")
+	boundary, _, _ := joinParam(part.Params, "boundary")
 	if boundary == "" || len(boundary) > maxBoundary || strings.ContainsAny(boundary, "\r\n") {
 		p.scan()
 		return

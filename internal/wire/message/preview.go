@@ -124,7 +124,7 @@ func shorten(s string) string {
 		case r == utf8.RuneError || r < 0xa0 && r > 0x7e || r == '\u200b' || r == '\ufeff':
 			continue
 		}
-		if space && n < previewRunes-1 {
+		if space && n < previewRunes {
 			b.WriteByte(' ')
 			n++
 		}
@@ -135,5 +135,5 @@ func shorten(s string) string {
 		b.WriteRune(r)
 		n++
 	}
-	return b.String()
+	return strings.TrimRight(b.String(), " ")
 }
