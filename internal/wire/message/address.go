@@ -138,8 +138,11 @@ func (p *addrParser) flush() {
 
 // group takes what was read as a group's name.
 func (p *addrParser) group() {
+	if p.bare != nil || p.inGroup || len(p.words) == 0 {
+		return
+	}
 	name := strings.Join(p.words, " ")
-	if p.bare != nil || p.inGroup || name == "" {
+	if name == "" {
 		return
 	}
 	p.inGroup = true

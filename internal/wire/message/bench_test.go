@@ -63,7 +63,7 @@ func TestManyParts(t *testing.T) {
 
 // TestLinear holds each parser to time in proportion to a hostile input.
 func TestLinear(t *testing.T) {
-	const size = 1 << 20
+	const size = 256 << 10
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
 	for _, s := range []string{
 		"<@", "a@", `"a"`, `"a""b`, "(", "((", "a:", "a. ", "<a@b>,", "[", "<", "=?a?q?x ", "=?utf-8?B?", "=?", "[a]", "re:", "a;", "a=b;",
@@ -79,7 +79,7 @@ func TestLinear(t *testing.T) {
 		decodeParam(parseParams(in), "a")
 		_, _ = io.Copy(io.Discard, DecodeText(strings.NewReader(in), "quoted-printable", "utf-7"))
 		ParseBytes([]byte("Content-Type: multipart/mixed; boundary=b\r\nSubject: " + in + "\r\n\r\n" + in)).Marshal()
-		if d := time.Since(start); d > 3*time.Second {
+		if d := time.Since(start); d > time.Second {
 			t.Errorf("%q: %v for %d octets", s, d, len(in))
 		}
 	}
