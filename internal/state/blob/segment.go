@@ -78,11 +78,10 @@ func (s *Store) reserve(n int64) (*segment, int64, error) {
 			return nil, 0, err
 		}
 		s.last++
-		s.current = &segment{number: s.last, f: f}
 		if err := errors.Join(f.Allocate(s.size), s.fs.Sync()); err != nil {
-			s.current.bad = true
-			return nil, 0, err
+			return nil, 0, errors.Join(err, f.Close(), s.fs.Remove(segmentName(s.last)))
 		}
+		s.current = &segment{number: s.last, f: f}
 	}
 	g := s.current
 	off := g.tail

@@ -126,7 +126,9 @@ func TestNothingIsToldBeforeTheSync(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	start("view", func() error { return db.View(ctx, dir, func(r kv.Reader) error { return nil }) })
-	start("view of a loose row", func() error { return db.View(ctx, nil, func(r kv.Reader) error { _, _, err := r.Get([]byte("b/k")); return err }) })
+	start("view of a loose row", func() error {
+		return db.View(ctx, nil, func(r kv.Reader) error { _, _, err := r.Get([]byte("b/k")); return err })
+	})
 	start("scan of loose rows", func() error {
 		return db.View(ctx, nil, func(r kv.Reader) error {
 			for range r.Scan(kv.Prefix([]byte("b/"))) {
