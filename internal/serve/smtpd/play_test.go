@@ -93,6 +93,9 @@ func (p *play) act(d *datadriven.TestData) string {
 	case "connect":
 		from := "192.0.2.7:1234"
 		d.MaybeScanArgs(p.t, "from", &from)
+		if old := p.clients[name]; old != nil {
+			old.pipe.Close()
+		}
 		pipe := p.run.l.dial(from)
 		p.clients[name] = &client{pipe: pipe, nc: pipe}
 		return p.clients[name].hear()
