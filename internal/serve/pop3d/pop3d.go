@@ -67,6 +67,7 @@ type Options struct {
 	Sink          event.Sink       // nil: nobody listens
 	Now           func() time.Time // nil: time.Now
 	Limits        Limits
+	NoLimits      bool // any number of connections, for load tests
 
 	page   int                                // messages read in one view of the store, which may last two seconds
 	remove func(context.Context, *conn) error // (*conn).remove, or a test's that fails
@@ -97,6 +98,9 @@ func New(o Options) *Server {
 	}
 	if o.remove == nil {
 		o.remove = func(ctx context.Context, c *conn) error { return c.remove(ctx) }
+	}
+	if o.NoLimits {
+		o.Limits.Connections, o.Limits.PerAddress = -1, -1
 	}
 	o.Limits = o.Limits.withDefaults()
 	return &Server{o: o, conns: map[*conn]struct{}{}, byAddress: map[netip.Addr]int{}}
