@@ -252,7 +252,12 @@ func (t *transfer) refused(h route.Host, addr netip.AddrPort, err error) {
 		err = op.Err
 	}
 	t.last = smtp.Answer(451, smtp.Enhanced{4, 4, 1}, "%s [%s]: %v", h.Name, addr, err)
-	putAll(t.rs, t.last, "", false)
+	for i := range t.rs {
+		// What a host has said tells more than that another cannot be reached.
+		if d := &t.rs[i]; !d.final && d.host == "" {
+			d.put(t.last, "", false)
+		}
+	}
 }
 
 // carry sends to those that are not decided over the open line, which it closes
@@ -272,11 +277,13 @@ func (t *transfer) carry(ctx context.Context) {
 	size := int64(len(t.m.Prefix)) + t.m.Size
 	res, err := l.conn.Send(ctx, msg, io.NewSectionReader(t.content, 0, size), size)
 	var unfit *smtp.ContentError
+	closing := err != nil
 	for i, d := range of {
 		d.tls, d.dsn = l.conn.TLS() != nil, l.conn.Has("DSN")
 		switch reply := res.Rcpt[i]; {
 		case !reply.IsZero():
 			t.reached++
+			closing = closing || reply.Code == 421 // RFC 5321 §3.8
 			d.put(reply, l.host, !reply.Temporary())
 		case res.Unknown && ctx.Err() == nil:
 			// It may have been taken: no other host, and once more later.
@@ -287,7 +294,7 @@ func (t *transfer) carry(ctx context.Context) {
 			d.put(smtp.Answer(451, smtp.Enhanced{4, 4, 2}, "the connection broke: %v", cause(err)), l.host, false)
 		}
 	}
-	if err != nil {
+	if closing {
 		l.close()
 	}
 }

@@ -19,6 +19,7 @@ func (r *Relay) lay(ctx context.Context, m queue.Message, rs []result) bool {
 	}
 	a := &mail.Arrival{
 		ID: mail.NewArrivalID(), At: time.Now(), Content: m.Blob, Size: m.Size, Prefix: m.Prefix,
+		Peer: mail.Peer{LMTP: true}, // an answer for each recipient, none put off
 		Envelope: mail.Envelope{
 			From: m.From, ID: m.EnvID, Headers: m.HeadersOnly, UTF8: m.UTF8, EightBit: m.EightBit, RequireTLS: m.RequireTLS,
 		},

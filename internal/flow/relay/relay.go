@@ -6,6 +6,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"net/netip"
@@ -30,12 +31,11 @@ const (
 	maxDown     = 10_000 // hops that are known to be down
 	page        = 500    // index rows read at once
 
-	lookAgain        = time.Minute      // whatever was heard
 	lookAfterFailure = 10 * time.Second // of our own
 )
 
-// Options are the rooms that relay works with, and its limits. Sink, Local,
-// Dial, IsLocal, RootCAs, Policy, Limits, Grace and Timeouts may be zero.
+// Options are the rooms that relay works with, and its limits. Sink and what
+// follows Hostname may be zero.
 type Options struct {
 	DB      kv.DB
 	Queue   *queue.Store
@@ -52,6 +52,7 @@ type Options struct {
 	Limits   queue.Limits
 	Timeouts smtpc.Timeouts
 	Grace    time.Duration // how long attempts may go on after the end; 10 s
+	Again    time.Duration // to look whatever was heard, for hints may be lost; 1 min
 
 	// IsLocal says whether a domain is ours: what waits for it is laid into
 	// accounts here.
@@ -94,9 +95,8 @@ func New(o Options) *Relay {
 	if o.IsLocal == nil {
 		o.IsLocal = func(context.Context, mail.Domain) (bool, error) { return false, nil }
 	}
-	if o.Grace == 0 {
-		o.Grace = 10 * time.Second
-	}
+	o.Grace = cmp.Or(o.Grace, 10*time.Second)
+	o.Again = cmp.Or(o.Again, time.Minute)
 	return &Relay{o: o}
 }
 
@@ -110,8 +110,9 @@ func (r *Relay) Run(ctx context.Context) error {
 
 	var watchers sync.WaitGroup
 	for part := range uint8(kv.Partitions) {
+		changed := r.o.DB.Watch(ctx, kv.Partition(part))
 		watchers.Go(func() {
-			for range r.o.DB.Watch(ctx, kv.Partition(part)) {
+			for range changed {
 				r.hints.add(part)
 			}
 		})
@@ -241,7 +242,7 @@ func (r *Relay) hand(w want) {
 // pause is the time until something falls due, or until it is time to look
 // whatever was heard.
 func (r *Relay) pause(now time.Time) time.Duration {
-	next := now.Add(lookAgain)
+	next := now.Add(r.o.Again)
 	for part := range r.wakes {
 		for _, t := range [...]time.Time{r.wakes[part], r.anew[part]} {
 			if !t.IsZero() && t.Before(next) {

@@ -192,6 +192,9 @@ func (s *settlement) entry(p *settled) history.Entry {
 	switch p.State {
 	case queue.Delivered:
 		e.What = history.Relayed
+		if s.local != nil {
+			e.What = history.Delivered
+		}
 	case queue.Bounced:
 		e.What = history.Bounced
 	default:
