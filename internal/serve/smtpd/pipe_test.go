@@ -164,7 +164,7 @@ func (l *memListener) dial(from string) *pipeEnd {
 	select {
 	case l.conns <- s:
 	case <-l.done:
-		c.Close()
+		s.Close()
 	}
 	return c
 }
