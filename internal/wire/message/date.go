@@ -89,6 +89,9 @@ func (d *dateParts) takeDashed(w string) bool {
 	}
 	a, rest, _ := strings.Cut(w, "-")
 	b, c, _ := strings.Cut(rest, "-")
+	if a == "" || b == "" || c == "" {
+		return false
+	}
 	if len(a) == 4 {
 		a, c = c, a
 	}

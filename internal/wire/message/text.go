@@ -53,7 +53,7 @@ func DecodeText(r io.Reader, encoding, charsetName string) io.Reader {
 	switch declared := isUnicodeText(charsetName); {
 	case !declared && hasJISEscape(head):
 		return japanese.ISO2022JP.NewDecoder().Reader(b)
-	case declared || validPrefix(head):
+	case declared || utf8.Valid(head) || len(head) == b.Size() && validPrefix(head):
 		return unicode.UTF8BOM.NewDecoder().Reader(b)
 	}
 	return charmap.Windows1252.NewDecoder().Reader(b)

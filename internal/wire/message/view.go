@@ -36,6 +36,14 @@ var viewWords = []string{
 	"delsp", "yes", "type", "method", "protocol", "micalg", "delivery-status", "calendar", "zip",
 }
 
+var viewNumbers = func() map[string]int {
+	numbers := map[string]int{}
+	for n, s := range viewWords {
+		numbers[s] = n
+	}
+	return numbers
+}()
+
 // Keeps says whether the header holds all fields of that name: yes after
 // Parse, after Unmarshal only for those that views keep.
 func (i *Index) Keeps(name string) bool {
@@ -59,10 +67,7 @@ func hasFold(list []string, name string) bool {
 // message for which that is not enough (a header with thousands of recipients,
 // thousands of parts) gives a Partial one: no Root, no fields longer than 4 KiB.
 func (i *Index) Marshal() []byte {
-	w := viewWriter{words: map[string]int{}}
-	for n, s := range viewWords {
-		w.words[s] = n
-	}
+	var w viewWriter
 	if !i.Partial && w.index(i, true, 0) {
 		return w.b
 	}
@@ -71,15 +76,12 @@ func (i *Index) Marshal() []byte {
 	return w.b
 }
 
-type viewWriter struct {
-	b     []byte
-	words map[string]int
-}
+type viewWriter struct{ b []byte }
 
 func (w *viewWriter) int(n int64) { w.b = binary.AppendUvarint(w.b, uint64(n)) }
 
 func (w *viewWriter) string(s string) {
-	if n, ok := w.words[s]; ok {
+	if n, ok := viewNumbers[s]; ok {
 		w.int(int64(n)<<1 | 1)
 		return
 	}
