@@ -115,12 +115,16 @@ func (i *IMAP) Append(box, flags string, content []byte) error {
 	return err
 }
 
+var exists = regexp.MustCompile(`^\* (\d+) EXISTS$`)
+
 // Select opens a mailbox and gives its number of messages.
 func (i *IMAP) Select(box string) (int, error) {
 	all, err := i.Do(fmt.Sprintf("SELECT %q", box))
 	n := 0
 	for _, r := range all {
-		_, _ = fmt.Sscanf(r.Text, "* %d EXISTS", &n)
+		if m := exists.FindStringSubmatch(r.Text); m != nil {
+			n, _ = strconv.Atoi(m[1])
+		}
 	}
 	return n, err
 }
@@ -166,19 +170,34 @@ func (s *Server) Messages(local, box string) [][]byte {
 }
 
 // WaitFor waits until a message with the given text in it is in a mailbox, and
-// gives it.
+// gives it. It stays logged in meanwhile.
 func (s *Server) WaitFor(local, box, text string, d time.Duration) []byte {
 	s.t.Helper()
-	var found []byte
-	Eventually(s.t, d, fmt.Sprintf("a message with %q in %s of %s", text, box, s.Address(local)), func() bool {
-		for _, b := range s.Messages(local, box) {
-			if strings.Contains(string(b), text) {
-				found = b
-				return true
+	i, err := DialIMAP(s.Addr("imaps"), s.TLS(), s.Address(local), Password)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer i.Logout()
+	last := -1
+	for end := time.Now().Add(d); ; time.Sleep(50 * time.Millisecond) {
+		n, err := i.Select(box)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if n != last && n > 0 {
+			bodies, err := i.Bodies()
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			for _, b := range bodies {
+				if strings.Contains(string(b), text) {
+					return b
+				}
 			}
 		}
-		time.Sleep(100 * time.Millisecond)
-		return false
-	})
-	return found
+		last = n
+		if time.Now().After(end) {
+			s.t.Fatalf("not after %v: a message with %q in %s of %s, which has %d", d, text, box, s.Address(local), n)
+		}
+	}
 }

@@ -252,7 +252,14 @@ func (s *Server) showLog() {
 	if i := bytes.Index(b, []byte("panic")); i >= 0 {
 		s.t.Logf("a panic in the log of %s:\n%.4000s", s.Hostname, b[i:])
 	}
-	s.t.Logf("end of the log of %s:\n%s", s.Hostname, b[max(0, len(b)-6000):])
+	var kept bytes.Buffer
+	for l := range bytes.Lines(b) {
+		if !bytes.Contains(l, []byte("msg=login.accepted")) {
+			kept.Write(l)
+		}
+	}
+	b = kept.Bytes()
+	s.t.Logf("end of the log of %s, logins aside:\n%s", s.Hostname, b[max(0, len(b)-6000):])
 }
 
 // NoPanics fails the test if the log tells of one.

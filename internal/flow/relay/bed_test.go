@@ -96,8 +96,7 @@ func newBedOver(t *testing.T, db kv.DB, n *network) *bed {
 	b.hist, b.dir = history.New(b.db), directory.New(b.db)
 	b.box = mailbox.New(mailbox.Options{DB: b.db, Blobs: blobs, Sink: event.Discard{}})
 	q := queue.New(b.db, blobs)
-	router, err := route.New(route.Options{Resolver: dnstest.New(zone), AllowPrivate: true, Hostname: "me.test"})
-	b.must(err)
+	router := route.New(route.Options{Resolver: dnstest.New(zone), AllowPrivate: true, Hostname: "me.test"})
 	b.o = Options{
 		DB: b.db, Queue: q, Blobs: blobs, Router: router, Sink: &b.events, Hostname: "me.test", Dial: b.net.dial, IsLocal: b.dir.IsLocal,
 		Deliver: deliver.New(deliver.Options{

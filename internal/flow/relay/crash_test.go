@@ -110,14 +110,16 @@ func TestLostCommits(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			var db *memkv.DB
-			armed := false
+			armed, crashes := false, 0
 			db = memkv.New(memkv.Options{Window: func() {
 				if armed && rnd.IntN(4) == 0 {
+					crashes++
 					db.Crash()
 				}
 			}})
 			b := newBedOver(t, db, newNetwork())
 			h := b.net.add("192.0.2.1:25", &host{rcpt: map[string]string{"r1@y.test": "450 later"}})
+			b.o.Again = 6 * time.Hour
 			b.o.Limits = queue.Limits{Batches: 1} // the dice are one process's
 			for n := range 40 {
 				b.queue(byte(n), fmt.Sprint(n), "", deliveries([]string{"r0@y.test", "r1@y.test"}))
@@ -136,8 +138,8 @@ func TestLostCommits(t *testing.T) {
 				}
 				seen[line] = true
 			}
-			if len(seen) != 80 {
-				b.Errorf("seed %d: %d taken", seed, len(seen))
+			if len(seen) != 80 || crashes < 10 {
+				b.Errorf("seed %d: %d taken, %d crashes", seed, len(seen), crashes)
 			}
 		})
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/reach/smtpc"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
@@ -31,6 +32,7 @@ const (
 	maxDown     = 10_000 // hops that are known to be down
 	page        = 500    // index rows read at once
 
+	trimEvery        = time.Hour
 	lookAfterFailure = 10 * time.Second // of our own
 )
 
@@ -41,6 +43,7 @@ type Options struct {
 	Queue   *queue.Store
 	Blobs   *blob.Store
 	Router  *route.Router
+	History *history.Store     // is trimmed; nil: it is not
 	Deliver *deliver.Deliverer // lays reports down
 	Compose func(Letter) ([]byte, mail.Envelope, error)
 	Sink    event.Sink
@@ -52,6 +55,7 @@ type Options struct {
 	Limits   queue.Limits
 	Timeouts smtpc.Timeouts
 	Grace    time.Duration // how long attempts may go on after the end; 10 s
+	Keep     time.Duration // of the history; 30 days
 	Again    time.Duration // to look whatever was heard, for hints may be lost; 1 min
 
 	// IsLocal says whether a domain is ours: what waits for it is laid into
@@ -96,6 +100,7 @@ func New(o Options) *Relay {
 		o.IsLocal = func(context.Context, mail.Domain) (bool, error) { return false, nil }
 	}
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
+	o.Keep = cmp.Or(o.Keep, 30*24*time.Hour)
 	o.Again = cmp.Or(o.Again, time.Minute)
 	return &Relay{o: o}
 }
@@ -117,6 +122,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			}
 		})
 	}
+	watchers.Go(func() { r.trim(ctx) })
 	defer watchers.Wait()
 
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
@@ -124,6 +130,20 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.loop(ctx, work)
 	r.finish(cut)
 	return nil
+}
+
+// trim forgets old history, now and then.
+func (r *Relay) trim(ctx context.Context) {
+	for r.o.History != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(trimEvery):
+		}
+		if _, err := r.o.History.Trim(ctx, time.Now().Add(-r.o.Keep)); err != nil && ctx.Err() == nil {
+			r.failed(ctx, err)
+		}
+	}
 }
 
 // loop looks for what is due and starts workers until ctx ends.

@@ -235,8 +235,9 @@ func TestLocal(t *testing.T) {
 // TestOperator sees that retry, hold, release and drop reach a running relay.
 func TestOperator(t *testing.T) {
 	play(t, func(b *bed) {
+		b.o.Queue.OnChange = Record
 		h := b.net.add("192.0.2.1:25", &host{any: "450 later"})
-		b.send(1, "s", "alice@home.test", "b@y.test")
+		first := b.send(1, "s", "alice@home.test", "b@y.test")
 		stop := b.run()
 		defer stop()
 		synctest.Wait()
@@ -248,6 +249,7 @@ func TestOperator(t *testing.T) {
 		b.count(b.o.Queue.Release(ctx, all))
 		synctest.Wait()
 		b.want("released", b.waiting(), "")
+		b.want("history", b.story(first), "deferred b@y.test; held b@y.test; released b@y.test; relayed b@y.test")
 		h.set(func(h *host) { h.any = "450 later" })
 		b.send(2, "s", "alice@home.test", "b@y.test")
 		synctest.Wait()
@@ -260,7 +262,21 @@ func TestOperator(t *testing.T) {
 		id := b.send(3, "s", "alice@home.test", "b@y.test")
 		synctest.Wait()
 		b.want("inbox", strings.Join(b.inbox(), "|"), "")
-		b.want("history", b.story(id), "bounced b@y.test")
+		b.want("history", b.story(id), "dropped b@y.test; bounced b@y.test")
+	})
+}
+
+func TestTrims(t *testing.T) {
+	play(t, func(b *bed) {
+		b.o.History, b.o.Keep, b.o.Again = b.hist, 48*time.Hour, 12*time.Hour
+		b.net.add("192.0.2.1:25", &host{})
+		id := b.send(1, "s", "alice@home.test", "b@y.test")
+		stop := b.run()
+		time.Sleep(47 * time.Hour)
+		b.want("after 47 hours", b.story(id), "relayed b@y.test")
+		time.Sleep(2*time.Hour + time.Second)
+		b.want("after 49 hours", b.story(id), "")
+		stop()
 	})
 }
 

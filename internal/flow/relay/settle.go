@@ -203,6 +203,14 @@ func (s *settlement) entry(p *settled) history.Entry {
 	return e
 }
 
+// Record writes what an operator did to a delivery into the history: it is a
+// queue.Store's OnChange.
+func Record(tx kv.Tx, what string, e queue.Entry, at time.Time) {
+	history.Write(tx, e.Message.ID, history.Entry{
+		At: at, What: what, From: e.Message.From, To: e.Delivery.To, Account: e.Message.Account, Size: e.Message.Size,
+	})
+}
+
 // untold notes failures of which nobody can be told: a report that cannot be
 // delivered goes nowhere (RFC 3464 §2, RFC 5321 §6.1).
 func (s *settlement) untold(tx kv.Tx) {

@@ -80,19 +80,20 @@ func fail(code int, e smtp.Enhanced, format string, args ...any) error {
 // Router finds routes.
 type Router struct{ o Options }
 
-// New makes a router. It fails if the smart host is not host:port.
-func New(o Options) (*Router, error) {
+// New makes a router. A smart host that Check refuses makes every route fail
+// for the time being.
+func New(o Options) *Router {
 	if o.Port == 0 {
 		o.Port = 25
 	}
 	o.Hostname = dns.Normal(o.Hostname)
-	r := &Router{o}
-	if o.SmartHost != nil {
-		if _, _, err := o.SmartHost.split(); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
+	return &Router{o}
+}
+
+// Check says what is wrong with a smart host's address.
+func (s *SmartHost) Check() error {
+	_, _, err := s.split()
+	return err
 }
 
 func (s *SmartHost) split() (host string, port uint16, err error) {

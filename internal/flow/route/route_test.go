@@ -67,11 +67,7 @@ func router(t *testing.T, o Options) *Router {
 	}
 	o.Self = append(o.Self, netip.MustParseAddr("203.0.113.99"))
 	o.Hostname = "us.test"
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return New(o)
 }
 
 func show(r Route, err error) string {
@@ -196,8 +192,12 @@ func TestSmartHost(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "a", "a:", ":25", "a:0", "a:99999"} {
-		if _, err := New(Options{SmartHost: &SmartHost{Addr: bad}}); err == nil {
+		s := &SmartHost{Addr: bad}
+		if s.Check() == nil {
 			t.Errorf("%q is taken as a smart host", bad)
+		}
+		if got := show(router(t, Options{SmartHost: s}).For(t.Context(), "x.test")); !strings.HasPrefix(got, "451 4.3.5 ") {
+			t.Errorf("%q: %s", bad, got)
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 // maxRecords is how many records of an answer are kept.
 const maxRecords = 1000
 
-// read takes the meaning of a server's answer to q. An error means that the
+// understand takes the meaning of a server's answer to q. An error means that the
 // server does not know.
-func (r *Resolver) read(m *dns.Msg, q question, now time.Time) (outcome, error) {
+func (r *Resolver) understand(m *dns.Msg, q question, now time.Time) (outcome, error) {
 	if m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
 		return outcome{}, errors.New(rcode(m.Rcode))
 	}

@@ -3,6 +3,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +17,10 @@ import (
 	words "github.com/ekiden-mail/ekiden/internal/wire/dns"
 )
 
-// Options of a resolver. Only Servers must be given.
+// Options of a resolver. The zero value asks the system's servers.
 type Options struct {
-	Servers     []string      // host:port, asked in this order
+	Servers     []string      // host:port, asked in this order; none: those of ResolvConf
+	ResolvConf  string        // /etc/resolv.conf; read again every minute
 	Timeout     time.Duration // of one try at one server; 2 s
 	Tries       int           // rounds over all servers; 2
 	TrustAD     bool          // believe the servers' AD bit: only for one on this machine
@@ -42,6 +44,8 @@ type Resolver struct {
 
 	mu     sync.Mutex
 	flight map[question]*flight
+	system []string  // the system's servers
+	read   time.Time // when they were
 }
 
 var _ words.Resolver = (*Resolver)(nil)
@@ -63,23 +67,14 @@ type outcome struct {
 	err error
 }
 
-// New makes a resolver. It fails if there is no server or one is not host:port.
-func New(o Options) (*Resolver, error) {
-	if len(o.Servers) == 0 {
-		return nil, errors.New("no name server is given")
-	}
-	for _, s := range o.Servers {
-		host, port, err := net.SplitHostPort(s)
-		if err != nil || host == "" || port == "" {
-			return nil, fmt.Errorf("not a name server's host:port: %.80q", s)
-		}
-	}
+// New makes a resolver.
+func New(o Options) *Resolver {
 	def(&o.Timeout, 2*time.Second)
 	def(&o.Tries, 2)
 	def(&o.CacheSize, 10_000)
 	def(&o.MaxTTL, 6*time.Hour)
 	def(&o.MaxNegative, 15*time.Minute)
-	return &Resolver{o: o, cache: newCache(o.CacheSize), flight: map[question]*flight{}}, nil
+	return &Resolver{o: o, cache: newCache(o.CacheSize), flight: map[question]*flight{}}
 }
 
 func def[T ~int | ~int64](v *T, d T) {
@@ -88,24 +83,29 @@ func def[T ~int | ~int64](v *T, d T) {
 	}
 }
 
-// SystemServers reads the name servers of the system, as /etc/resolv.conf or
-// the file given has them.
-func SystemServers(file string) ([]string, error) {
-	if file == "" {
-		file = "/etc/resolv.conf"
+// servers are those to ask. Where they are the system's they may change.
+func (r *Resolver) servers(now time.Time) ([]string, error) {
+	if len(r.o.Servers) > 0 {
+		return r.o.Servers, nil
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.read) < time.Minute && len(r.system) > 0 {
+		return r.system, nil
+	}
+	file := cmp.Or(r.o.ResolvConf, "/etc/resolv.conf")
 	c, err := dns.ClientConfigFromFile(file)
 	if err != nil {
 		return nil, err
 	}
-	var servers []string
-	for _, s := range c.Servers {
-		servers = append(servers, net.JoinHostPort(s, c.Port))
-	}
-	if len(servers) == 0 {
+	if len(c.Servers) == 0 {
 		return nil, fmt.Errorf("%s names no server", file)
 	}
-	return servers, nil
+	r.system, r.read = nil, now
+	for _, s := range c.Servers {
+		r.system = append(r.system, net.JoinHostPort(s, c.Port))
+	}
+	return r.system, nil
 }
 
 // Lookup asks for the records of one type at a name, following aliases unless
@@ -197,12 +197,16 @@ func (r *Resolver) lead(ctx context.Context, q question, f *flight) (outcome, er
 // ask tries the servers in turn until one knows.
 func (r *Resolver) ask(ctx context.Context, q question) outcome {
 	var why []string
+	servers, err := r.servers(time.Now())
+	if err != nil {
+		why = append(why, err.Error())
+	}
 	for range r.o.Tries {
-		for _, server := range r.o.Servers {
+		for _, server := range servers {
 			m, err := r.exchange(ctx, server, q)
 			if err == nil {
 				var o outcome
-				if o, err = r.read(m, q, time.Now()); err == nil {
+				if o, err = r.understand(m, q, time.Now()); err == nil {
 					return o
 				}
 			}
@@ -214,6 +218,6 @@ func (r *Resolver) ask(ctx context.Context, q question) outcome {
 			}
 		}
 	}
-	err := fmt.Errorf("%w: %s %s: %s", words.ErrServer, q.name, q.t, strings.Join(why, "; "))
+	err = fmt.Errorf("%w: %s %s: %s", words.ErrServer, q.name, q.t, strings.Join(why, "; "))
 	return outcome{Answer: words.Answer{Name: q.name, Expires: time.Now().Add(failureTTL)}, err: err}
 }

@@ -94,11 +94,7 @@ func resolve(t *testing.T, o Options, servers ...*server) *Resolver {
 	if o.Timeout == 0 {
 		o.Timeout = 200 * time.Millisecond
 	}
-	r, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return New(o)
 }
 
 func TestRecords(t *testing.T) {
@@ -351,15 +347,23 @@ func TestContextEnds(t *testing.T) {
 
 func TestSystemServers(t *testing.T) {
 	file := t.TempDir() + "/resolv.conf"
-	if err := os.WriteFile(file, []byte("nameserver 192.0.2.53\nnameserver 2001:db8::53\n"), 0o600); err != nil {
-		t.Fatal(err)
+	r := New(Options{ResolvConf: file})
+	if _, err := r.Lookup(t.Context(), "example.org", words.TypeA); !errors.Is(err, words.ErrServer) {
+		t.Errorf("without a file: %v", err)
 	}
-	got, err := SystemServers(file)
-	if err != nil || strings.Join(got, " ") != "192.0.2.53:53 [2001:db8::53]:53" {
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("nameserver 192.0.2.53\nnameserver 2001:db8::53\n")
+	now := time.Now()
+	if got, err := r.servers(now); err != nil || strings.Join(got, " ") != "192.0.2.53:53 [2001:db8::53]:53" {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := New(Options{Servers: []string{"192.0.2.53"}}); err == nil {
-		t.Error("a server without a port is taken")
+	write("nameserver 192.0.2.54\n")
+	if got, err := r.servers(now.Add(time.Minute)); err != nil || strings.Join(got, " ") != "192.0.2.54:53" {
+		t.Errorf("a minute later: %v, %v", got, err)
 	}
 }
 
@@ -386,7 +390,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		o, err := r.read(a, question{"example.org", words.Type(kind)}, time.Unix(0, 0))
+		o, err := r.understand(a, question{"example.org", words.Type(kind)}, time.Unix(0, 0))
 		if err == nil && o.err == nil && len(o.Records) == 0 {
 			t.Error("success without records")
 		}

@@ -18,7 +18,8 @@ type body struct {
 	row     *row
 	content *mailbox.Content // open or nil
 	index   *message.Index
-	parsed  bool // index is of the whole content, not what was kept
+	scratch *scratch // of a search
+	parsed  bool     // index is of the whole content, not what was kept
 }
 
 // prepare opens and reads what w needs.
@@ -104,6 +105,9 @@ func (b *body) section(s *imap.Section, part *imap.Partial) error {
 			return nil
 		}
 		return b.literal(bytes.NewReader(text), 0, int64(len(text)), part)
+	}
+	if isWhole(s) {
+		return b.literal(b.content, 0, b.content.Size(), part)
 	}
 	at, found := b.index.Section(path, pieces[s.Kind])
 	if !found {

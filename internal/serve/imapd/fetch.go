@@ -53,17 +53,24 @@ func fetchPlan(items []imap.FetchItem) want {
 		case "ENVELOPE", "BODYSTRUCTURE":
 			w.index = true
 		case "BODY":
-			w.index = true
 			if it.Section == nil {
+				w.index = true
 				continue
 			}
 			w.seen = w.seen || !it.Peek
+			if isWhole(it.Section) {
+				w.content = true
+				continue
+			}
+			w.index = true
 			if it.Section.Kind == "HEADER.FIELDS" && len(it.Section.Path) == 0 {
 				w.fields = append(w.fields, it.Section.Fields...)
 			} else {
 				w.content = true
 			}
-		case "RFC822", "RFC822.TEXT":
+		case "RFC822":
+			w.content, w.seen = true, true
+		case "RFC822.TEXT":
 			w.content, w.index, w.seen = true, true, true
 		case "RFC822.HEADER":
 			w.content, w.index = true, true
@@ -74,6 +81,10 @@ func fetchPlan(items []imap.FetchItem) want {
 	w.message = w.content || w.index
 	return w
 }
+
+// isWhole says whether a section is the message itself, for which no index is
+// needed.
+func isWhole(s *imap.Section) bool { return len(s.Path) == 0 && s.Kind == "" }
 
 // fetch is FETCH and UID FETCH (RFC 3501 §6.4.5, §6.4.8). Messages are read in
 // pages, and no transaction is open while the client takes what it asked for.

@@ -41,13 +41,22 @@ func (n needle) in(text string) bool {
 // searchChunk is how much of a text is mapped at a time, in octets.
 const searchChunk = 32 << 10
 
+// scratch is the memory that a search goes on with from text to text.
+type scratch struct {
+	buf  []byte // not mapped yet
+	tail []byte // the end of what was, as long as a hit may begin there
+}
+
 // inReader searches UTF-8 text of any length in bounded memory.
-func (n needle) inReader(r io.Reader) (bool, error) {
+func (n needle) inReader(r io.Reader, m *scratch) (bool, error) {
 	if len(n.mapped) == 0 {
 		return true, nil
 	}
-	buf := make([]byte, 0, searchChunk) // not mapped yet
-	var tail []byte                     // the end of what was, as long as a hit may begin there
+	if m.buf == nil {
+		m.buf = make([]byte, 0, searchChunk)
+	}
+	buf, tail := m.buf[:0], m.tail[:0]
+	defer func() { m.tail = tail }()
 	for {
 		k, err := io.ReadFull(r, buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+k]

@@ -71,7 +71,7 @@ func (p *play) close() {
 //	wait DURATION         time passes
 //	quota N
 //	stop                  the server stops
-//	events                what was emitted since
+//	events                what was emitted since, sorted
 func (p *play) run(t *testing.T, d *datadriven.TestData) string {
 	if p.w == nil && d.Cmd != "server" {
 		p.w = newWorld(t, nil)
@@ -121,6 +121,7 @@ func (p *play) run(t *testing.T, d *datadriven.TestData) string {
 		synctest.Wait()
 		news := slices.Clone(p.w.sink.is[p.events:])
 		p.events = len(p.w.sink.is)
+		slices.Sort(news) // sessions may end at the same time
 		return strings.Join(news, "\n") + "\n"
 	default:
 		t.Fatalf("unknown directive %s", d.Cmd)

@@ -20,13 +20,14 @@ func (c *session) search(cmd *imap.SearchCommand) (reply, error) {
 	}
 	all := key{op: "AND", keys: keys}
 	var found []int64
+	var m scratch
 	for p := newPager(v, wholeView(v), want{}); !p.done(); {
 		rows, err := c.searchPage(p, &all)
 		if err != nil {
 			return reply{}, err
 		}
 		for i := range rows {
-			hit, err := c.matches(&all, &rows[i])
+			hit, err := c.matches(&all, &rows[i], &m)
 			switch {
 			case err != nil:
 				return reply{}, err
@@ -95,11 +96,11 @@ func (c *session) searchPage(p *pager, all *key) ([]row, error) {
 }
 
 // matches decides about a row for good.
-func (c *session) matches(all *key, r *row) (bool, error) {
+func (c *session) matches(all *key, r *row, m *scratch) (bool, error) {
 	if all.cheap(r) == surely {
 		return true, nil
 	}
-	b := body{c: c, row: r, index: r.index}
+	b := body{c: c, row: r, index: r.index, scratch: m}
 	defer b.close()
 	return all.full(r, &b)
 }

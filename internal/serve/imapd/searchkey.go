@@ -253,7 +253,7 @@ func (k *key) inBody(b *body) (hit bool, err error) {
 			hit = err == nil && k.inFields(h)
 		case p.Type == "text":
 			raw := io.NewSectionReader(b.content, p.BodyStart, p.Size())
-			hit, err = k.text.inReader(message.DecodeText(raw, p.Encoding, p.Charset()))
+			hit, err = k.text.inReader(message.DecodeText(raw, p.Encoding, p.Charset()), b.scratch)
 		}
 		return !hit && err == nil
 	})

@@ -15,16 +15,21 @@ func (c *session) store(cmd *imap.StoreCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	var others *news
+	if cmd.Silent {
+		if others, err = c.look(); err != nil {
+			return reply{}, err
+		}
+	}
 	uids, missing := v.pick(spans)
 	if len(uids) > 0 {
 		changed, _, err := c.o.Mailbox.SetFlags(c.work, c.account(), c.account(), v.box, uids, flagChange(cmd), 0)
 		if err != nil {
 			return reply{}, err
 		}
-		for i := range changed {
-			v.tell(&changed[i])
-		}
-		if !cmd.Silent {
+		if cmd.Silent {
+			v.tellSilent(others, changed)
+		} else {
 			gone, err := c.tellStored(spans, cmd.UID)
 			if err != nil {
 				return reply{}, err
@@ -36,6 +41,29 @@ func (c *session) store(cmd *imap.StoreCommand) (reply, error) {
 		return reply{}, errGone()
 	}
 	return ok("STORE done"), nil
+}
+
+// tellSilent takes changes for known, but not where someone else had changed
+// the flags before, or came between: the silence must not hide that (RFC 3501
+// §6.4.6, its note).
+func (v *view) tellSilent(others *news, changed []mailbox.Placement) {
+	last := v.seen
+	foreign := map[mailbox.UID]struct{}{}
+	if others != nil {
+		last = others.at
+		for i := range others.changed {
+			foreign[others.changed[i].UID] = struct{}{}
+		}
+	}
+	for i := range changed {
+		if changed[i].ModSeq > last+1 {
+			return
+		}
+		last = changed[i].ModSeq
+		if _, other := foreign[changed[i].UID]; !other {
+			v.tell(&changed[i])
+		}
+	}
 }
 
 func flagChange(cmd *imap.StoreCommand) mailbox.FlagChange {

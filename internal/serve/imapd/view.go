@@ -150,15 +150,20 @@ func (v *view) lookAll(tx *mailbox.Tx, n news) (*news, error) {
 	return &n, nil
 }
 
+// look reads the news of the selected mailbox, nil if there are none.
+func (c *session) look() (n *news, err error) {
+	err = c.read(func(tx *mailbox.Tx) error {
+		n, err = c.sel.look(tx)
+		return err
+	})
+	return n, err
+}
+
 // fold tells the client what others have done to the selected mailbox.
 // EXPUNGE is told only where expunge says so, the rest at once (RFC 3501 §5.2).
 func (c *session) fold(expunge bool) error {
 	v := c.sel
-	var n *news
-	err := c.read(func(tx *mailbox.Tx) (err error) {
-		n, err = v.look(tx)
-		return err
-	})
+	n, err := c.look()
 	if fault.Is(err, fault.NotFound) {
 		return &ending{"mailbox gone", "the selected mailbox was removed"}
 	} else if err != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv/pebblekv"
 )
 
 // sizes are the mailboxes that costs are compared in: none may depend on them.
@@ -136,4 +137,36 @@ func BenchmarkUIDs100k(b *testing.B) {
 			return err
 		})
 	}
+}
+
+// BenchmarkAddOnDisk is a durable Add, one after the other and many at once.
+func BenchmarkAddOnDisk(b *testing.B) {
+	dir := b.TempDir()
+	db, err := pebblekv.Open(dir, pebblekv.Options{Reserve: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := openBench(b, db)
+	b.Cleanup(func() { s.blobs.Close(); db.Close() })
+	s.update(func(t *Tx) error { return t.Provision() })
+	id := s.box("INBOX").ID
+	m := s.letter("Subject: hello|From: a@example.org|Message-ID: <a@x>", "body\r\n")
+	add := func() error {
+		return s.Update(b.Context(), alice, alice, func(t *Tx) error { _, err := t.Add(id, m); return err })
+	}
+	b.Run("alone", func(b *testing.B) {
+		for b.Loop() {
+			s.must(add())
+		}
+	})
+	b.Run("16", func(b *testing.B) {
+		b.SetParallelism(8)
+		b.RunParallel(func(p *testing.PB) {
+			for p.Next() {
+				if err := add(); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
 }

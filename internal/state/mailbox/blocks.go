@@ -105,7 +105,7 @@ func (t *Tx) UIDs(id BoxID) ([]UID, error) {
 	if err != nil {
 		return nil, err
 	}
-	uids := make([]UID, 0, b.row.Messages)
+	uids := make([]UID, 0, min(b.row.Messages, 1<<20))
 	for k, err := range t.allBlocks(b) {
 		if err != nil {
 			return nil, err
@@ -146,7 +146,7 @@ func (t *Tx) FirstUnseen(id BoxID) (uid UID, number uint32, err error) {
 }
 
 // deleted is the UIDs with \Deleted, found without a look at blocks that have
-// none; at most limit of them if that is not 0.
+// none.
 func (t *Tx) deleted(b *boxState) ([]UID, error) {
 	var uids []UID
 	if b.row.Deleted == 0 {

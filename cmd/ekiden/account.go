@@ -1,0 +1,255 @@
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/ekiden-mail/ekiden/internal/serve/apid"
+)
+
+// AccountCmd is `ekiden account`.
+type AccountCmd struct {
+	Add    accountAddCmd    `cmd:"" help:"Add an account. Without --password-stdin the password is asked for, or made up and printed."`
+	List   accountListCmd   `cmd:"" help:"List the accounts."`
+	Show   accountShowCmd   `cmd:"" help:"Show an account."`
+	Set    accountSetCmd    `cmd:"" help:"Change an account."`
+	Remove accountRemoveCmd `cmd:"" help:"Remove an account and all its mail."`
+}
+
+type accountAddCmd struct {
+	At
+	Address       string `arg:"" help:"The address, which is the login name too."`
+	PasswordStdin bool   `help:"Read the password from standard input: its first line."`
+	Quota         string `placeholder:"5GB" help:"How much mail the account may hold."`
+}
+
+// newPassword is an account as it was added, with the password that was made up for it.
+type newPassword struct {
+	apid.Account
+	Password string `json:"password,omitempty"`
+}
+
+// Run adds an account.
+func (c *accountAddCmd) Run() error {
+	if err := mustAddress(c.Address, false); err != nil {
+		return err
+	}
+	quota, err := parseSize(c.Quota)
+	if err != nil {
+		return err
+	}
+	password, made, err := choosePassword(c.PasswordStdin, c.Address)
+	if err != nil {
+		return err
+	}
+	var out newPassword
+	in := map[string]any{"address": c.Address, "password": password, "quota": quota}
+	if err := c.call(http.MethodPost, "/accounts", in, &out.Account); err != nil {
+		return err
+	}
+	if made {
+		out.Password = password
+	}
+	return c.print(out, func(w io.Writer) {
+		fmt.Fprintln(w, "account", clean(out.Address), "added")
+		if made {
+			fmt.Fprintln(w, "password:", password)
+		}
+	})
+}
+
+// choosePassword reads a password or, where nobody can be asked, makes one up.
+func choosePassword(stdin bool, address string) (password string, made bool, err error) {
+	switch {
+	case stdin:
+		password, err = firstLine(os.Stdin)
+		return password, false, err
+	case isTerminal(os.Stdin):
+		password, err = askTwice("password for " + clean(address) + " (empty: make one up): ")
+		if err != nil || password != "" {
+			return password, false, err
+		}
+	}
+	s := strings.ToLower(rand.Text())
+	return strings.Join([]string{s[:5], s[5:10], s[10:15], s[15:20]}, "-"), true, nil
+}
+
+// firstLine reads a line of at most 4 KiB.
+func firstLine(r io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(r, 4<<10)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	line = strings.TrimRight(line, "\r\n")
+	if line == "" {
+		return "", errors.New("standard input holds no password")
+	}
+	return line, nil
+}
+
+// parseSize reads "5GB" (powers of 1000), "5GiB" (powers of 1024), plain octets,
+// and "none" or nothing for 0.
+func parseSize(s string) (int64, error) {
+	if s == "" || strings.EqualFold(s, "none") {
+		return 0, nil
+	}
+	digits := strings.TrimRight(s, "KMGTiBkmgtb ")
+	unit := strings.ToUpper(strings.TrimSpace(s[len(digits):]))
+	n, err := strconv.ParseFloat(digits, 64)
+	power := strings.Index("BKMGT", (strings.TrimSuffix(strings.TrimSuffix(unit, "B"), "I") + "B")[:1])
+	base := 1000.0
+	if strings.HasSuffix(unit, "IB") {
+		base = 1024
+	}
+	if err != nil || power < 0 || len(unit) > 3 || !(n >= 0) || n*math.Pow(base, float64(power)) > 1<<62 {
+		return 0, usageError{fmt.Errorf("%q is not a size such as 500MB, 5GB, 5GiB or none", s)}
+	}
+	return int64(n * math.Pow(base, float64(power))), nil
+}
+
+// size writes octets for people.
+func size(n int64) string {
+	units := []string{"B", "KB", "MB", "GB", "TB"}
+	f, i := float64(n), 0
+	for f >= 1000 && i < len(units)-1 {
+		f /= 1000
+		i++
+	}
+	return strconv.FormatFloat(f, 'f', min(i, 1), 64) + " " + units[i]
+}
+
+func quota(n int64) string {
+	if n == 0 {
+		return "none"
+	}
+	return size(n)
+}
+
+type accountListCmd struct {
+	At
+	Domain string `placeholder:"NAME" help:"Only those of this domain."`
+}
+
+// Run lists the accounts.
+func (c *accountListCmd) Run() error {
+	var all items[apid.Account]
+	if err := c.call(http.MethodGet, "/accounts?domain="+url.QueryEscape(c.Domain), nil, &all); err != nil {
+		return err
+	}
+	return c.print(all, func(w io.Writer) {
+		row(w, "ID", "ADDRESS", "QUOTA", "STATE", "ADDED")
+		for _, a := range all.Items {
+			row(w, a.ID, a.Address, quota(a.Quota), accountState(a), date(a.Added))
+		}
+	})
+}
+
+func accountState(a apid.Account) string {
+	if a.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+type accountShowCmd struct {
+	At
+	Address string `arg:"" help:"The account."`
+}
+
+// Run shows an account.
+func (c *accountShowCmd) Run() error {
+	if err := mustAddress(c.Address, false); err != nil {
+		return err
+	}
+	var a apid.Account
+	if err := c.call(http.MethodGet, at("accounts", c.Address), nil, &a); err != nil {
+		return err
+	}
+	return c.print(a, func(w io.Writer) {
+		row(w, "account", a.Address)
+		row(w, "id", a.ID)
+		row(w, "state", accountState(a))
+		row(w, "quota", quota(a.Quota))
+		if a.Usage != nil {
+			row(w, "used", size(a.Usage.Octets))
+			row(w, "messages", a.Usage.Messages)
+		}
+		row(w, "added", second(a.Added))
+	})
+}
+
+type accountSetCmd struct {
+	At
+	Address       string  `arg:"" help:"The account."`
+	Password      bool    `xor:"password" help:"Ask for a new password, or make one up and print it."`
+	PasswordStdin bool    `xor:"password" help:"Read the new password from standard input: its first line."`
+	Quota         *string `placeholder:"5GB" help:"How much mail the account may hold; none for no limit."`
+	Disable       bool    `xor:"state" help:"Let nobody log in; mail still arrives."`
+	Enable        bool    `xor:"state" help:"Let its owner log in again."`
+}
+
+// Run changes an account.
+func (c *accountSetCmd) Run() error {
+	if err := mustAddress(c.Address, false); err != nil {
+		return err
+	}
+	in := map[string]any{}
+	if c.Quota != nil {
+		n, err := parseSize(*c.Quota)
+		if err != nil {
+			return err
+		}
+		in["quota"] = n
+	}
+	if c.Disable || c.Enable {
+		in["disabled"] = c.Disable
+	}
+	var out newPassword
+	if c.Password || c.PasswordStdin {
+		password, made, err := choosePassword(c.PasswordStdin, c.Address)
+		if err != nil {
+			return err
+		}
+		if in["password"] = password; made {
+			out.Password = password
+		}
+	}
+	if len(in) == 0 {
+		return usageError{errors.New("nothing to set: give --password, --password-stdin, --quota, --disable or --enable")}
+	}
+	if err := c.call(http.MethodPatch, at("accounts", c.Address), in, &out.Account); err != nil {
+		return err
+	}
+	return c.print(out, func(w io.Writer) {
+		fmt.Fprintln(w, "account", clean(out.Address), "changed")
+		if out.Password != "" {
+			fmt.Fprintln(w, "password:", out.Password)
+		}
+	})
+}
+
+type accountRemoveCmd struct {
+	At
+	Address string `arg:"" help:"The account."`
+}
+
+// Run removes an account.
+func (c *accountRemoveCmd) Run() error {
+	if err := mustAddress(c.Address, false); err != nil {
+		return err
+	}
+	var a apid.Account
+	if err := c.call(http.MethodDelete, at("accounts", c.Address), nil, &a); err != nil {
+		return err
+	}
+	return c.say(a, "account %s removed", a.Address)
+}

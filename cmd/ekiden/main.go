@@ -1,0 +1,114 @@
+// Command ekiden is the mail server and what administers it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/ekiden-mail/ekiden/internal/app"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// Exit codes of the operator contract.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// cli is the list of commands.
+type cli struct {
+	Demo    demoCmd    `cmd:"" help:"Start a complete server for trying and testing: no root, no configuration, loopback only."`
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Check   checkCmd   `cmd:"" help:"Check the configuration."`
+	Domain  DomainCmd  `cmd:"" help:"Domains that mail is taken for."`
+	Account AccountCmd `cmd:"" help:"Accounts: who owns mail and may log in."`
+	Alias   AliasCmd   `cmd:"" help:"Addresses that lead to other addresses."`
+	Queue   QueueCmd   `cmd:"" help:"Messages that wait to leave."`
+	Trace   TraceCmd   `cmd:"" help:"What became of a message, by its id or by an address."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run carries out one command line and gives the exit code.
+func run(args []string) int {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("ekiden"), kong.Description("Ekiden, the mail server."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Exit(os.Exit))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ekiden:", err)
+		return exitFailed
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "ekiden: %v%s\n", err, hint(parser, err))
+		return exitUsage
+	}
+	if err := ctx.Run(); err != nil {
+		var usage usageError
+		fmt.Fprintln(os.Stderr, "ekiden:", publicText(err))
+		if errors.As(err, &usage) {
+			return exitUsage
+		}
+		return exitFailed
+	}
+	return exitDone
+}
+
+// usageError is a command line whose form is right and whose words are not.
+type usageError struct{ error }
+
+// versionCmd prints the version.
+type versionCmd struct {
+	JSON bool `name:"json" help:"As one line of JSON."`
+}
+
+// Run prints it.
+func (v versionCmd) Run() error {
+	if v.JSON {
+		fmt.Printf("{\"version\":%q}\n", version)
+		return nil
+	}
+	fmt.Println("ekiden", version)
+	return nil
+}
+
+// hint names the nearest right word for one that the parser did not know, where
+// it names none itself.
+func hint(parser *kong.Kong, err error) string {
+	var parse *kong.ParseError
+	if strings.Contains(err.Error(), "did you mean") || !errors.As(err, &parse) {
+		return ""
+	}
+	quoted := regexp.MustCompile(`(?:unexpected argument|unknown flag) (\S+)`).FindStringSubmatch(err.Error())
+	if quoted == nil {
+		return ""
+	}
+	node := parse.Context.Selected()
+	if node == nil {
+		node = parser.Model.Node
+	}
+	var words []string
+	for _, child := range node.Children {
+		words = append(words, child.Name)
+	}
+	for _, group := range node.AllFlags(true) {
+		for _, f := range group {
+			words = append(words, "--"+f.Name)
+		}
+	}
+	slices.Sort(words)
+	if n := app.Nearest(strings.TrimSuffix(quoted[1], ","), words); n != "" {
+		return fmt.Sprintf("; did you mean %q?", n)
+	}
+	return ""
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/ekiden-mail/ekiden/internal/app"
+)
+
+// serveCmd runs the server.
+type serveCmd struct {
+	Config string `short:"c" required:"" type:"path" placeholder:"FILE" help:"The configuration (TOML)."`
+}
+
+// Run serves until SIGTERM or SIGINT.
+func (s serveCmd) Run() error {
+	c, err := app.Load(s.Config)
+	if err != nil {
+		return err
+	}
+	log := app.NewLogger(c.Log, os.Stderr)
+	server, err := app.Open(c, version, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	return server.Run(ctx, func() { log.Info("server.ready", "version", version, "ports", server.Ports()) })
+}
+
+// untilSignal gives a context that ends at the first SIGTERM or SIGINT; a
+// second one ends the process at once.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, cancel)
+	return ctx, cancel
+}
+
+// checkCmd groups what can be checked.
+type checkCmd struct {
+	Config checkConfigCmd `cmd:"" help:"Read a configuration and say what in it cannot work."`
+}
+
+// checkConfigCmd checks a file.
+type checkConfigCmd struct {
+	Config string `short:"c" required:"" type:"path" placeholder:"FILE" help:"The configuration (TOML)."`
+}
+
+// Run reads the file and the certificate it names.
+func (k checkConfigCmd) Run() error {
+	c, err := app.Load(k.Config)
+	if err != nil {
+		return err
+	}
+	if err := c.CheckFiles(); err != nil {
+		return err
+	}
+	fmt.Println(k.Config, "is good")
+	return nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/serve/apid"
+)
+
+// TraceCmd is `ekiden trace`.
+type TraceCmd struct {
+	At
+	What  string `arg:"" name:"id|address" help:"A message's id, as the 250 and the log have it, or an address it came from or went to."`
+	Limit int    `default:"20" placeholder:"N" help:"At most so many messages of an address, the latest first."`
+}
+
+// Run tells a message's whole story.
+func (c *TraceCmd) Run() error {
+	if c.Limit < 1 || c.Limit > 1000 {
+		return usageError{errors.New("--limit: from 1 to 1000")}
+	}
+	if strings.Contains(c.What, "@") {
+		if err := mustAddress(c.What, false); err != nil {
+			return err
+		}
+	} else if _, err := mail.ParseArrivalID(c.What); err != nil {
+		return usageError{fmt.Errorf("%.100q is neither a message's id nor an address", c.What)}
+	}
+	var all items[apid.Story]
+	if err := c.call(http.MethodGet, fmt.Sprintf("%s?limit=%d", at("trace", c.What), c.Limit), nil, &all); err != nil {
+		return err
+	}
+	return c.print(all, func(w io.Writer) {
+		for i, s := range all.Items {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			fmt.Fprintln(w, "message", s.ID)
+			for _, e := range s.Entries {
+				row(w, "  "+second(e.At), e.What, told(e))
+			}
+		}
+	})
+}
+
+// told puts the facts of an entry into words.
+func told(e apid.Entry) string {
+	var words []string
+	add := func(ok bool, format string, args ...any) {
+		if ok {
+			words = append(words, fmt.Sprintf(format, args...))
+		}
+	}
+	add(e.What == "accepted" || e.From != "" && e.To == "", "from <%s>", e.From)
+	add(e.To != "", "to %s", e.To)
+	add(e.Account != 0, "account %d", e.Account)
+	add(e.Size != 0, "%s", size(e.Size))
+	add(e.Peer != "", "peer %s", e.Peer)
+	add(e.Host != "", "host %s", e.Host)
+	add(e.TLS, "TLS")
+	add(e.Action != "", "report of %q", e.Action)
+	add(e.Report != "", "as message %s", e.Report)
+	if e.Next != nil {
+		add(true, "next attempt %s", second(*e.Next))
+	}
+	add(e.Reply != "", "%q", e.Reply)
+	return strings.Join(words, ", ")
+}

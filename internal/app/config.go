@@ -1,0 +1,266 @@
+// Package app makes a running server out of a configuration: it opens the
+// store, wires the rooms together, opens the doors, and ends it all in order.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+)
+
+// Config is what is needed before the store opens. All else is data in the
+// directory, changed through the REST API.
+type Config struct {
+	Data     string   `toml:"data"`     // directory of everything that is kept
+	Hostname string   `toml:"hostname"` // how the server calls itself; its reverse name should match
+	TLS      TLS      `toml:"tls"`
+	Listen   Listen   `toml:"listen"`
+	Log      Log      `toml:"log"`
+	Auth     Auth     `toml:"auth"`
+	Limits   Limits   `toml:"limits"`
+	Outbound Outbound `toml:"outbound"`
+}
+
+// TLS says where the certificate comes from: from two files, or from an own
+// authority below the data directory (for trying things out).
+type TLS struct {
+	CertFile     string `toml:"cert_file"`
+	KeyFile      string `toml:"key_file"`
+	OwnAuthority bool   `toml:"own_authority"`
+}
+
+// Listen holds the addresses of each door, as "host:port" or ":port". An empty
+// list keeps the door shut.
+type Listen struct {
+	SMTP          []string `toml:"smtp"`
+	LMTP          []string `toml:"lmtp"`
+	Submission    []string `toml:"submission"`
+	SubmissionAlt []string `toml:"submission_alt"`
+	Submissions   []string `toml:"submissions"`
+	POP3          []string `toml:"pop3"`
+	POP3S         []string `toml:"pop3s"`
+	IMAP          []string `toml:"imap"`
+	IMAPS         []string `toml:"imaps"`
+}
+
+// Log says how much is written to standard error, and how.
+type Log struct {
+	Level  string `toml:"level"`  // debug, info, warn or error
+	Format string `toml:"format"` // text or json
+}
+
+// Auth is about logins.
+type Auth struct {
+	// Plaintext allows logins without TLS: on loopback and in a lab only.
+	Plaintext bool `toml:"plaintext"`
+	// Argon2Memory is the memory of a password hash in KiB.
+	Argon2Memory uint32 `toml:"argon2_memory"`
+	// Argon2Time is the number of passes of a password hash.
+	Argon2Time uint32 `toml:"argon2_time"`
+	// SCRAMIterations is the work of a SCRAM verifier.
+	SCRAMIterations int `toml:"scram_iterations"`
+}
+
+// Limits bound what strangers and users may cost.
+type Limits struct {
+	MessageSize int64 `toml:"message_size"` // octets
+	Off         bool  `toml:"off"`          // no rate limits: for load tests
+}
+
+// Outbound is about mail that leaves.
+type Outbound struct {
+	Port         int      `toml:"port"`           // where other servers are reached
+	Source       string   `toml:"source_address"` // of outgoing connections; empty: the system chooses
+	Resolvers    []string `toml:"resolvers"`      // "host:port"; empty: those of /etc/resolv.conf
+	TrustAD      bool     `toml:"trust_ad"`       // believe the AD bit of resolvers on loopback
+	AllowPrivate bool     `toml:"allow_private"`  // relay to loopback and private addresses
+	SmartHost    string   `toml:"smart_host"`     // "host:port"; all outside mail goes there
+	User         string   `toml:"smart_host_user"`
+	PasswordFile string   `toml:"smart_host_password_file"`
+	RetryFirst   Duration `toml:"retry_first"`   // the pause after the first failure
+	WarnAfter    Duration `toml:"warn_after"`    // when the sender is told of a delay
+	GiveUpAfter  Duration `toml:"give_up_after"` // when the sender is told of a failure
+
+	// Password is read from PasswordFile; the demo gives it directly.
+	Password string `toml:"-"`
+}
+
+// Duration is a time.Duration written as "5m" or "4h".
+type Duration time.Duration
+
+// UnmarshalText reads what time.ParseDuration takes.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err == nil && v < 0 {
+		err = errors.New("a duration cannot be negative")
+	}
+	*d = Duration(v)
+	return err
+}
+
+// MarshalText writes the duration as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Default is the configuration of a server that nobody configured, but for its
+// host name and its certificate. It is the only source of defaults.
+func Default() Config {
+	return Config{
+		Data: "/var/lib/ekiden",
+		Listen: Listen{
+			SMTP: []string{":25"}, Submission: []string{":587"}, SubmissionAlt: []string{":2525"}, Submissions: []string{":465"},
+			POP3: []string{":110"}, POP3S: []string{":995"}, IMAP: []string{":143"}, IMAPS: []string{":993"},
+		},
+		Log: Log{Level: "info", Format: "text"},
+		Auth: Auth{
+			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
+		},
+		Limits: Limits{MessageSize: 50 << 20},
+		Outbound: Outbound{
+			Port: 25, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
+		},
+	}
+}
+
+// Load reads a TOML file over the defaults and checks the whole. It is strict:
+// an unknown key is an error that names the nearest known one. Relative paths
+// are relative to the file.
+func Load(path string) (Config, error) {
+	const op = "app.Load"
+	c := Default()
+	meta, err := toml.DecodeFile(path, &c)
+	if err != nil {
+		return c, fault.Newf(fault.Invalid, op, "%s: %v", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		key := unknown[0].String()
+		return c, fault.Newf(fault.Invalid, op, "%s: unknown key %q%s", path, key, didYouMean(key, knownKeys(reflect.TypeOf(c), "")))
+	}
+	dir := filepath.Dir(path)
+	for _, p := range []*string{&c.Data, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Outbound.PasswordFile} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	if err := c.readSecrets(); err != nil {
+		return c, fault.Newf(fault.Invalid, op, "%s: %v", path, err)
+	}
+	if err := c.Check(); err != nil {
+		return c, fault.Newf(fault.Invalid, op, "%s: %s", path, err)
+	}
+	return c, nil
+}
+
+func (c *Config) readSecrets() error {
+	if c.Outbound.PasswordFile == "" {
+		return nil
+	}
+	b, err := os.ReadFile(c.Outbound.PasswordFile)
+	c.Outbound.Password = strings.TrimRight(string(b), "\r\n")
+	return err
+}
+
+// Check says what in c cannot work, in the words of the file's keys.
+func (c *Config) Check() error {
+	if d, err := mail.ParseDomain(c.Hostname); err != nil || d.IsLiteral() || !strings.Contains(string(d), ".") {
+		return fmt.Errorf("hostname: %q is not a full host name such as mx.example.com", c.Hostname)
+	}
+	if c.Data == "" {
+		return errors.New("data: no directory given")
+	}
+	if err := c.checkTLS(); err != nil {
+		return err
+	}
+	for _, d := range c.doors() {
+		for _, a := range d.addrs {
+			if err := checkListen(a); err != nil {
+				return fmt.Errorf("listen.%s: %w", d.name, err)
+			}
+		}
+	}
+	if _, err := c.Log.level(); err != nil {
+		return err
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return fmt.Errorf("log.format: %q is neither text nor json", c.Log.Format)
+	}
+	if c.Limits.MessageSize < 64<<10 {
+		return fmt.Errorf("limits.message_size: %d octets are too few; RFC 5321 §4.5.3.1.7 wants at least 65536", c.Limits.MessageSize)
+	}
+	return c.checkOutbound()
+}
+
+func (c *Config) checkTLS() error {
+	files := c.TLS.CertFile != "" && c.TLS.KeyFile != ""
+	switch {
+	case c.TLS.OwnAuthority && (c.TLS.CertFile != "" || c.TLS.KeyFile != ""):
+		return errors.New("tls: either own_authority or cert_file and key_file, not both")
+	case !files && !c.TLS.OwnAuthority:
+		return errors.New("tls: cert_file and key_file are needed (or own_authority = true, for trying things out)")
+	}
+	return nil
+}
+
+func (c *Config) checkOutbound() error {
+	o := c.Outbound
+	if o.Port < 1 || o.Port > 65535 {
+		return fmt.Errorf("outbound.port: %d is not a port", o.Port)
+	}
+	if o.Source != "" {
+		if _, err := netip.ParseAddr(o.Source); err != nil {
+			return fmt.Errorf("outbound.source_address: %q is not an IP address", o.Source)
+		}
+	}
+	for _, r := range o.Resolvers {
+		if _, err := netip.ParseAddrPort(r); err != nil {
+			return fmt.Errorf("outbound.resolvers: %q is not address:port", r)
+		}
+	}
+	if o.SmartHost != "" {
+		if err := checkHostPort(o.SmartHost); err != nil {
+			return fmt.Errorf("outbound.smart_host: %w", err)
+		}
+	}
+	if (o.User == "") != (o.Password == "") {
+		return errors.New("outbound: smart_host_user and smart_host_password_file go together")
+	}
+	if o.RetryFirst <= 0 || o.GiveUpAfter <= 0 {
+		return errors.New("outbound: retry_first and give_up_after must be longer than nothing")
+	}
+	return nil
+}
+
+// knownKeys lists the keys of the file in dotted form.
+func knownKeys(t reflect.Type, prefix string) []string {
+	var keys []string
+	for f := range t.Fields() {
+		name := f.Tag.Get("toml")
+		if name == "-" {
+			continue
+		}
+		keys = append(keys, prefix+name)
+		if f.Type.Kind() == reflect.Struct {
+			keys = append(keys, knownKeys(f.Type, prefix+name+".")...)
+		}
+	}
+	return keys
+}
+
+// CheckFiles opens what the configuration names: the certificate and its key.
+func (c *Config) CheckFiles() error {
+	if c.TLS.OwnAuthority {
+		return nil
+	}
+	_, err := c.certificates()
+	return err
+}

@@ -1,0 +1,162 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/state/certs"
+)
+
+// sweepEvery is how often blobs that nobody refers to are looked for.
+const sweepEvery = time.Hour
+
+// Server is a server whose store is open and whose doors are bound.
+type Server struct {
+	config  Config
+	version string
+	log     *slog.Logger
+	rooms   *rooms
+	certs   *certs.Files
+	relay   Service
+	doors   []open
+	socket  net.Listener
+}
+
+// Open checks the configuration, opens the store and binds every door, so that
+// all that can fail at the start has failed when it returns.
+func Open(c Config, version string, log *slog.Logger) (*Server, error) {
+	if err := c.Check(); err != nil {
+		return nil, fault.New(fault.Invalid, "app.Open", err.Error())
+	}
+	r, err := openRooms(&c, event.Log{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: c, version: version, log: log, rooms: r}
+	if err := s.bind(); err != nil {
+		closeDoors(s.doors)
+		return nil, errors.Join(err, r.close())
+	}
+	return s, nil
+}
+
+// bind gets what can be refused: certificates, name servers, ports, the socket.
+func (s *Server) bind() (err error) {
+	c := &s.config
+	if s.certs, err = c.certificates(); err != nil {
+		return err
+	}
+	if s.relay, err = s.rooms.relay(c); err != nil {
+		return err
+	}
+	if s.doors, err = openDoors(c); err != nil {
+		return err
+	}
+	s.socket, err = listenSocket(c.Data)
+	return err
+}
+
+// Handler is the REST API of the server, for use in its own process.
+func (s *Server) Handler() http.Handler { return s.rooms.api(s.version) }
+
+// Ports tells the port of each open door by its name.
+func (s *Server) Ports() map[string]int {
+	ports := map[string]int{}
+	for _, d := range s.doors {
+		if a, ok := d.listeners[0].Addr().(*net.TCPAddr); ok {
+			ports[d.name] = a.Port
+		}
+	}
+	return ports
+}
+
+// CA is the path of the own authority's certificate; "" if there is none.
+func (s *Server) CA() string {
+	if !s.config.TLS.OwnAuthority {
+		return ""
+	}
+	return filepath.Join(s.config.Data, certs.CAFile)
+}
+
+// Close ends a server that was opened and never run.
+func (s *Server) Close() error {
+	closeDoors(s.doors)
+	return errors.Join(s.socket.Close(), s.rooms.close())
+}
+
+// Run serves until ctx ends; then the doors close, what is in hand is finished,
+// and the store is closed last. ready is called once everything runs.
+func (s *Server) Run(ctx context.Context, ready func()) error {
+	services := []Service{ServiceFunc(s.sweep), s.relay, ServiceFunc(s.serveSocket)}
+	servers := s.rooms.servers(&s.config, s.certs.Config())
+	for _, d := range s.doors {
+		for _, ln := range d.listeners {
+			services = append(services, ServiceFunc(func(ctx context.Context) error { return servers[d.name].Serve(ctx, ln) }))
+		}
+	}
+	services = append(services, ServiceFunc(func(ctx context.Context) error {
+		notify("READY=1")
+		ready()
+		<-ctx.Done()
+		notify("STOPPING=1")
+		return nil
+	}))
+	err := Run(ctx, services...)
+	return errors.Join(err, s.rooms.close())
+}
+
+// sweep removes blobs that nobody refers to, now and then.
+func (s *Server) sweep(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if err := s.rooms.blobs.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+				s.rooms.sink.Emit(ctx, event.Failed{Where: "sweep", Err: err})
+			}
+		}
+	}
+}
+
+// graceful is how long a request to the REST API may take at the end.
+const graceful = 5 * time.Second
+
+// serveSocket answers the command line.
+func (s *Server) serveSocket(ctx context.Context) error {
+	h := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+	failed := make(chan error, 1)
+	go func() { failed <- h.Serve(s.socket) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
+	defer cancel()
+	err := h.Shutdown(end)
+	<-failed
+	return err
+}
+
+// Offline opens the store below dir without a door, for commands that are given
+// while no server runs, and gives the REST API over it.
+func Offline(c Config, version string) (http.Handler, func() error, error) {
+	if c.Hostname == "" {
+		c.Hostname = "localhost"
+	}
+	r, err := openRooms(&c, event.Discard{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.api(version), r.close, nil
+}

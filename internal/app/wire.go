@@ -1,0 +1,242 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/answer"
+	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
+	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/flow/receive"
+	"github.com/ekiden-mail/ekiden/internal/flow/relay"
+	"github.com/ekiden-mail/ekiden/internal/flow/route"
+	"github.com/ekiden-mail/ekiden/internal/flow/submit"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/reach/resolver"
+	"github.com/ekiden-mail/ekiden/internal/serve/apid"
+	"github.com/ekiden-mail/ekiden/internal/serve/imapd"
+	"github.com/ekiden-mail/ekiden/internal/serve/pop3d"
+	"github.com/ekiden-mail/ekiden/internal/serve/smtpd"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/certs"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/history"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/kv/pebblekv"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// rooms is everything that stands on one data directory, wired together. It
+// reads like a table of contents: each room is made of those above it.
+type rooms struct {
+	db        kv.DB
+	blobs     *blob.Store
+	directory *directory.Store
+	mailbox   *mailbox.Store
+	queue     *queue.Store
+	history   *history.Store
+	login     *login.Login
+	deliver   *deliver.Deliverer
+	receive   *receive.Receiver
+	submit    *submit.Submitter
+	sink      event.Sink
+}
+
+// openRooms opens the store below c.Data and makes the rooms that need no
+// network.
+func openRooms(c *Config, sink event.Sink) (*rooms, error) {
+	const op = "app.openRooms"
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fault.As(fault.Unavailable, op, err)
+	}
+	db, err := pebblekv.Open(filepath.Join(c.Data, "store"), pebblekv.Options{})
+	if err != nil {
+		return nil, fault.Wrap(op, err)
+	}
+	blobs, err := blob.Open(blob.Options{DB: db, Dir: filepath.Join(c.Data, "blobs")})
+	if err != nil {
+		return nil, fault.Wrap(op, errors.Join(err, db.Close()))
+	}
+	r := &rooms{db: db, blobs: blobs, sink: sink}
+	r.directory = directory.New(db)
+	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Sink: sink})
+	r.queue = queue.New(db, blobs)
+	r.history = history.New(db)
+	r.login = login.New(login.Options{Directory: r.directory, Sink: sink, Params: c.params(), NoLimits: c.Limits.Off})
+	r.deliver = deliver.New(deliver.Options{
+		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
+	})
+	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs})
+	r.submit = submit.New(submit.Options{Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname})
+	return r, nil
+}
+
+// close ends what openRooms began.
+func (r *rooms) close() error { return errors.Join(r.blobs.Close(), r.db.Close()) }
+
+// params is how much work a password hash costs.
+func (c *Config) params() login.Params {
+	p := login.DefaultParams()
+	p.Memory, p.Time, p.Iterations = c.Auth.Argon2Memory, c.Auth.Argon2Time, c.Auth.SCRAMIterations
+	return p
+}
+
+// api is the REST API over the rooms.
+func (r *rooms) api(version string) http.Handler {
+	return apid.New(apid.Options{
+		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Login: r.login, Version: version,
+	})
+}
+
+// relay makes the service that sends what waits in the queue.
+func (r *rooms) relay(c *Config) (*relay.Relay, error) {
+	o := c.Outbound
+	router, err := c.router()
+	if err != nil {
+		return nil, err
+	}
+	source, _ := netip.ParseAddr(o.Source)
+	return relay.New(relay.Options{
+		DB: r.db, Blobs: r.blobs, Queue: r.queue, Deliver: r.deliver, Router: router, Sink: r.sink,
+		Compose: composer(answer.New(answer.Options{Hostname: c.Hostname})), IsLocal: r.directory.IsLocal,
+		Hostname: c.Hostname, Local: source,
+		Policy: queue.Policy{
+			RetryFirst: time.Duration(o.RetryFirst), WarnAfter: time.Duration(o.WarnAfter), GiveUpAfter: time.Duration(o.GiveUpAfter),
+		},
+	}), nil
+}
+
+// router finds the way of what leaves.
+func (c *Config) router() (*route.Router, error) {
+	o := c.Outbound
+	servers := o.Resolvers
+	if len(servers) == 0 {
+		var err error
+		if servers, err = resolver.SystemServers(""); err != nil {
+			servers = []string{"127.0.0.1:53"} // as resolv.conf(5) has it
+		}
+	}
+	dns, err := resolver.New(resolver.Options{Servers: servers, TrustAD: o.TrustAD})
+	if err != nil {
+		return nil, fault.As(fault.Invalid, "app.router", err)
+	}
+	return route.New(route.Options{
+		Resolver: dns, SmartHost: c.smartHost(), Port: o.Port, AllowPrivate: o.AllowPrivate, Self: c.self(), Hostname: c.Hostname,
+	})
+}
+
+// self lists our own addresses, to which nothing is relayed. A lab that allows
+// private addresses has its peers among them.
+func (c *Config) self() []netip.Addr {
+	if c.Outbound.AllowPrivate {
+		return nil
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var own []netip.Addr
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			own = append(own, p.Addr())
+		}
+	}
+	return own
+}
+
+func (c *Config) smartHost() *route.SmartHost {
+	if c.Outbound.SmartHost == "" {
+		return nil
+	}
+	return &route.SmartHost{Addr: c.Outbound.SmartHost, User: c.Outbound.User, Password: c.Outbound.Password}
+}
+
+// certificates opens the doors' certificates.
+func (c *Config) certificates() (*certs.Files, error) {
+	if c.TLS.OwnAuthority {
+		return certs.OpenOwn(c.Data, []string{c.Hostname, "localhost", "127.0.0.1"})
+	}
+	return certs.Open(c.TLS.CertFile, c.TLS.KeyFile)
+}
+
+// server speaks through one kind of door.
+type server interface {
+	Serve(ctx context.Context, ln net.Listener) error
+}
+
+// servers makes what stands behind each door.
+func (r *rooms) servers(c *Config, t *tls.Config) map[string]server {
+	mta := func(mode smtpd.Mode, h smtpd.Handler, implicit bool) server {
+		o := smtpd.Options{
+			Hostname: c.Hostname, Mode: mode, TLS: t, ImplicitTLS: implicit, Handler: h, Sink: r.sink, NoLimits: c.Limits.Off,
+			PlaintextAuth: c.Auth.Plaintext, Limits: smtpd.Limits{MessageSize: c.Limits.MessageSize},
+		}
+		if mode == smtpd.Submission {
+			o.Auth = r.login
+		}
+		return smtpd.New(o)
+	}
+	strangers := handler[*receive.Transaction]{r.receive.Begin}
+	users := handler[*submit.Transaction]{r.submit.Begin}
+	submission := mta(smtpd.Submission, users, false)
+	locks := pop3d.NewLocks()
+	popLimits, imapLimits := pop3d.Limits{}, imapd.Limits{Message: c.Limits.MessageSize}
+	if c.Limits.Off {
+		popLimits.Connections, popLimits.PerAddress = math.MaxInt, math.MaxInt
+		imapLimits.Connections, imapLimits.PerAddress = math.MaxInt, math.MaxInt
+	}
+	pop := func(implicit bool) server {
+		return pop3d.New(pop3d.Options{
+			Hostname: c.Hostname, TLS: t, ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
+			Locks: locks, Sink: r.sink, Limits: popLimits,
+		})
+	}
+	imap := func(implicit bool) server {
+		return imapd.New(imapd.Options{
+			Hostname: c.Hostname, TLS: t, ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
+			Sink: r.sink, Limits: imapLimits, Quota: r.quota,
+		})
+	}
+	return map[string]server{
+		"smtp": mta(smtpd.Relay, strangers, false), "lmtp": mta(smtpd.LMTP, strangers, false),
+		"submission": submission, "submission_alt": submission, "submissions": mta(smtpd.Submission, users, true),
+		"pop3": pop(false), "pop3s": pop(true), "imap": imap(false), "imaps": imap(true),
+	}
+}
+
+// quota is how many octets an account may hold; 0 means any number.
+func (r *rooms) quota(ctx context.Context, a mail.AccountID) (int64, error) {
+	acct, err := r.directory.AccountByID(ctx, a)
+	return acct.Quota, err
+}
+
+// handler lets a room of flow stand behind an SMTP door. T is a pointer, whose
+// nil means refused.
+type handler[T interface {
+	comparable
+	smtpd.Transaction
+}] struct {
+	begin func(context.Context, *mail.Peer, mail.Address, smtp.MailOptions) (T, smtp.Reply)
+}
+
+// Begin opens a mail transaction.
+func (h handler[T]) Begin(ctx context.Context, p *mail.Peer, from mail.Address, o smtp.MailOptions) (smtpd.Transaction, smtp.Reply) {
+	var none T
+	t, reply := h.begin(ctx, p, from, o)
+	if t == none {
+		return nil, reply
+	}
+	return t, reply
+}
