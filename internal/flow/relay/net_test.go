@@ -51,12 +51,6 @@ func (n *network) add(addr string, h *host) *host {
 	return h
 }
 
-func (n *network) remove(addr string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.hosts, addr)
-}
-
 // dial is the relay's Dial.
 func (n *network) dial(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error) {
 	n.mu.Lock()

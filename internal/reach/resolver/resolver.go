@@ -48,8 +48,6 @@ type Resolver struct {
 	read   time.Time // when they were
 }
 
-var _ words.Resolver = (*Resolver)(nil)
-
 type question struct {
 	name string
 	t    words.Type

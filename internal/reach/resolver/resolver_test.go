@@ -18,6 +18,9 @@ import (
 	words "github.com/ekiden-mail/ekiden/internal/wire/dns"
 )
 
+// A Resolver is what everyone asks.
+var _ words.Resolver = (*Resolver)(nil)
+
 // server is a name server on loopback whose answers a test writes.
 type server struct {
 	addr     string

@@ -84,7 +84,7 @@ func TestSettle(t *testing.T) {
 // until it is given up.
 func TestSchedule(t *testing.T) {
 	d := Delivery{First: t0, Due: t0}
-	now, begin := t0, t0
+	var now time.Time
 	var line []string
 	for d.State != Bounced {
 		var notice Notice
@@ -94,7 +94,7 @@ func TestSchedule(t *testing.T) {
 		if notice != NoNotice {
 			mark = [...]string{"", " failed", " delayed", " relayed"}[notice]
 		}
-		line = append(line, now.Sub(begin).Round(time.Second).String()+mark)
+		line = append(line, now.Sub(t0).Round(time.Second).String()+mark)
 	}
 	got := strings.Join(line, ", ")
 	want := "0s, 5m0s, 13m30s, 27m57s, 52m31s, 1h34m17s, 2h45m16s, 4h0m0s delayed, 7h25m10s, 11h25m10s, 15h25m10s, " +
