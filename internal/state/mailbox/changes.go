@@ -59,7 +59,7 @@ func (t *Tx) Changes(id BoxID, since ModSeq) (changed []Placement, vanished []UI
 		if err != nil {
 			return nil, nil, fault.As(fault.Corrupt, op, err)
 		}
-		if true {
+		if v.created <= since {
 			vanished = append(vanished, p.uid)
 		}
 	}
