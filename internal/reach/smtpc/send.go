@@ -315,7 +315,11 @@ func notifyWords(n mail.Notify) string {
 // content streams the message and its final dot.
 func (t *transaction) content(content io.Reader) error {
 	w := smtp.NewDotWriter(t.out)
-	buf := make([]byte, 32<<10)
+	room := int64(32 << 10)
+	if t.size > 0 {
+		room = min(room, t.size+1) // one more, to see that there is no more
+	}
+	buf := make([]byte, room)
 	total := int64(0)
 	for {
 		n, err := content.Read(buf)

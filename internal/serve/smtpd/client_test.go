@@ -220,7 +220,7 @@ func BenchmarkSession(b *testing.B) {
 	for b.Loop() {
 		_, _ = c.Write(message)
 		c.quiet()
-		if n, _ := c.Read(buf); n < 100 {
+		if n, _ := c.Read(buf); n < 80 {
 			b.Fatalf("%q", buf[:n])
 		}
 	}

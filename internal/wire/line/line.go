@@ -17,10 +17,11 @@ var (
 )
 
 // A Reader holds bufferSize octets. Where much comes in at once, as in content,
-// the buffer grows to maxBuffer; it is small again when a line is waited for. A
-// line that fits in it is given without a copy.
+// the buffer grows to maxBuffer; while a line is waited for it is no larger than
+// keepBuffer. A line that fits in it is given without a copy.
 const (
-	bufferSize = 4096
+	bufferSize = 4 << 10
+	keepBuffer = 16 << 10
 	maxBuffer  = 64 << 10
 )
 
@@ -83,11 +84,11 @@ func (r *Reader) More() error {
 }
 
 // makeRoom moves the window to the front of the buffer. A buffer that was full
-// to its end says that the source has more at hand: it doubles.
+// to its end says that the source has more at hand: it grows.
 func (r *Reader) makeRoom() {
 	to := r.buf
 	if r.w == len(r.buf) && len(r.buf) < maxBuffer {
-		to = make([]byte, 2*len(r.buf))
+		to = make([]byte, 4*len(r.buf))
 	}
 	if r.r > 0 || len(to) > len(r.buf) {
 		r.w = copy(to, r.buf[r.r:r.w])
@@ -99,10 +100,10 @@ func (r *Reader) makeRoom() {
 // shrink gives back what the buffers have grown, so that a conversation that
 // waits holds little.
 func (r *Reader) shrink() {
-	if len(r.buf) > bufferSize {
-		r.r, r.w, r.buf = 0, 0, make([]byte, bufferSize)
+	if len(r.buf) > keepBuffer {
+		r.r, r.w, r.buf = 0, 0, make([]byte, keepBuffer)
 	}
-	if cap(r.long) > bufferSize {
+	if cap(r.long) > keepBuffer {
 		r.long = nil
 	}
 }

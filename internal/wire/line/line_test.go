@@ -146,7 +146,7 @@ func TestWindow(t *testing.T) {
 	r.Take(maxBuffer)
 	r.Reset(strings.NewReader("x\r\n"))
 	mustLine(t, r, "x")
-	if len(r.buf) != bufferSize {
+	if len(r.buf) != keepBuffer {
 		t.Errorf("still holds %d", len(r.buf))
 	}
 	if err := NewReader(stuck{}).More(); err != io.ErrNoProgress {
