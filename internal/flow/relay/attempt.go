@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -57,8 +56,8 @@ func (r *result) put(reply smtp.Reply, host string, final bool) {
 }
 
 // outcome puts a result into the queue's words.
-func (r *result) outcome() queue.Outcome {
-	o := queue.Outcome{Reply: r.reply.String(), Host: r.host, DSN: r.dsn, Jitter: rand.Float64()}
+func (r *result) outcome(jitter float64) queue.Outcome {
+	o := queue.Outcome{Reply: r.reply.String(), Host: r.host, DSN: r.dsn, Jitter: jitter}
 	switch {
 	case r.final && r.reply.OK():
 		o.Result = queue.Sent

@@ -62,7 +62,7 @@ func TestKilledBehindTheDot(t *testing.T) {
 // TestKilledAnywhere kills the process at a random write, again and again. At
 // the end every recipient's copy was taken or its sender was told.
 func TestKilledAnywhere(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		play(t, func(first *bed) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			y := first.net.add("192.0.2.1:25", &host{pause: time.Second, rcpt: map[string]string{"r1@y.test": "550 no"}})

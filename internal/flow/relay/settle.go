@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -26,6 +27,7 @@ type settlement struct {
 	r       *Relay
 	m       queue.Message
 	at      time.Time
+	jitter  float64
 	parts   []settled
 	letters []*letter
 	local   *deliver.Plan // lays the message itself down here; nil if it went out
@@ -41,12 +43,13 @@ type settled struct {
 
 // settle writes what is known of an attempt. It says false if it could not.
 func (r *Relay) settle(ctx context.Context, m queue.Message, rs []result, local *deliver.Plan) bool {
-	s := &settlement{r: r, m: m, at: time.Now(), local: local}
+	// One draw for all: recipients of one message stay together.
+	s := &settlement{r: r, m: m, at: time.Now(), local: local, jitter: rand.Float64()}
 	for _, res := range rs {
 		if !res.known {
 			continue
 		}
-		d, notice := queue.Settle(res.Delivery, res.outcome(), r.o.Policy, s.at)
+		d, notice := queue.Settle(res.Delivery, res.outcome(s.jitter), r.o.Policy, s.at)
 		s.parts = append(s.parts, settled{Delivery: d, result: res, notice: notice})
 	}
 	if len(s.parts) == 0 {
@@ -117,7 +120,7 @@ func (s *settlement) withoutReports() {
 		p := &s.parts[i]
 		switch p.notice {
 		case queue.NoticeFailed:
-			later := p.result.outcome()
+			later := p.result.outcome(s.jitter)
 			later.Result = queue.Deferred
 			d := p.result.Delivery
 			d.First = s.at // or it would be given up at once
