@@ -119,6 +119,16 @@ func (f *flow) drained() {
 	}
 }
 
+// leave closes, and waits until the other end has closed too.
+func (e *pipeEnd) leave() {
+	e.Close()
+	e.out.mu.Lock()
+	defer e.out.mu.Unlock()
+	for !e.out.closed {
+		e.out.changed.Wait()
+	}
+}
+
 func (e *pipeEnd) Read(p []byte) (int, error)       { return e.in.read(p) }
 func (e *pipeEnd) Write(p []byte) (int, error)      { return e.out.write(p) }
 func (e *pipeEnd) CloseWrite() error                { e.out.end(false); return nil }

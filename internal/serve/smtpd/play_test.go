@@ -94,7 +94,7 @@ func (p *play) act(d *datadriven.TestData) string {
 		from := "192.0.2.7:1234"
 		d.MaybeScanArgs(p.t, "from", &from)
 		if old := p.clients[name]; old != nil {
-			old.pipe.Close()
+			old.pipe.leave()
 		}
 		pipe := p.run.l.dial(from)
 		p.clients[name] = &client{pipe: pipe, nc: pipe}
@@ -110,7 +110,7 @@ func (p *play) act(d *datadriven.TestData) string {
 		c.nc = t
 		return c.hear()
 	case "close":
-		p.clients[name].pipe.Close()
+		p.clients[name].pipe.leave()
 		delete(p.clients, name)
 		return ""
 	case "handler":
@@ -184,7 +184,7 @@ func setLimit(t *testing.T, l *Limits, key string, n int) {
 // stop ends the server. Clients that are there hear of it.
 func (p *play) stop() {
 	for _, c := range p.clients {
-		c.pipe.Close()
+		c.pipe.leave()
 	}
 	clear(p.clients)
 	if p.run.stop == nil {

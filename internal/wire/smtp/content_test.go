@@ -36,9 +36,7 @@ func slowData(in string) (content, rest string, err error) {
 		end := strings.Index(content, "\r\n")
 		text := content[:end]
 		content = content[end+2:]
-		if strings.HasPrefix(text, ".") {
-			text = text[1:]
-		}
+		text = strings.TrimPrefix(text, ".")
 		if strings.ContainsAny(text, "\r\n\x00") {
 			return "", rest, ErrBare
 		}
