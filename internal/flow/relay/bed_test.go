@@ -36,7 +36,7 @@ broken.test SERVFAIL
 
 // bed is a relay with everything below it, over a database in memory.
 type bed struct {
-	*testing.T
+	testing.TB
 	db     kv.DB
 	o      Options
 	hist   *history.Store
@@ -78,7 +78,7 @@ func (r *recorder) take() string {
 	return s
 }
 
-func newBed(t *testing.T) *bed {
+func newBed(t testing.TB) *bed {
 	b := newBedOver(t, memkv.New(memkv.Options{Rerun: true}), newNetwork())
 	b.must(b.dir.AddDomain(t.Context(), "home.test"))
 	a, err := b.dir.AddAccount(t.Context(), address("alice@home.test"), directory.Credentials{}, 0)
@@ -88,8 +88,8 @@ func newBed(t *testing.T) *bed {
 }
 
 // newBedOver is for a database that has been used before, too.
-func newBedOver(t *testing.T, db kv.DB, n *network) *bed {
-	b := &bed{T: t, db: db, net: n, start: time.Now()}
+func newBedOver(t testing.TB, db kv.DB, n *network) *bed {
+	b := &bed{TB: t, db: db, net: n, start: time.Now()}
 	b.events.start = b.start
 	blobs, err := blob.Open(blob.Options{DB: b.db})
 	b.must(err)
@@ -144,7 +144,7 @@ func (b *bed) run() (stop func()) {
 }
 
 // send puts a message into the queue.
-func (b *bed) send(n byte, subject, from string, to ...string) mail.ArrivalID {
+func (b *bed) send(n int, subject, from string, to ...string) mail.ArrivalID {
 	b.Helper()
 	var ds []queue.Delivery
 	for i, r := range to {
@@ -160,11 +160,11 @@ func (b *bed) send(n byte, subject, from string, to ...string) mail.ArrivalID {
 	return b.queue(n, subject, from, ds)
 }
 
-func (b *bed) queue(n byte, subject, from string, ds []queue.Delivery) mail.ArrivalID {
+func (b *bed) queue(n int, subject, from string, ds []queue.Delivery) mail.ArrivalID {
 	b.Helper()
 	h, err := b.o.Blobs.Put(context.Background(), []byte("Subject: "+subject+"\r\n\r\n.hello\r\n"))
 	b.must(err)
-	m := queue.Message{ID: mail.ArrivalID{n, 1}, At: time.Now(), Size: h.Size(), Prefix: []byte("X-Prefix: yes\r\n"), From: address(from)}
+	m := queue.Message{ID: mail.ArrivalID{byte(n), byte(n >> 8), 1}, At: time.Now(), Size: h.Size(), Prefix: []byte("X-Prefix: yes\r\n"), From: address(from)}
 	b.must(b.db.Update(context.Background(), []kv.Shard{kv.PartitionShard(m.ID)}, func(tx kv.Tx) error {
 		return b.o.Queue.Add(tx, m, h, ds)
 	}))

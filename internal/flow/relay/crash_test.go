@@ -70,7 +70,7 @@ func TestKilledAnywhere(t *testing.T) {
 			want := map[string]bool{}
 			for n := range 30 {
 				to := []string{fmt.Sprintf("r%d@y.test", n%3), fmt.Sprintf("r%d@z.test", n%4)}
-				first.queue(byte(n), fmt.Sprint(n), "alice@home.test", deliveries(to))
+				first.queue(n, fmt.Sprint(n), "alice@home.test", deliveries(to))
 				for _, r := range to {
 					if r != "r1@y.test" {
 						want[fmt.Sprintf("%s: %d", r, n)] = true
@@ -106,7 +106,7 @@ func TestKilledAnywhere(t *testing.T) {
 // TestLostCommits lets the database forget commits that were not yet durable
 // while the process goes on: outcomes are written again, nothing is sent twice.
 func TestLostCommits(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			var db *memkv.DB
@@ -122,7 +122,7 @@ func TestLostCommits(t *testing.T) {
 			b.o.Again = 6 * time.Hour
 			b.o.Limits = queue.Limits{Batches: 1} // the dice are one process's
 			for n := range 40 {
-				b.queue(byte(n), fmt.Sprint(n), "", deliveries([]string{"r0@y.test", "r1@y.test"}))
+				b.queue(n, fmt.Sprint(n), "", deliveries([]string{"r0@y.test", "r1@y.test"}))
 			}
 			armed = true
 			stop := b.run()

@@ -106,3 +106,20 @@ func TestSmartHost(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkRelay sends messages over loopback to a host that takes all at once.
+func BenchmarkRelay(b *testing.B) {
+	h := &host{ext: []string{"SIZE"}}
+	port := listen(b, h)
+	bed := newBed(b)
+	bed.o.Dial, bed.o.Sink = nil, nil
+	bed.o.Router = route.New(route.Options{SmartHost: &route.SmartHost{Addr: fmt.Sprintf("127.0.0.1:%d", port)}})
+	for n := range b.N {
+		bed.queue(n, fmt.Sprint(n), "alice@home.test", deliveries([]string{"b@y.test"}))
+	}
+	b.ResetTimer()
+	stop := bed.run()
+	eventually(b, "all", func() bool { h.mu.Lock(); defer h.mu.Unlock(); return len(h.received) == b.N })
+	b.StopTimer()
+	stop()
+}

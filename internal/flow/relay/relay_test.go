@@ -161,7 +161,7 @@ func TestReuse(t *testing.T) {
 		play(t, func(b *bed) {
 			h := b.net.add("192.0.2.1:25", &host{pause: time.Second, limit: limit})
 			for n := range 60 {
-				b.send(byte(n), fmt.Sprint(n), "alice@home.test", "b@y.test")
+				b.send(n, fmt.Sprint(n), "alice@home.test", "b@y.test")
 			}
 			stop := b.run()
 			time.Sleep(time.Minute)
@@ -184,7 +184,7 @@ func TestHopsDoNotWaitForEachOther(t *testing.T) {
 		b.net.add("192.0.2.1:25", &host{pause: time.Minute})
 		z := b.net.add("192.0.2.3:25", &host{})
 		for n := range 200 {
-			b.send(byte(n), fmt.Sprint(n), "alice@home.test", "b@y.test")
+			b.send(n, fmt.Sprint(n), "alice@home.test", "b@y.test")
 		}
 		b.send(250, "quick", "alice@home.test", "c@z.test")
 		stop := b.run()
@@ -201,7 +201,7 @@ func TestHopsDoNotWaitForEachOther(t *testing.T) {
 func TestDownHop(t *testing.T) {
 	play(t, func(b *bed) {
 		for n := range 20 {
-			b.send(byte(n), fmt.Sprint(n), "alice@home.test", "b@z.test")
+			b.send(n, fmt.Sprint(n), "alice@home.test", "b@z.test")
 		}
 		stop := b.run()
 		time.Sleep(time.Second)
@@ -325,7 +325,7 @@ func TestNothingTwice(t *testing.T) {
 				to = append(to, fmt.Sprintf("r%d@%s.test", r, [...]string{"y", "z"}[(n+r)%2]))
 			}
 			sent += len(to)
-			b.queue(byte(n), fmt.Sprint(n), "alice@home.test", deliveries(to))
+			b.queue(n, fmt.Sprint(n), "alice@home.test", deliveries(to))
 			time.Sleep(time.Duration(n) * time.Millisecond)
 		}
 		time.Sleep(24 * time.Hour)
