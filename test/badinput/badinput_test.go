@@ -31,7 +31,7 @@ func doors() []door {
 		{"smtp", "220 ", []string{"5", "4"}, "NOOP"},
 		{"lmtp", "220 ", []string{"5", "4"}, "NOOP"},
 		{"submission", "220 ", []string{"5", "4"}, "NOOP"},
-		{"imap", "* OK", []string{"* BAD", "* BYE", "a BAD", "a NO", "+", "* NO"}, "a NOOP"},
+		{"imap", "* OK", []string{"* BAD", "* BYE", "a BAD", "a NO", "+", "* NO", "GET BAD"}, "a NOOP"},
 		{"pop3", "+OK", []string{"-ERR"}, "CAPA"},
 	}
 }

@@ -72,7 +72,7 @@ func TestMbsync(t *testing.T) {
 	mail := filepath.Join(dir, "mail")
 	rc := write(t, filepath.Join(dir, "mbsyncrc"), fmt.Sprintf(`
 IMAPAccount demo
-Host 127.0.0.1
+Host localhost
 Port %s
 User %s
 Pass %q
@@ -190,6 +190,9 @@ set sort=mailbox-order
 set mark_old=no
 set header_cache=""
 set wait_key=no
+set editor=true
+set abort_unmodified=no
+set askcc=no
 set use_envelope_from=yes
 `, s.Address("alice"), blackbox.Password, s.Port("submissions"), blackbox.Password, s.Address("alice"),
 		s.Port("imaps"), filepath.Join(dir, "accepted"), s.CA))
@@ -199,12 +202,8 @@ set use_envelope_from=yes
 	if !strings.Contains(m, "Content-Type: multipart/mixed") || !strings.Contains(m, "note.txt") {
 		t.Errorf("not what was sent:\n%s", m)
 	}
-	if got := subjects(t, s, "alice", "Sent"); len(got) != 1 || !strings.Contains(got[0], `\Seen`) {
-		t.Errorf("Sent holds %q", got)
-	}
 
-	// Read, flag, file away and delete, with the keys of a person. bob's mail
-	// would do as well; alice writes to herself.
+	// Read, flag, file away, delete and write, with the keys of a person.
 	c, err := blackbox.DialSMTP(s.Addr("smtp"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +215,8 @@ set use_envelope_from=yes
 		}
 	}
 	c.Quit()
-	keys := `push "<first-entry><delete-message><jump>2<enter><flag-message><jump>3<enter><save-message>=Archive<enter><jump>4<enter><display-message><exit><sync-mailbox><quit>"`
+	keys := `push "<first-entry><delete-message><jump>2<enter><flag-message><jump>3<enter><save-message>=Archive<enter><jump>4<enter><display-message><exit><sync-mailbox>` +
+		`<mail>bob@example.test<enter>typed in neomutt<enter><send-message><quit>"`
 	keysFile := write(t, filepath.Join(dir, "keysrc"), "source "+rc+"\n"+keys+"\n")
 	out, err := blackbox.Try(t, dir, "", "script", "-qec", "env TERM=xterm neomutt -F "+keysFile, filepath.Join(dir, "typescript"))
 	if err != nil {
@@ -225,6 +225,10 @@ set use_envelope_from=yes
 	want := []string{`Subject: keys 1 [\Flagged]`, `Subject: keys 3 [\Seen]`}
 	if got := subjects(t, s, "alice", "INBOX"); !slices.Equal(got, want) {
 		t.Errorf("the INBOX holds %q, not %q\n%q", got, want, out)
+	}
+	s.WaitFor("bob", "INBOX", "Subject: typed in neomutt", soon)
+	if got := subjects(t, s, "alice", "Sent"); !slices.Equal(got, []string{`Subject: typed in neomutt [\Seen]`}) {
+		t.Errorf("Sent holds %q\n%q", got, out)
 	}
 	if got := subjects(t, s, "alice", "Archive"); len(got) != 1 || !strings.HasPrefix(got[0], "Subject: keys 2 ") {
 		t.Errorf("the Archive holds %q\n%q", got, out)
