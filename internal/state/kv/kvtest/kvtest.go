@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -392,6 +393,7 @@ func add(tx kv.Tx, k []byte, n int64) error {
 	if err != nil {
 		return err
 	}
+	runtime.Gosched() // lets others come between, if they can
 	if b == nil {
 		b = make([]byte, 8)
 	}

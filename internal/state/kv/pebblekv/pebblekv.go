@@ -106,7 +106,7 @@ func (db *DB) Update(ctx context.Context, shards []kv.Shard, fn func(kv.Tx) erro
 	batch := db.pebble.NewIndexedBatch()
 	f, err := db.apply(batch, fence, fn)
 	if f.waitsFor != nil {
-		for _, before := range f.waitsFor[:0] {
+		for _, before := range f.waitsFor {
 			<-before.done
 		}
 		return first(err, batch.Close(), db.life.broken())
