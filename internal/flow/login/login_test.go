@@ -307,6 +307,29 @@ func TestRaise(t *testing.T) {
 	}
 }
 
+// TestNobodyIsTurnedAwayUnhashed sees that every failure costs a hash: with the
+// gate held shut none comes to its end.
+func TestNobodyIsTurnedAwayUnhashed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := open(t, small)
+		if err := l.o.Directory.UpdateAccount(context.Background(), bob, func(a *directory.Account) error { a.Disabled = true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		for range MaxHashing {
+			l.gate.free <- struct{}{}
+		}
+		for _, user := range []string{"alice@x.test", "bob@x.test", "carol@x.test", "x@elsewhere.test", "rubbish", ""} {
+			for _, pass := range []string{"chalk", "", strings.Repeat("x", 2000)} {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				if _, err := l.Password(ctx, at("127.0.0.1:9"), user, pass); !fault.Is(err, fault.Unavailable) {
+					t.Errorf("%q: %v", user, err)
+				}
+				cancel()
+			}
+		}
+	})
+}
+
 // try logs in and gives how long that took in the bubble's time.
 func try(l *Login, from, user, pass string) (time.Duration, error) {
 	begin := time.Now()
@@ -471,4 +494,26 @@ func TestGate(t *testing.T) {
 			t.Errorf("%d at a time", most)
 		}
 	})
+}
+
+func BenchmarkRememberedPassword(b *testing.B) {
+	db := memkv.New(memkv.Options{})
+	defer db.Close()
+	ctx, d := context.Background(), directory.New(db)
+	l := New(Options{Directory: d, Params: small})
+	c, err := l.NewCredentials("pencil")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := d.AddDomain(ctx, "x.test"); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := d.AddAccount(ctx, alice, c, 0); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := l.Password(ctx, Attempt{Door: "imap"}, "alice@x.test", "pencil"); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

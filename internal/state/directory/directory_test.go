@@ -325,3 +325,20 @@ func TestMayUse(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkResolve(b *testing.B) {
+	db := memkv.New(memkv.Options{})
+	defer db.Close()
+	s, ctx := directory.New(db), context.Background()
+	if err := s.AddDomain(ctx, "one.test"); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := s.AddAccount(ctx, address("alice@one.test"), directory.Credentials{}, 0); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Resolve(ctx, address("alice+x@one.test")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
