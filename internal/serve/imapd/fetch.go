@@ -103,13 +103,14 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 		w.seen = false
 	}
 	var failed error
-	missing := false
+	missing, there := false, 0
 	for p := newPager(v, spans, w); !p.done(); {
 		rows, err := c.page(p)
 		if err != nil {
 			return reply{}, err
 		}
 		missing = missing || p.missing
+		there += len(rows)
 		if err := c.fetchPage(items, w, rows, &failed); err != nil {
 			return reply{}, err
 		}
@@ -117,8 +118,12 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 	switch {
 	case failed != nil:
 		return reply{}, failed
-	case missing && !cmd.UID:
+	case missing && !cmd.UID && there == 0:
 		return reply{}, errGone()
+	case missing && !cmd.UID:
+		// RFC 2180 §4.1 leaves a choice; the code of RFC 5530 says it without
+		// failing what was fetched.
+		return reply{"OK", codes[fault.Expunged], "FETCH done; some of these messages are gone"}, nil
 	}
 	return ok("FETCH done"), nil
 }
