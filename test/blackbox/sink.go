@@ -143,6 +143,10 @@ func (c *sinkSession) command(l string) bool {
 		c.m.To = append(c.m.To, path(rest))
 		c.say("250 2.1.5 ok")
 	case "DATA":
+		if len(c.m.To) == 0 {
+			c.say("554 5.5.1 no valid recipients")
+			return true
+		}
 		c.say("354 go")
 		return c.data()
 	case "QUIT":
