@@ -46,7 +46,7 @@ type Recipient struct {
 	Action      Action
 	Status      string // "5.1.1" (RFC 3463)
 	RemoteMTA   string // host that said Diagnostic; "" if we said it
-	Diagnostic  string // SMTP reply, one line
+	Diagnostic  string // SMTP reply, or words of our own; one line
 	LastAttempt time.Time
 	RetryUntil  time.Time // of a delayed one: when we will give up
 }
@@ -160,7 +160,7 @@ func (r *Report) append(b []byte, wide bool) []byte {
 		field("Action", string(rcpt.Action))
 		field("Status", rcpt.Status)
 		field("Remote-MTA", typed("dns", rcpt.RemoteMTA))
-		field("Diagnostic-Code", typed("smtp", rcpt.Diagnostic))
+		field("Diagnostic-Code", typed(diagnosticType(rcpt.Diagnostic), rcpt.Diagnostic))
 		date("Last-Attempt-Date", rcpt.LastAttempt)
 		date("Will-Retry-Until", rcpt.RetryUntil)
 	}
@@ -172,6 +172,15 @@ func typed(typ, value string) string {
 		return ""
 	}
 	return typ + "; " + value
+}
+
+// diagnosticType is smtp for replies only; our own words have a type of our
+// own (RFC 3464 §2.3.6).
+func diagnosticType(s string) string {
+	if len(s) >= 3 && s[0] >= '2' && s[0] <= '5' && s[1] >= '0' && s[1] <= '9' && s[2] >= '0' && s[2] <= '9' && (len(s) == 3 || s[3] == ' ' || s[3] == '-') {
+		return "smtp"
+	}
+	return "x-ekiden"
 }
 
 // original writes an ORCPT; its type is the client's word and stays.
