@@ -75,18 +75,10 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
 		r.failed(ctx, err)
 		return false
 	}
-	var here, there []result
-	for _, d := range ds {
-		local, err := r.o.IsLocal(ctx, d.To.Domain)
-		if err != nil {
-			r.failed(ctx, err)
-			return false
-		}
-		if local {
-			here = append(here, result{Delivery: d})
-		} else {
-			there = append(there, result{Delivery: d})
-		}
+	here, there, err := r.divide(ctx, ds)
+	if err != nil {
+		r.failed(ctx, err)
+		return false
 	}
 	ok := true
 	if len(here) > 0 {
@@ -97,6 +89,26 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
 		ok = r.settle(ctx, m, there, nil) && ok
 	}
 	return ok
+}
+
+// divide tells what is for accounts of ours from what goes out.
+func (r *Relay) divide(ctx context.Context, ds []queue.Delivery) (here, there []result, err error) {
+	known := map[mail.Domain]bool{}
+	for _, d := range ds {
+		local, ok := known[d.To.Domain]
+		if !ok {
+			if local, err = r.o.IsLocal(ctx, d.To.Domain); err != nil {
+				return nil, nil, err
+			}
+			known[d.To.Domain] = local
+		}
+		if local {
+			here = append(here, result{Delivery: d})
+		} else {
+			there = append(there, result{Delivery: d})
+		}
+	}
+	return here, there, nil
 }
 
 // send tries the hosts of a hop until every recipient is decided.

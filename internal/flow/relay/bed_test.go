@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/flow/answer"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -102,13 +103,7 @@ func newBedOver(t testing.TB, db kv.DB, n *network) *bed {
 		Deliver: deliver.New(deliver.Options{
 			DB: b.db, Blobs: blobs, Mailbox: b.box, Queue: q, Directory: b.dir, Sink: event.Discard{}, Hostname: "me.test",
 		}),
-		Compose: func(l Letter) ([]byte, mail.Envelope, error) {
-			text := "Subject: report\r\n\r\n"
-			for i, d := range l.To {
-				text += fmt.Sprintf("%s %s\r\n", d.To, l.Replies[i])
-			}
-			return []byte(text), mail.Envelope{To: []mail.Recipient{{Address: l.Message.From}}}, nil
-		},
+		Answer: answer.New(answer.Options{Hostname: "me.test"}),
 	}
 	return b
 }
@@ -195,7 +190,8 @@ func (b *bed) story(id mail.ArrivalID) string {
 	return strings.Join(all, "; ")
 }
 
-// inbox lists the contents of alice's inbox.
+// inbox lists what lies in alice's inbox: of a report what it says for
+// programs, of anything else its body.
 func (b *bed) inbox() []string {
 	b.Helper()
 	var all []string
@@ -226,7 +222,18 @@ func (b *bed) inbox() []string {
 		_, _ = c.ReadAt(buf, 0)
 		_ = c.Close()
 		_, body, _ := strings.Cut(string(buf), "\r\n\r\n")
-		all = append(all, strings.TrimSpace(body))
+		if !strings.Contains(string(buf), "message/delivery-status") {
+			all = append(all, strings.TrimSpace(body))
+			continue
+		}
+		var said []string
+		for line := range strings.Lines(body) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			if slices.Contains([]string{"Final-Recipient", "Action", "Status", "Remote-MTA", "Diagnostic-Code", "Will-Retry-Until"}, name) {
+				said = append(said, value)
+			}
+		}
+		all = append(all, strings.Join(said, ", "))
 	}
 	return all
 }

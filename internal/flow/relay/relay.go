@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/flow/answer"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -45,7 +46,7 @@ type Options struct {
 	Router  *route.Router
 	History *history.Store     // is trimmed; nil: it is not
 	Deliver *deliver.Deliverer // lays reports down
-	Compose func(Letter) ([]byte, mail.Envelope, error)
+	Answer  *answer.Answerer   // composes them
 	Sink    event.Sink
 
 	Hostname string     // what we call ourselves

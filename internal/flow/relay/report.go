@@ -2,15 +2,16 @@ package relay
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/flow/answer"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/wire/dsn"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -18,13 +19,12 @@ import (
 type letter struct {
 	arrival *mail.Arrival
 	plan    *deliver.Plan
-	action  string
+	action  dsn.Action
 	of      []*settled
 }
 
-// actions are RFC 3464 §2.3.3's.
-var actions = map[queue.Notice]string{
-	queue.NoticeFailed: "failed", queue.NoticeDelayed: "delayed", queue.NoticeRelayed: "relayed",
+var actions = map[queue.Notice]dsn.Action{
+	queue.NoticeFailed: dsn.Failed, queue.NoticeDelayed: dsn.Delayed, queue.NoticeRelayed: dsn.Relayed,
 }
 
 // write composes a report to the sender of m and prepares its delivery.
@@ -45,29 +45,54 @@ func (r *Relay) write(ctx context.Context, m queue.Message, n queue.Notice, of [
 	return l, err
 }
 
-// Letter is what a report is composed of.
-type Letter struct {
-	Message  queue.Message
-	Notice   queue.Notice
-	To       []queue.Delivery // those it tells of, as they are now
-	Replies  []smtp.Reply     // of each, in the same order
-	At       time.Time
-	GiveUp   time.Duration // from First on
-	Original io.ReaderAt   // nil if it cannot be read
-	Size     int64         // of Original
+// compose lets answer write the report, with the original where it can be read.
+func (r *Relay) compose(ctx context.Context, m queue.Message, n queue.Notice, of []*settled, now time.Time) ([]byte, mail.Envelope, error) {
+	facts := answer.Facts{
+		ID: m.ID, Now: now, Arrived: m.At, From: m.From, EnvelopeID: m.EnvID, HeadersOnly: m.HeadersOnly, UTF8: m.UTF8,
+	}
+	var rcpts []dsn.Recipient
+	for _, p := range of {
+		rcpts = append(rcpts, r.recipient(n, p))
+	}
+	content, err := r.o.Blobs.Open(ctx, m.Blob)
+	if err == nil {
+		defer content.Close()
+		var letter []byte
+		var env mail.Envelope
+		letter, env, err = r.o.Answer.Report(facts, rcpts, joined{m.Prefix, content}, int64(len(m.Prefix))+m.Size)
+		if err == nil {
+			return letter, env, nil
+		}
+	}
+	r.failed(ctx, err)
+	return r.o.Answer.Report(facts, rcpts, nil, 0)
 }
 
-func (r *Relay) compose(ctx context.Context, m queue.Message, n queue.Notice, of []*settled, now time.Time) ([]byte, mail.Envelope, error) {
-	l := Letter{Message: m, Notice: n, At: now, GiveUp: r.o.Policy.GiveUpAfter, Size: int64(len(m.Prefix)) + m.Size}
-	for _, p := range of {
-		l.To = append(l.To, p.Delivery)
-		l.Replies = append(l.Replies, p.result.reply)
+// recipient is what a report says of one recipient.
+func (r *Relay) recipient(n queue.Notice, p *settled) dsn.Recipient {
+	rcpt := dsn.Recipient{
+		Original: p.Original, Final: p.To, Action: actions[n], Status: status(n, p.result.reply), RemoteMTA: p.LastHost,
+		Diagnostic: p.result.reply.String(), LastAttempt: p.Last,
 	}
-	if content, err := r.o.Blobs.Open(ctx, m.Blob); err == nil {
-		defer content.Close()
-		l.Original = joined{m.Prefix, content}
+	if n == queue.NoticeDelayed {
+		rcpt.RetryUntil = r.o.Policy.GiveUp(p.Delivery)
 	}
-	return r.o.Compose(l)
+	return rcpt
+}
+
+// status is the enhanced code of a reply or, where it has none that fits, its
+// class (RFC 3463 §3.1). What failed only because it waited too long says so.
+func status(n queue.Notice, reply smtp.Reply) string {
+	class := uint16(reply.Code / 100)
+	switch {
+	case n == queue.NoticeFailed && class == 4:
+		return "4.4.7"
+	case reply.Enhanced[0] == class:
+		return reply.Enhanced.String()
+	case n == queue.NoticeDelayed:
+		return "4.0.0" // the host's own class may be another (RFC 3464 §2.3.4)
+	}
+	return smtp.Enhanced{class}.String()
 }
 
 // commit lays the report down, unless an operator has dropped all that it tells
@@ -82,12 +107,12 @@ func (l *letter) commit(tx kv.Tx, m queue.Message, now time.Time) error {
 	}
 	if l.plan.Empty() {
 		history.Write(tx, m.ID, history.Entry{
-			At: now, What: history.Untold, To: l.arrival.Envelope.To[0].Address, Reply: l.plan.Replies()[0].String(), Action: l.action,
+			At: now, What: history.Untold, To: l.arrival.Envelope.To[0].Address, Reply: l.plan.Replies()[0].String(), Action: string(l.action),
 		})
 		return nil
 	}
 	history.Write(tx, m.ID, history.Entry{
-		At: now, What: history.Reported, To: m.From, Report: l.arrival.ID, Action: l.action,
+		At: now, What: history.Reported, To: m.From, Report: l.arrival.ID, Action: string(l.action),
 	})
 	return l.plan.Commit(tx)
 }
@@ -96,6 +121,6 @@ func (l *letter) emit(ctx context.Context, sink event.Sink, m queue.Message) {
 	if l.plan.Empty() {
 		return
 	}
-	sink.Emit(ctx, event.Reported{ID: m.ID, Report: l.arrival.ID, To: m.From, Action: l.action})
+	sink.Emit(ctx, event.Reported{ID: m.ID, Report: l.arrival.ID, To: m.From, Action: string(l.action)})
 	l.plan.Emit(ctx)
 }

@@ -33,6 +33,9 @@ func (p Policy) filled() Policy {
 	return p
 }
 
+// GiveUp is when d is given up if nothing takes it.
+func (p Policy) GiveUp(d Delivery) time.Time { return d.First.Add(p.filled().GiveUpAfter) }
+
 // Result is how an attempt ended for one recipient.
 type Result uint8
 
