@@ -81,8 +81,8 @@ func (t *transaction) impossible(content io.Reader) smtp.Reply {
 	}
 	has := t.Has("SMTPUTF8")
 	t.utf8 = o.UTF8 || !t.m.From.IsASCII()
-	if t.utf8 && !has { // RFC 6531 §3.2
-		return smtp.Answer(553, smtp.Enhanced{5, 6, 7}, "The message needs SMTPUTF8, which the next server does not have")
+	if t.utf8 && !has { // RFC 6531 §3.2, §3.5
+		return smtp.Answer(550, smtp.Enhanced{5, 6, 7}, "The message needs SMTPUTF8, which the next server does not have")
 	}
 	refused := 0
 	for i, rcpt := range t.m.To {

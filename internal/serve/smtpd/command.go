@@ -144,7 +144,7 @@ func (s *session) mail(c smtp.Command) {
 	l := s.srv.limits
 	switch {
 	case c.NonASCII && !c.Mail.UTF8: // RFC 6531 §3.5
-		s.fail(smtp.Answer(553, smtp.Enhanced{5, 6, 7}, "An address that is not ASCII needs SMTPUTF8"))
+		s.fail(smtp.Answer(550, smtp.Enhanced{5, 6, 7}, "An address that is not ASCII needs SMTPUTF8"))
 		return
 	case c.Mail.Size > l.MessageSize: // RFC 1870 §6.1
 		s.answer(552, smtp.Enhanced{5, 3, 4}, "The message is larger than the %d octets that are taken here", l.MessageSize)

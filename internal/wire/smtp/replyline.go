@@ -21,7 +21,7 @@ const (
 var ErrReply = errors.New("not a reply of SMTP")
 
 // AppendTo writes r as it goes over the wire (RFC 5321 §4.2.1), the enhanced
-// code on every line (RFC 2034 §4). Lines that are too long are broken, and
+// code on every line (RFC 2034). Lines that are too long are broken, and
 // octets that may not stand in a reply become "?", so that no text from
 // elsewhere can pass for a reply of its own.
 func (r Reply) AppendTo(dst []byte) []byte {
@@ -105,7 +105,7 @@ func parseReplyLine(s string) (code int, more bool, text string, ok bool) {
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // cutEnhanced takes the enhanced code off the text where every line has the
-// same, and it is of the reply's class (RFC 2034 §4).
+// same, and it is of the reply's class (RFC 2034).
 func (r *Reply) cutEnhanced() {
 	e, rest, ok := ParseEnhanced(r.Text[0])
 	if !ok || int(e[0]) != r.Code/100 {
