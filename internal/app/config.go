@@ -35,23 +35,23 @@ type Config struct {
 // TLS says where the certificate comes from: from two files, or from an own
 // authority below the data directory (for trying things out).
 type TLS struct {
-	CertFile     string `toml:"cert_file"`
-	KeyFile      string `toml:"key_file"`
-	OwnAuthority bool   `toml:"own_authority"`
+	CertFile     string `toml:"cert_file"`     // PEM: the certificate and the chain behind it; looked at again each minute
+	KeyFile      string `toml:"key_file"`      // PEM: its key
+	OwnAuthority bool   `toml:"own_authority"` // make a certificate for hostname and localhost; clients trust it by ca.pem in the data directory
 }
 
 // Listen holds the addresses of each door, as "host:port" or ":port". An empty
 // list keeps the door shut.
 type Listen struct {
-	SMTP          []string `toml:"smtp"`
-	LMTP          []string `toml:"lmtp"`
-	Submission    []string `toml:"submission"`
-	SubmissionAlt []string `toml:"submission_alt"`
-	Submissions   []string `toml:"submissions"`
-	POP3          []string `toml:"pop3"`
-	POP3S         []string `toml:"pop3s"`
-	IMAP          []string `toml:"imap"`
-	IMAPS         []string `toml:"imaps"`
+	SMTP          []string `toml:"smtp"`           // from other servers
+	LMTP          []string `toml:"lmtp"`           // from a trusted server in front: nothing that comes in here is checked
+	Submission    []string `toml:"submission"`     // from users: STARTTLS, then AUTH
+	SubmissionAlt []string `toml:"submission_alt"` // the same, for networks that block 587
+	Submissions   []string `toml:"submissions"`    // from users: TLS at once, then AUTH
+	POP3          []string `toml:"pop3"`           // STLS
+	POP3S         []string `toml:"pop3s"`          // TLS at once
+	IMAP          []string `toml:"imap"`           // STARTTLS
+	IMAPS         []string `toml:"imaps"`          // TLS at once
 }
 
 // Log says how much is written to standard error, and how.
@@ -62,14 +62,11 @@ type Log struct {
 
 // Auth is about logins.
 type Auth struct {
-	// Plaintext allows logins without TLS: on loopback and in a lab only.
-	Plaintext bool `toml:"plaintext"`
-	// Argon2Memory is the memory of a password hash in KiB.
-	Argon2Memory uint32 `toml:"argon2_memory"`
-	// Argon2Time is the number of passes of a password hash.
-	Argon2Time uint32 `toml:"argon2_time"`
-	// SCRAMIterations is the work of a SCRAM verifier.
-	SCRAMIterations int `toml:"scram_iterations"`
+	// Plaintext allows logins without TLS. Only the demo can ask for it.
+	Plaintext       bool   `toml:"-"`
+	Argon2Memory    uint32 `toml:"argon2_memory"`    // memory of a password hash, in KiB
+	Argon2Time      uint32 `toml:"argon2_time"`      // passes of a password hash
+	SCRAMIterations int    `toml:"scram_iterations"` // work of a SCRAM verifier (RFC 7677 §4); at least 10,000
 }
 
 // Limits bound what strangers and users may cost.
@@ -80,17 +77,17 @@ type Limits struct {
 
 // Outbound is about mail that leaves.
 type Outbound struct {
-	Port         int      `toml:"port"`           // where other servers are reached
-	Source       string   `toml:"source_address"` // of outgoing connections; empty: the system chooses
-	Resolvers    []string `toml:"resolvers"`      // "host:port"; empty: those of /etc/resolv.conf
-	TrustAD      bool     `toml:"trust_ad"`       // believe the AD bit of resolvers on loopback
-	AllowPrivate bool     `toml:"allow_private"`  // relay to loopback and private addresses
-	SmartHost    string   `toml:"smart_host"`     // "host:port"; all outside mail goes there
-	User         string   `toml:"smart_host_user"`
-	PasswordFile string   `toml:"smart_host_password_file"`
-	RetryFirst   Duration `toml:"retry_first"`   // the pause after the first failure
-	WarnAfter    Duration `toml:"warn_after"`    // when the sender is told of a delay
-	GiveUpAfter  Duration `toml:"give_up_after"` // when the sender is told of a failure
+	Port         int      `toml:"port"`                     // where other servers are reached
+	Source       string   `toml:"source_address"`           // of outgoing connections; empty: the system chooses
+	Resolvers    []string `toml:"resolvers"`                // "host:port"; empty: those of /etc/resolv.conf
+	TrustAD      bool     `toml:"trust_ad"`                 // believe the AD bit of resolvers on loopback
+	AllowPrivate bool     `toml:"allow_private"`            // relay to loopback and private addresses
+	SmartHost    string   `toml:"smart_host"`               // "host:port"; all outside mail goes there
+	User         string   `toml:"smart_host_user"`          // empty: no login there
+	PasswordFile string   `toml:"smart_host_password_file"` // holds the password, and a line end that does not count
+	RetryFirst   Duration `toml:"retry_first"`              // the pause after the first failure
+	WarnAfter    Duration `toml:"warn_after"`               // when the sender is told of a delay
+	GiveUpAfter  Duration `toml:"give_up_after"`            // when the sender is told of a failure
 
 	// Password is read from PasswordFile; the demo gives it directly.
 	Password string `toml:"-"`
@@ -170,6 +167,9 @@ func (c *Config) readSecrets() error {
 	return err
 }
 
+// minIterations of SCRAM, whose verifiers are the weaker secret at rest.
+const minIterations = 10_000
+
 // Check says what in c cannot work, in the words of the file's keys.
 func (c *Config) Check() error {
 	if d, err := mail.ParseDomain(c.Hostname); err != nil || d.IsLiteral() || !strings.Contains(string(d), ".") {
@@ -187,6 +187,9 @@ func (c *Config) Check() error {
 				return fmt.Errorf("listen.%s: %w", d.name, err)
 			}
 		}
+	}
+	if c.Auth.SCRAMIterations < minIterations || c.Auth.Argon2Memory < 8 || c.Auth.Argon2Time < 1 {
+		return fmt.Errorf("auth: at least scram_iterations = %d, argon2_memory = 8 and argon2_time = 1 are needed", minIterations)
 	}
 	if _, err := c.Log.level(); err != nil {
 		return err

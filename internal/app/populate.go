@@ -33,7 +33,8 @@ func cheap() login.Params {
 }
 
 // Populate adds the domains and accounts that are not there yet; one that
-// exists is left as it is. An account's domain is added with it.
+// exists is left as it is. An account's domain is added with it. The first
+// account is added first, since it gets its domain's postmaster mail.
 func (s *Server) Populate(ctx context.Context, domains []mail.Domain, accounts []NewAccount) error {
 	for _, a := range accounts {
 		domains = append(domains, a.Address.Domain)
@@ -48,6 +49,17 @@ func (s *Server) Populate(ctx context.Context, domains []mail.Domain, accounts [
 			return err
 		}
 	}
+	if len(accounts) == 0 {
+		return nil
+	}
+	if err := s.rooms.addAccount(ctx, accounts[0]); err != nil {
+		return fmt.Errorf("%s: %w", accounts[0].Address, err)
+	}
+	return s.rooms.addAccounts(ctx, accounts[1:])
+}
+
+// addAccounts adds many side by side and gives the first error.
+func (r *rooms) addAccounts(ctx context.Context, accounts []NewAccount) error {
 	var (
 		wg    sync.WaitGroup
 		slots = make(chan struct{}, atOnce)
@@ -57,7 +69,7 @@ func (s *Server) Populate(ctx context.Context, domains []mail.Domain, accounts [
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if err := s.rooms.addAccount(ctx, a); err != nil {
+			if err := r.addAccount(ctx, a); err != nil {
 				select {
 				case errs <- fmt.Errorf("%s: %w", a.Address, err):
 				default: // the first one is enough

@@ -96,44 +96,25 @@ func (c *Config) params() login.Params {
 // api is the REST API over the rooms.
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
-		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Login: r.login, Version: version,
+		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Login: r.login, Version: version, Sink: r.sink,
 	})
 }
 
 // relay makes the service that sends what waits in the queue.
-func (r *rooms) relay(c *Config) (*relay.Relay, error) {
+func (r *rooms) relay(c *Config) *relay.Relay {
 	o := c.Outbound
-	router, err := c.router()
-	if err != nil {
-		return nil, err
-	}
 	source, _ := netip.ParseAddr(o.Source)
+	router := route.New(route.Options{
+		Resolver:  resolver.New(resolver.Options{Servers: o.Resolvers, TrustAD: o.TrustAD}),
+		SmartHost: c.smartHost(), Port: o.Port, AllowPrivate: o.AllowPrivate, Self: c.self(), Hostname: c.Hostname,
+	})
 	return relay.New(relay.Options{
-		DB: r.db, Blobs: r.blobs, Queue: r.queue, Deliver: r.deliver, Router: router, Sink: r.sink,
-		Compose: composer(answer.New(answer.Options{Hostname: c.Hostname})), IsLocal: r.directory.IsLocal,
+		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: router, Sink: r.sink,
+		Answer: answer.New(answer.Options{Hostname: c.Hostname}), IsLocal: r.directory.IsLocal,
 		Hostname: c.Hostname, Local: source,
 		Policy: queue.Policy{
 			RetryFirst: time.Duration(o.RetryFirst), WarnAfter: time.Duration(o.WarnAfter), GiveUpAfter: time.Duration(o.GiveUpAfter),
 		},
-	}), nil
-}
-
-// router finds the way of what leaves.
-func (c *Config) router() (*route.Router, error) {
-	o := c.Outbound
-	servers := o.Resolvers
-	if len(servers) == 0 {
-		var err error
-		if servers, err = resolver.SystemServers(""); err != nil {
-			servers = []string{"127.0.0.1:53"} // as resolv.conf(5) has it
-		}
-	}
-	dns, err := resolver.New(resolver.Options{Servers: servers, TrustAD: o.TrustAD})
-	if err != nil {
-		return nil, fault.As(fault.Invalid, "app.router", err)
-	}
-	return route.New(route.Options{
-		Resolver: dns, SmartHost: c.smartHost(), Port: o.Port, AllowPrivate: o.AllowPrivate, Self: c.self(), Hostname: c.Hostname,
 	})
 }
 
