@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,10 +83,10 @@ func TestSmartHost(t *testing.T) {
 			h := b.net.add(c.addr, &host{})
 			b.o.Router = route.New(route.Options{SmartHost: &route.SmartHost{Addr: c.addr, User: "u", Password: "p"}})
 			var asked smtpc.Options
-			refuse := true
+			var willing atomic.Bool
 			b.o.Dial = func(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error) {
 				asked = o
-				if refuse {
+				if !willing.Load() {
 					return nil, &smtpc.Refusal{Command: "AUTH"}
 				}
 				o.User = ""
@@ -95,7 +96,7 @@ func TestSmartHost(t *testing.T) {
 			stop := b.run()
 			synctest.Wait()
 			b.want("queue", b.waiting(), "b@y.test 1 attempts; c@z.test 1 attempts")
-			refuse = false
+			willing.Store(true)
 			time.Sleep(10 * time.Minute)
 			stop()
 			b.want("taken", h.got(), "alice@home.test > b@y.test,c@z.test: s")
