@@ -249,7 +249,7 @@ func (p *addrParser) angle() {
 // route reads the obsolete source route, "@a,@b:", without its colon. Where
 // there is no colon before the bracket it was none.
 func (p *addrParser) route() string {
-	i := strings.IndexAny(p.s[:min(len(p.s), maxSpec)], ":>")
+	i := strings.IndexAny(p.s[:min(len(p.s), maxSpec)], ":><")
 	if i < 0 || p.s[i] != ':' {
 		return ""
 	}

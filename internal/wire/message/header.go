@@ -231,7 +231,7 @@ func (h Header) All(name string) []string {
 // space at its ends. It never holds CR, LF or NUL, whatever the field holds.
 func (f Field) Value() string {
 	v := strings.Trim(f.Raw[strings.IndexByte(f.Raw, ':')+1:], " \t\r\n\x00")
-	if strings.IndexAny(v, "\r\n\x00") < 0 {
+	if !strings.ContainsAny(v, "\r\n\x00") {
 		return v
 	}
 	var b strings.Builder

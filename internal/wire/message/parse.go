@@ -238,7 +238,9 @@ func (p *parser) entity(depth int, digest bool, keep *Header) *Part {
 	if part.Message != nil {
 		part.End = max(part.End, part.Message.Root.End)
 	}
-	part.Lines = max(p.endNL-nl, 0)
+	if part.Lines = p.endNL - nl; part.End > p.end {
+		part.Lines++ // that line end
+	}
 	if inner == innerMultipart && len(part.Parts) == 0 {
 		part.Parts = []*Part{{
 			Type: "text", Subtype: "plain", Encoding: "7bit",
