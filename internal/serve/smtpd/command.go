@@ -206,7 +206,7 @@ func (s *session) reply(r smtp.Reply) {
 func (s *session) broken(where string, r smtp.Reply) smtp.Reply {
 	err := fmt.Errorf("smtpd: %s answered %q, which cannot be", where, r.String())
 	s.srv.failed(s, err)
-	return Reply(err)
+	return smtp.Fault(err)
 }
 
 var errInjected = errors.New("commands in clear behind STARTTLS")

@@ -68,7 +68,7 @@ func (s *session) perRecipient(replies []smtp.Reply, taken int) []smtp.Reply {
 	if len(replies) != 1 && len(replies) != taken {
 		err := fmt.Errorf("smtpd: %d replies for %d recipients", len(replies), taken)
 		s.srv.failed(s, err)
-		replies = []smtp.Reply{Reply(err)}
+		replies = []smtp.Reply{smtp.Fault(err)}
 	}
 	if s.srv.o.Mode == LMTP {
 		for len(replies) < taken {

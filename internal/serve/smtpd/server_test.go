@@ -319,7 +319,7 @@ func TestFault(t *testing.T) {
 	}
 	for _, k := range fault.Kinds() {
 		err := fmt.Errorf("wrapped: %w", fault.New(k, "x.Do", "50% of it"))
-		r, a := Reply(err), authReply(err)
+		r, a := smtp.Fault(err), authReply(err)
 		if got := fmt.Sprintf("%d %s; AUTH %d %s", r.Code, r.Enhanced, a.Code, a.Enhanced); got != want[k] {
 			t.Errorf("%s: %s, want %s", k, got, want[k])
 		}

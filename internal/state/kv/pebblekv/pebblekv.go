@@ -53,8 +53,6 @@ type DB struct {
 	loose    sync.Mutex // of the Updates that name no shard
 }
 
-var errBroken = errors.New("the store has failed")
-
 // Open opens or makes the database in dir.
 func Open(dir string, o Options) (*DB, error) {
 	db, err := open(dir, o)
