@@ -145,10 +145,10 @@ func (c *session) fetchPage(items []imap.FetchItem, w want, rows []row, failed *
 	for i := range rows {
 		r := &rows[i]
 		if err := c.fetchRow(items, w, r); err != nil {
-			if c.enc.Err() != nil {
-				return err
-			}
 			c.report(err)
+			if c.enc.Err() != nil {
+				return &ending{reason: err.Error()}
+			}
 			if *failed == nil {
 				*failed = err
 			}

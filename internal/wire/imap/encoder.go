@@ -154,44 +154,40 @@ func (e *Encoder) AString(s string) *Encoder {
 func (e *Encoder) Mailbox(name string) *Encoder { return e.AString(EncodeMailbox(name)) }
 
 // Literal writes a literal of n octets from r as they come, without holding
-// them. If r gives fewer, the rest is filled with spaces so that the client
-// stays in step, and r's error is returned.
+// them. If r fails or gives fewer, the response cannot be completed: nothing
+// more is written, the error sticks, and the connection has to be closed, so
+// that no client takes a part for the whole.
 func (e *Encoder) Literal(n int64, r io.Reader) error {
 	e.literalHead(n)
-	if n <= 0 {
-		return nil
-	}
-	var short error
-	for left := n; left > 0; {
-		if cap(e.buf)-len(e.buf) < 4<<10 {
-			if len(e.buf) > 0 && e.W != nil {
-				_ = e.Flush()
-			}
-			if cap(e.buf) < encoderFlush || e.W == nil {
-				grown := make([]byte, len(e.buf), len(e.buf)+2*encoderFlush)
-				e.buf = append(grown[:0], e.buf...)
-			}
+	for left := n; left > 0 && e.err == nil; {
+		if cap(e.buf)-len(e.buf) < encoderFlush/4 {
+			e.makeRoom()
 		}
 		room := e.buf[len(e.buf):cap(e.buf)]
-		room = room[:min(int64(len(room)), left)]
-		k := len(room)
-		if short == nil {
-			k, short = readSome(r, room)
-		} else {
-			for i := range room {
-				room[i] = ' '
-			}
+		k, err := readSome(r, room[:min(int64(len(room)), left)])
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil && e.err == nil {
+			e.err = err
 		}
 		e.buf = e.buf[:len(e.buf)+k]
 		left -= int64(k)
-		if e.err != nil {
-			return e.err
-		}
 	}
 	if len(e.buf) >= encoderFlush && e.W != nil {
 		_ = e.Flush()
 	}
-	return short
+	return e.err
+}
+
+// makeRoom writes what was gathered, or holds more where nothing is written.
+func (e *Encoder) makeRoom() {
+	if e.W != nil {
+		_ = e.Flush()
+	}
+	if cap(e.buf)-len(e.buf) < encoderFlush {
+		e.buf = append(make([]byte, 0, len(e.buf)+2*encoderFlush), e.buf...)
+	}
 }
 
 // readSome reads at least one octet or gives an error.

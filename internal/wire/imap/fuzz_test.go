@@ -64,7 +64,7 @@ func FuzzMailbox(f *testing.F) {
 }
 
 var responses = []string{
-	"+ idling", "+", "* OK ready", "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready", "a1 NO [ALREADYEXISTS] no", "* 23 EXISTS", "* 1 EXPUNGE",
+	"+ idling", "+", "+ ", "* OK ready", "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready", "a1 NO [ALREADYEXISTS] no", "* 23 EXISTS", "* 1 EXPUNGE",
 	`* LIST (\Noselect) "/" ~/Mail/foo`, "* SEARCH 2 84 882", "* SEARCH", `* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292)`,
 	`* FLAGS (\Answered \Deleted)`, `* OK [PERMANENTFLAGS (\Deleted \*)] Limited`, "* BYE bye", "a OK [APPENDUID 38505 3955] done",
 	"* 12 FETCH (BODY[HEADER.FIELDS (DATE FROM)]<0> {5}\r\nhello FLAGS (\\Seen) UID 7 ENVELOPE (NIL \"x\" ((NIL NIL \"a\" \"b\")(NIL NIL \"c\" \"d\"))))",

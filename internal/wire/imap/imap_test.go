@@ -7,7 +7,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 )
 
@@ -192,5 +195,41 @@ func TestDecoder(t *testing.T) {
 	}
 	if got := dialogue(&Decoder{MaxLiterals: 100, Closed: true}, "a APPEND x {3+}\r\nabc\r\nb NOOP\r\n"); got != "a=APPEND b=NOOP EOF" {
 		t.Error(got)
+	}
+}
+
+func TestEncoderLiteral(t *testing.T) {
+	text := strings.Repeat("0123456789", 10_000)
+	var out strings.Builder
+	for _, e := range []*Encoder{{W: &out}, {}} {
+		out.Reset()
+		if err := e.Raw("* ").Literal(int64(len(text)), iotest.OneByteReader(strings.NewReader(text))); err != nil {
+			t.Fatal(err)
+		}
+		_ = e.Raw(".").Flush()
+		if got := out.String() + string(e.Bytes()); got != "* {100000}\r\n"+text+"." {
+			t.Errorf("%d octets", len(got))
+		}
+	}
+	// A text that ends too early must not be taken for the whole.
+	out.Reset()
+	e := &Encoder{W: &out}
+	if err := e.Literal(20, strings.NewReader("0123456789")); err != io.ErrUnexpectedEOF {
+		t.Error(err)
+	}
+	if e.Raw(")\r\n").Flush() != io.ErrUnexpectedEOF || strings.Contains(out.String(), ")") {
+		t.Errorf("%q", out.String())
+	}
+}
+
+func TestEncoder(t *testing.T) {
+	e := &Encoder{}
+	e.Status("", "NO", "", "").Status("a", "OK", "X 1", "gr\u00fc\u00dfe\r\n")
+	e.NString("").SP().String("a\"b\\").SP().String("a\x00\n").SP().AString("nil").SP().AString("x]").SP().Mailbox("\u65e5").SP()
+	e.Flags(Flags{System: mail.FlagSeen | mail.FlagDraft, Keywords: []string{"k"}}).SP()
+	e.DateTime(time.Date(1994, 2, 7, 21, 52, 25, 0, time.FixedZone("", -8*3600)))
+	want := "* NO .\r\na OK [X 1] gr????e??\r\n" + `NIL "a\"b\\" {3}` + "\r\na?\n" + ` "nil" x] &ZeU- (\Seen \Draft k) " 7-Feb-1994 21:52:25 -0800"`
+	if got := string(e.Bytes()); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

@@ -48,7 +48,9 @@ func ParseResponse(b []byte) (Response, error) {
 		r.Tag = "+"
 		if !p.end() {
 			p.space()
-			r.Text = p.rest()
+			if !p.end() { // an empty challenge is nothing behind the space
+				r.Text = p.rest()
+			}
 		}
 		return r, p.err
 	case p.accept('*'):

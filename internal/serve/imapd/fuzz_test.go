@@ -1,0 +1,62 @@
+package imapd_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/wire/imap"
+)
+
+// FuzzSession sends whatever there is to a session that has logged in: nothing
+// may panic, hang, or answer what is no response.
+func FuzzSession(f *testing.F) {
+	for _, s := range []string{
+		"b SELECT INBOX\r\nc FETCH 1:* (FLAGS ENVELOPE BODY[])\r\nd STORE 1 +FLAGS (\\Deleted)\r\ne EXPUNGE\r\n",
+		"b APPEND INBOX {5+}\r\na: b\n\r\nc SELECT INBOX\r\nd UID SEARCH OR SUBJECT {1}\r\nx NOT TEXT y\r\n",
+		"b EXAMINE Sent\r\nc IDLE\r\nDONE\r\nd COPY 1:* Trash\r\ne UID MOVE 1 Trash\r\n",
+		"b CREATE x/y\r\nc RENAME x &ZeVnLIqe-\r\nd LIST \"\" %\r\ne LSUB \"\" *\r\nf DELETE x/y\r\ng STATUS INBOX (UNSEEN)\r\n",
+		"b FETCH 1 BODY[1.2.HEADER.FIELDS (x)]<0.5>\r\nc CLOSE\r\nd UNSELECT\r\ne NAMESPACE\r\nf ENABLE x\r\ng ID NIL\r\n",
+		"b AUTHENTICATE PLAIN\r\nc STARTTLS\r\n\x16\x03\x01\r\n\x00\n{99999+}\r\n",
+	} {
+		f.Add(s)
+	}
+	w := newWorld(f, nil)
+	f.Cleanup(w.close)
+	w.deliver("INBOX", "Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n", 0)
+	f.Fuzz(func(t *testing.T, in string) {
+		conn := w.ln.dial().(*end)
+		defer conn.Close()
+		guard := time.AfterFunc(20*time.Second, func() { _ = conn.Close() })
+		_, _ = conn.Write([]byte("a LOGIN alice@example.test secret\r\n" + in))
+		conn.out.close()
+		got, err := io.ReadAll(conn)
+		if !guard.Stop() || err != nil {
+			t.Fatalf("the session hangs after %q: %v", in, err)
+		}
+		for rest := string(got); rest != ""; {
+			var l string
+			l, rest = cutResponse(rest)
+			if _, err := imap.ParseResponse([]byte(l)); err != nil {
+				t.Fatalf("%q: %v\n%q", l, err, in)
+			}
+		}
+	})
+}
+
+// TestFlood sends 10,000 commands in one packet: each is answered, in order.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		c := w.connect()
+		_, _ = c.conn.Write([]byte(strings.Repeat("x NOOP\r\n", 10_000) + "y LOGOUT\r\n"))
+		<-c.done
+		got, _ := c.take()
+		if n := strings.Count(got, "x OK"); n != 10_000 || !strings.HasSuffix(got, "* BYE see you\r\ny OK logged out\r\n") {
+			t.Errorf("%d answers, then %q", n, got[len(got)-40:])
+		}
+		w.close()
+	})
+}
