@@ -144,3 +144,82 @@ func TestLostCommits(t *testing.T) {
 		})
 	}
 }
+
+// odd is a database whose calls a test meddles with.
+type odd struct {
+	*memkv.DB
+	view   func(s kv.Shard) error
+	update func(ctx context.Context) error
+}
+
+func (o *odd) View(ctx context.Context, s kv.Shard, fn func(kv.Reader) error) error {
+	if o.view != nil {
+		if err := o.view(s); err != nil {
+			return err
+		}
+	}
+	return o.DB.View(ctx, s, fn)
+}
+
+func (o *odd) Update(ctx context.Context, s []kv.Shard, fn func(kv.Tx) error) error {
+	if o.update != nil {
+		if err := o.update(ctx); err != nil {
+			return err
+		}
+	}
+	return o.DB.Update(ctx, s, fn)
+}
+
+// TestOwnFailures lets a read fail, each in its turn: what was found and could
+// not be attempted is found again.
+func TestOwnFailures(t *testing.T) {
+	for bad := range int64(4) {
+		play(t, func(first *bed) {
+			db := &odd{DB: first.db.(*memkv.DB)}
+			b := newBedOver(t, db, first.net)
+			b.o.Again = 12 * time.Hour
+			h := b.net.add("192.0.2.1:25", &host{})
+			b.send(1, "s", "alice@home.test", "b@y.test")
+			var views atomic.Int64
+			db.view = func(s kv.Shard) error {
+				if string(s) == string(kv.Partition(1)) && views.Add(1) == bad {
+					return errDead
+				}
+				return nil
+			}
+			stop := b.run()
+			time.Sleep(time.Minute)
+			stop()
+			first.want("taken", h.got(), "alice@home.test > b@y.test: s")
+			if failed := b.events.take(); bad == 1 || bad == 2 {
+				if !strings.Contains(failed, "FAILED") {
+					b.Errorf("view %d did not fail: %s", bad, failed)
+				}
+			}
+		})
+	}
+}
+
+// TestStopWhileSettling sees that the end of the grace time does not unsay what
+// a host has said.
+func TestStopWhileSettling(t *testing.T) {
+	play(t, func(first *bed) {
+		db := &odd{DB: first.db.(*memkv.DB)}
+		b := newBedOver(t, db, first.net)
+		b.o.Grace = time.Second
+		b.net.add("192.0.2.1:25", &host{})
+		b.send(1, "s", "alice@home.test", "b@y.test")
+		db.update = func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(5 * time.Second):
+				return nil
+			}
+		}
+		stop := b.run()
+		synctest.Wait()
+		stop()
+		first.want("queue", first.waiting(), "")
+	})
+}

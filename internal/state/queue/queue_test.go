@@ -197,6 +197,25 @@ func TestTakeDueInPages(t *testing.T) {
 	}
 }
 
+// TestLateRows sees that a row which is written a little after its time is
+// found behind a cursor that has passed it.
+func TestLateRows(t *testing.T) {
+	b := newBed(t)
+	b.add(1, "a@x.test", "b@y.test")
+	_, ds, _ := b.Load(t.Context(), id(1), []uint32{0})
+	hour := t0.Add(time.Hour)
+	_, l := b.look(1, Cursor{}, hour, 10)
+	ds[0].Due = hour.Add(-30 * time.Second)
+	b.write(ds[0], t0)
+	got, l := b.look(1, l.Next, hour, 10)
+	if got != "1/0 y.test" {
+		t.Errorf("written late: %q", got)
+	}
+	if got, _ := b.look(1, l.Next, hour.Add(time.Hour), 10); got != "1/0 y.test" {
+		t.Errorf("still not settled: %q", got)
+	}
+}
+
 func TestFilters(t *testing.T) {
 	b := newBed(t)
 	b.add(1, "a@x.test", "b@y.test", "c@z.test")
