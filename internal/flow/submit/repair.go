@@ -2,10 +2,11 @@ package submit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -26,25 +27,11 @@ func (t *Transaction) copyRepaired(ctx context.Context, w io.Writer, content io.
 		return reply, err
 	}
 	t.addMissing(header)
-	if _, err := w.Write(withoutBcc(block, header)); err != nil {
-		return smtp.Reply{}, err
-	}
-	_, err = io.Copy(w, rest)
+	blind := append(header.Spans("Bcc"), header.Spans("Resent-Bcc")...)
+	slices.SortFunc(blind, func(a, b message.Span) int { return cmp.Compare(a.Offset, b.Offset) })
+	seen, _ := message.Without(bytes.NewReader(block), int64(len(block)), blind)
+	_, err = io.Copy(w, io.MultiReader(seen, rest))
 	return smtp.Reply{}, err
-}
-
-// withoutBcc is the header block without its blind copies.
-func withoutBcc(block []byte, h message.Header) []byte {
-	var kept []byte
-	from := int64(0)
-	for _, f := range h.Fields() {
-		if strings.EqualFold(f.Name, "Bcc") || strings.EqualFold(f.Name, "Resent-Bcc") {
-			span := f.Span()
-			kept = append(kept, block[from:span.Offset]...)
-			from = span.Offset + span.Length
-		}
-	}
-	return append(kept, block[from:]...)
 }
 
 // splitHeader reads the header with its empty line, and gives what follows as
@@ -75,24 +62,23 @@ func splitHeader(content io.Reader) (block []byte, rest io.Reader, err error) {
 // is what counts. A message without From is given none: it is refused.
 func (t *Transaction) checkFrom(ctx context.Context, h message.Header) (smtp.Reply, error) {
 	named := false
-	for _, value := range h.All("From") {
-		for _, a := range message.ParseAddressList(value) {
-			if a.GroupStart() || a.GroupEnd() {
-				continue
-			}
-			from, err := mail.ParseAddress(a.Mailbox + "@" + a.Host)
-			if err != nil {
-				return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the From field holds no proper address"), nil
-			}
-			ok, err := t.s.o.Directory.MayUse(ctx, t.arrival.Peer.Account, from)
-			if err != nil {
-				return smtp.Reply{}, err
-			}
-			if !ok {
-				return notYours(t.arrival.Peer.User, from), nil
-			}
-			named = true
+	for _, a := range h.Addresses("From") {
+		if a.GroupStart() || a.GroupEnd() {
+			continue
 		}
+		domain, err := mail.ParseDomain(a.Host)
+		if err != nil || a.Mailbox == "" {
+			return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the From field holds no proper address"), nil
+		}
+		from := mail.Address{Local: a.Mailbox, Domain: domain}
+		ok, err := t.s.o.Directory.MayUse(ctx, t.arrival.Peer.Account, from)
+		if err != nil {
+			return smtp.Reply{}, err
+		}
+		if !ok {
+			return notYours(t.arrival.Peer.User, from), nil
+		}
+		named = true
 	}
 	if !named {
 		return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the message has no From field"), nil
@@ -103,10 +89,11 @@ func (t *Transaction) checkFrom(ctx context.Context, h message.Header) (smtp.Rep
 // addMissing puts Date and Message-ID into the prefix if the header lacks them.
 func (t *Transaction) addMissing(h message.Header) {
 	a := &t.arrival
-	if !h.Has("Date") {
+	lacks := h.Lacks()
+	if lacks.Date {
 		a.Prefix = fmt.Appendf(a.Prefix, "Date: %s\r\n", message.FormatDate(a.At))
 	}
-	if !h.Has("Message-ID") {
+	if lacks.MessageID {
 		host := string(a.Peer.User.Domain)
 		if host == "" {
 			host = t.s.o.Hostname

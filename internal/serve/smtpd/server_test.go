@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
 // tell sends text and gives what is answered.
@@ -327,7 +328,7 @@ func TestFault(t *testing.T) {
 			t.Errorf("%s: %q", k, r.Text)
 		}
 	}
-	if r := Reply(errors.New("secret")); strings.Contains(r.String(), "secret") || r.Code != 451 {
+	if r := smtp.Fault(errors.New("secret")); strings.Contains(r.String(), "secret") || r.Code != 451 {
 		t.Errorf("an error of nobody's: %s", r)
 	}
 }
