@@ -138,8 +138,10 @@ func TestBodiesOfAllSizes(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if err := iotest.TestReader(io.NewSectionReader(r, 0, r.Size()), b); err != nil && len(b) < 200_000 {
-						t.Error(err)
+					if len(b) < 200_000 { // it reads octet by octet
+						if err := iotest.TestReader(io.NewSectionReader(r, 0, r.Size()), b); err != nil {
+							t.Error(err)
+						}
 					}
 					for range 20 {
 						off := rand.Int64N(int64(len(b)) + 1)

@@ -42,8 +42,8 @@ func (m *memory) crash(torn bool) *memory {
 		if torn && len(f.data) > len(data) {
 			data = append(data, make([]byte, len(f.data)-len(data))...)
 		}
-		f.mu.Unlock()
 		left := &memFile{data: data, safe: bytes.Clone(data), dirty: len(data), changed: f.changed}
+		f.mu.Unlock()
 		after.files[name], after.safe[name] = left, left
 	}
 	return after
