@@ -102,8 +102,8 @@ func (a *auditor) row(tag byte, k *kv.KeyReader, v []byte) (err error) {
 	case tagRun:
 		id := BoxID(k.Uint64())
 		var b block
-		b, err = decodeBlock(k.Uint32(), v)
-		a.runs[id] = append(a.runs[id], b)
+		b, err = decodeBlock(^k.Uint32(), v)
+		a.runs[id] = slices.Insert(a.runs[id], 0, b)
 	case tagChanged, tagVanished:
 		id, seq := BoxID(k.Uint64()), k.Uint64()
 		p := Place{id, k.Uint32()}

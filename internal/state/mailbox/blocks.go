@@ -3,6 +3,7 @@ package mailbox
 import (
 	"errors"
 	"iter"
+	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
@@ -15,7 +16,7 @@ func (t *Tx) blockOf(b *boxState, u UID) (*block, error) {
 			return b.last, nil
 		}
 	}
-	k, err := t.blockBefore(b, t.runKey(b.row.ID, u).Uint8(0))
+	k, err := t.blockFrom(b, t.runKey(b.row.ID, u))
 	if err != nil || k == nil {
 		return nil, err
 	}
@@ -28,26 +29,31 @@ func (t *Tx) blockOf(b *boxState, u UID) (*block, error) {
 
 // tail is the last block with room for one more; u begins a new one if need be.
 func (t *Tx) tail(b *boxState, u UID) (*block, error) {
-	k := b.last
-	if k == nil || k.count == 0 || k.spans[len(k.spans)-1].to != u-1 {
-		var err error
-		if k, err = t.blockBefore(b, kv.PrefixEnd(t.boxKey(tagRun, b.row.ID))); err != nil {
+	first := b.row.tail
+	k := b.blocks[first]
+	if k == nil && first > 0 {
+		_, err := t.get("mailbox.blocks", t.runKey(b.row.ID, first), func(v []byte) error {
+			row, err := decodeBlock(first, v)
+			k, b.blocks[first] = &row, &row
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
-	if k == nil || k.count >= t.store.run {
+	if k == nil || k.count == 0 || k.count >= t.store.run {
 		k = &block{first: u}
-		b.blocks[u] = k
-		// Written at once, so that blockBefore finds its key.
+		b.blocks[u], b.row.tail = k, u
+		// Written at once, so that blockFrom finds its key.
 		t.set(t.runKey(b.row.ID, u), k.encode())
 	}
 	b.last = k
 	return k, nil
 }
 
-// blockBefore is the last block whose key is below end, or nil.
-func (t *Tx) blockBefore(b *boxState, end []byte) (*block, error) {
-	r := kv.Range{From: t.boxKey(tagRun, b.row.ID), To: end, Reverse: true, Limit: 1}
+// blockFrom is the block with the first key from there on, or nil.
+func (t *Tx) blockFrom(b *boxState, from []byte) (*block, error) {
+	r := kv.Range{From: from, To: kv.PrefixEnd(t.boxKey(tagRun, b.row.ID)), Limit: 1}
 	for k, err := range t.scanBlocks(b, r) {
 		return k, err
 	}
@@ -64,7 +70,7 @@ func (t *Tx) scanBlocks(b *boxState, r kv.Range) iter.Seq2[*block, error] {
 				return
 			}
 			key := kv.ReadKey(p.Key, t.boxKey(tagRun, b.row.ID))
-			first := key.Uint32()
+			first := ^key.Uint32()
 			k := b.blocks[first]
 			if k == nil {
 				row, err := decodeBlock(first, p.Value)
@@ -85,9 +91,20 @@ func (t *Tx) scanBlocks(b *boxState, r kv.Range) iter.Seq2[*block, error] {
 	}
 }
 
-// allBlocks is scanBlocks over the whole mailbox.
-func (t *Tx) allBlocks(b *boxState) iter.Seq2[*block, error] {
-	return t.scanBlocks(b, kv.Prefix(t.boxKey(tagRun, b.row.ID)))
+// allBlocks is the blocks of a mailbox in UID order, without those that were
+// emptied in this transaction.
+func (t *Tx) allBlocks(b *boxState) ([]*block, error) {
+	var all []*block
+	for k, err := range t.scanBlocks(b, kv.Prefix(t.boxKey(tagRun, b.row.ID))) {
+		if err != nil {
+			return nil, err
+		}
+		if k.count > 0 {
+			all = append(all, k)
+		}
+	}
+	slices.Reverse(all)
+	return all, nil
 }
 
 // blockChanged notes that a block's row must be written.
@@ -105,14 +122,12 @@ func (t *Tx) UIDs(id BoxID) ([]UID, error) {
 	if err != nil {
 		return nil, err
 	}
+	blocks, err := t.allBlocks(b)
 	uids := make([]UID, 0, min(b.row.Messages, 1<<20))
-	for k, err := range t.allBlocks(b) {
-		if err != nil {
-			return nil, err
-		}
+	for _, k := range blocks {
 		uids = k.appendTo(uids)
 	}
-	return uids, nil
+	return uids, err
 }
 
 // FirstUnseen is the first message without \Seen and its sequence number, for
@@ -123,10 +138,11 @@ func (t *Tx) FirstUnseen(id BoxID) (uid UID, number uint32, err error) {
 	if err != nil || b.row.Unseen == 0 {
 		return 0, 0, err
 	}
-	for k, err := range t.allBlocks(b) {
-		if err != nil {
-			return 0, 0, err
-		}
+	blocks, err := t.allBlocks(b)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, k := range blocks {
 		if k.unseen == 0 {
 			number += k.count
 			continue
@@ -152,10 +168,11 @@ func (t *Tx) deleted(b *boxState) ([]UID, error) {
 	if b.row.Deleted == 0 {
 		return nil, nil
 	}
-	for k, err := range t.allBlocks(b) {
-		if err != nil {
-			return nil, err
-		}
+	blocks, err := t.allBlocks(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range blocks {
 		if k.deleted == 0 {
 			continue
 		}

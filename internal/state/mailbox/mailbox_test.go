@@ -400,3 +400,84 @@ func TestPieces(t *testing.T) {
 	b.audit()
 	equal(t, "no mailbox", len(b.names()), 0)
 }
+
+// TestCopyTakesBack is a COPY that fails in its third piece.
+func TestCopyTakesBack(t *testing.T) {
+	b := newBench(t)
+	b.addMany("INBOX", 6)
+	b.piece = 2
+	in, to := b.box("INBOX"), b.box("Archive")
+	var before Usage
+	b.update(func(tx *Tx) (err error) {
+		m, err := tx.message(6)
+		if err != nil {
+			return err
+		}
+		for len(m.row.Places) < MaxPlaces {
+			m.row.Places = append(m.row.Places, Place{in.ID, 6})
+		}
+		tx.messageChanged(m)
+		before, err = tx.Usage()
+		return err
+	})
+	src, dst, _, err := b.Copy(t.Context(), alice, alice, in.ID, []UID{1, 2, 3, 4, 5, 6}, to.ID)
+	b.fails(fault.TooMany, err)
+	equal(t, "told", len(src)+len(dst), 0)
+	after := b.box("Archive")
+	equal(t, "messages", after.Messages, 0)
+	equal(t, "UIDs are not given twice", after.UIDNext, to.UIDNext+4)
+	b.view(func(tx *Tx) error {
+		u, err := tx.Usage()
+		equal(t, "usage", u, before)
+		return err
+	})
+}
+
+func TestFloor(t *testing.T) {
+	b := newBench(t)
+	ctx := t.Context()
+	b.addMany("INBOX", 4)
+	id := b.box("INBOX").ID
+	start := b.box("INBOX").HighestModSeq
+	_, err := b.Expunge(ctx, alice, alice, id, []UID{1}, true)
+	b.must(err)
+	middle := b.box("INBOX").HighestModSeq
+	_, _, err = b.SetFlags(ctx, alice, alice, id, []UID{2}, FlagChange{Flags: mail.FlagSeen}, 0)
+	b.must(err)
+	// Nothing is old enough yet.
+	b.must(b.Tidy(ctx, alice, time.Now().Add(-time.Hour)))
+	b.view(func(tx *Tx) error {
+		ch, gone, err := tx.Changes(id, start)
+		equal(t, "changed", len(ch), 1)
+		equalList(t, "gone", gone, []UID{1})
+		return err
+	})
+	b.must(b.Tidy(ctx, alice, time.Now().Add(time.Hour)))
+	b.view(func(tx *Tx) error {
+		_, _, err := tx.Changes(id, start)
+		b.fails(fault.Expunged, err)
+		ch, gone, err := tx.Changes(id, middle)
+		equal(t, "changed", len(ch), 1)
+		equal(t, "gone", len(gone), 0)
+		return err
+	})
+	b.audit()
+}
+
+// TestDamage is a row that cannot be read: fault.Corrupt, whatever is asked.
+func TestDamage(t *testing.T) {
+	b := newBench(t)
+	b.addMany("INBOX", 2)
+	id := b.box("INBOX").ID
+	for _, key := range []func(t *Tx) kv.Key{
+		func(t *Tx) kv.Key { return t.uidKey(id, 2) },
+		func(t *Tx) kv.Key { return t.runKey(id, 1) },
+		func(t *Tx) kv.Key { return t.boxKey(tagBox, id) },
+	} {
+		b.update(func(t *Tx) error { t.set(key(t), []byte{99}); return nil })
+		_, err := b.Expunge(t.Context(), alice, alice, id, nil, true)
+		b.fails(fault.Corrupt, err)
+		_, _, _, err = b.Move(t.Context(), alice, alice, id, []UID{2}, b.box("Sent").ID)
+		b.fails(fault.Corrupt, err)
+	}
+}

@@ -20,7 +20,7 @@ const (
 	tagMessage  = 'm' // MSG: a message
 	tagName     = 'n' // PARENT LEAF: the mailbox of that name
 	tagRole     = 'o' // ROLE: the mailbox that has it
-	tagRun      = 'r' // BOX FIRST: a block of up to 1,000 UIDs
+	tagRun      = 'r' // BOX ^FIRST: a block of up to 1,000 UIDs
 	tagSub      = 's' // HASH: a subscribed name whose mailbox is gone
 	tagThreadID = 't' // HASH: the thread of a message-id under a base subject
 	tagMember   = 'h' // THREAD MSG: a message of a thread
@@ -35,7 +35,10 @@ func (t *Tx) boxKey(tag byte, b BoxID) kv.Key { return t.key(tag).Uint64(uint64(
 
 func (t *Tx) uidKey(b BoxID, u UID) kv.Key { return t.boxKey(tagUID, b).Uint32(u) }
 
-func (t *Tx) runKey(b BoxID, first UID) kv.Key { return t.boxKey(tagRun, b).Uint32(first) }
+// runKey counts down, so that the block that may hold a UID is the first row of a
+// range. The other way round an engine would step back over every version that
+// a hot row has had of late.
+func (t *Tx) runKey(b BoxID, first UID) kv.Key { return t.boxKey(tagRun, b).Uint32(^first) }
 
 func (t *Tx) logKey(tag byte, b BoxID, seq ModSeq, u UID) kv.Key {
 	return t.boxKey(tag, b).Uint64(seq).Uint32(u)
@@ -128,6 +131,7 @@ type boxRow struct {
 	leaf   string
 	doomed bool
 	floor  ModSeq // the mailbox's log is complete above it
+	tail   UID    // first of the last block, which may be gone
 }
 
 func (r *boxRow) encode() []byte {
@@ -146,7 +150,7 @@ func (r *boxRow) encode() []byte {
 	for _, v := range [...]uint64{
 		uint64(r.UIDValidity), uint64(r.UIDNext), r.HighestModSeq, r.Changed, r.Created,
 		uint64(r.Messages), uint64(r.Unseen), uint64(r.Deleted), uint64(r.Size),
-		r.floor,
+		r.floor, uint64(r.tail),
 	} {
 		b = putUint(b, v)
 	}
@@ -168,7 +172,7 @@ func decodeBox(id BoxID, b []byte) (boxRow, error) {
 	r.UIDValidity, r.UIDNext = d.uint32(), d.uint32()
 	r.HighestModSeq, r.Changed, r.Created = d.uint(), d.uint(), d.uint()
 	r.Messages, r.Unseen, r.Deleted = d.uint32(), d.uint32(), d.uint32()
-	r.Size, r.floor = d.size(), d.uint()
+	r.Size, r.floor, r.tail = d.size(), d.uint(), d.uint32()
 	return r, d.done()
 }
 

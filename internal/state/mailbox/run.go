@@ -12,7 +12,7 @@ const maxRun = 1_000
 // span is the UIDs from..to, both included.
 type span struct{ from, to UID }
 
-// block is one row of run/BOX/FIRST: UIDs in order, with the counts that say
+// block is one row of run/BOX/^FIRST: UIDs in order, with the counts that say
 // whether it is worth looking into. first is its key; no UID in it is smaller,
 // and none in it is as large as the next block's first.
 type block struct {

@@ -24,6 +24,7 @@ type Tx struct {
 	hold    bool  // flush is called at the end
 	wrote   bool
 	load    load
+	next    ModSeq // 0 until seq is asked
 
 	acct     *accountRow
 	acctDue  bool
@@ -70,7 +71,12 @@ func (t *Tx) Version() ModSeq {
 }
 
 // seq is the change number of all that this transaction does.
-func (t *Tx) seq() ModSeq { return ModSeq(t.w.Next(t.shard)) }
+func (t *Tx) seq() ModSeq {
+	if t.next == 0 {
+		t.next = ModSeq(t.w.Next(t.shard))
+	}
+	return t.next
+}
 
 func (t *Tx) set(k, v []byte) {
 	t.weigh(len(k) + len(v))
