@@ -11,6 +11,9 @@ import (
 // may be lost.
 const idleLook = time.Minute
 
+// maxDone limits the line that ends IDLE, in octets.
+const maxDone = 1 << 10
+
 // heard is what the reading side of IDLE got.
 type heard struct {
 	line string
@@ -30,7 +33,7 @@ func (c *session) idle() (reply, error) {
 	c.wire.flush = nil // writing is not the reader's now
 	defer func() { c.wire.flush = c.flush }()
 	go func() {
-		ln, err := c.dec.Line()
+		ln, err := c.dec.Line(maxDone)
 		said <- heard{string(ln), err}
 	}()
 	h, err := idleUntil(c, hints, said)

@@ -35,7 +35,7 @@ func (c *session) login(cmd *imap.LoginCommand) (reply, error) {
 // to save a round trip.
 func (c *session) loggedIn(who login.Who) reply {
 	c.who, c.in = who, true
-	c.dec.Closed, c.dec.MaxLiterals = false, 0
+	c.dec.Closed, c.dec.MaxLiterals, c.dec.MaxCommand = false, 0, 0
 	c.wire.opened()
 	return reply{"OK", "CAPABILITY " + c.capabilities(), "welcome"}
 }
@@ -93,15 +93,13 @@ func (c *session) challenge(challenge []byte) ([]byte, error) {
 		return nil, err
 	}
 	c.wire.wait(true)
-	ln, err := c.dec.Line()
+	ln, err := c.dec.Line(maxResponse)
 	c.wire.wait(false)
 	switch {
 	case err != nil:
 		return nil, err
 	case string(ln) == "*":
 		return nil, &imap.BadError{Text: "authentication cancelled"}
-	case len(ln) > maxResponse:
-		return nil, &imap.BadError{Text: "response too long"}
 	}
 	response := make([]byte, base64.StdEncoding.DecodedLen(len(ln)))
 	n, err := base64.StdEncoding.Strict().Decode(response, ln)

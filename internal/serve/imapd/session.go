@@ -21,9 +21,12 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 )
 
-// preAuthLiterals limits the literals of a command before login, in octets: a
-// name and a password fit well.
-const preAuthLiterals = 4 << 10
+// Before login a stranger gets little memory, in octets: a name and a password
+// fit well.
+const (
+	preAuthLiterals = 4 << 10
+	preAuthCommand  = 12 << 10
+)
 
 // reply is the tagged answer to a command.
 type reply struct{ status, code, text string }
@@ -66,7 +69,7 @@ func newSession(s *Server, stop, work context.Context, nc net.Conn, peer netip.A
 	c.wire = &wire{Conn: nc, stop: stop, idle: s.o.Limits.Idle, write: s.o.Limits.Write}
 	c.wire.until = c.began.Add(s.o.Limits.PreAuth)
 	c.lines = line.NewReader(c.wire)
-	c.dec = imap.Decoder{Lines: c.lines, Continue: c.goAhead, MaxLiterals: preAuthLiterals, Closed: true}
+	c.dec = imap.Decoder{Lines: c.lines, Continue: c.goAhead, MaxLiterals: preAuthLiterals, MaxCommand: preAuthCommand, Closed: true}
 	c.enc.W = c.wire
 	c.wire.flush = c.flush
 	return c

@@ -18,6 +18,9 @@ type Decoder struct {
 	// MaxLiterals limits the octets of all literals of one command, APPEND's
 	// message apart; 0 means the package's limit.
 	MaxLiterals int64
+	// MaxCommand limits the octets of a command in all; 0 means the package's
+	// limit.
+	MaxCommand int
 	// Closed refuses APPEND's literal as any other, as before login, when nothing
 	// may be streamed.
 	Closed bool
@@ -40,12 +43,9 @@ func (d *Decoder) Read() (Request, error) {
 	}()
 	literals := int64(0)
 	for first := true; ; first = false {
-		ln, err := d.Lines.ReadLine(MaxLine)
+		ln, err := d.Lines.ReadLine(min(MaxLine, d.maxCommand()-len(d.buf)))
 		if err != nil {
 			return Request{}, d.lineError(err, first)
-		}
-		if len(d.buf)+len(ln) > MaxCommand {
-			return Request{}, &FatalError{"command too long"}
 		}
 		d.buf = append(d.buf, ln...)
 		n, plus, ok := lineLiteral(ln)
@@ -65,7 +65,7 @@ func (d *Decoder) Read() (Request, error) {
 		if limit == 0 {
 			limit = MaxLiterals
 		}
-		if literals += n; literals > limit || n > limit {
+		if literals += n; literals > limit || n > limit || n > int64(d.maxCommand()-len(d.buf)-2) {
 			return Request{}, d.tooBig(n, plus)
 		}
 		if !plus {
@@ -80,6 +80,13 @@ func (d *Decoder) Read() (Request, error) {
 			return Request{}, err
 		}
 	}
+}
+
+func (d *Decoder) maxCommand() int {
+	if d.MaxCommand == 0 {
+		return MaxCommand
+	}
+	return d.MaxCommand
 }
 
 // appendCommand says whether what came so far is an APPEND whose message
@@ -184,9 +191,10 @@ func (d *Decoder) Refuse(c *AppendCommand, limit int64) error {
 	return d.EndMessage()
 }
 
-// Line reads one line that is not a command: the answer to a challenge, or DONE.
-func (d *Decoder) Line() ([]byte, error) {
-	ln, err := d.Lines.ReadLine(MaxLine)
+// Line reads one line that is not a command, of at most limit octets: the answer
+// to a challenge, or DONE.
+func (d *Decoder) Line(limit int) ([]byte, error) {
+	ln, err := d.Lines.ReadLine(limit)
 	if err != nil {
 		return nil, d.lineError(err, true)
 	}

@@ -11,14 +11,14 @@ import (
 // Limits of what a client may send. Beyond them a command is answered BAD or
 // NO [TOOBIG], or the connection is closed when its end cannot be found any more.
 const (
-	MaxLine     = 64 << 10 // octets of a line, without its literals
-	MaxCommand  = 1 << 20  // octets of a command in all, APPEND's message apart
-	MaxLiterals = 64 << 10 // octets of all literals of a command, APPEND's message apart
-	MaxDiscard  = 1 << 20  // octets of a non-synchronising literal we read only to throw it away
-	MaxDepth    = 50       // nesting of lists and of search keys
-	MaxSet      = 10_000   // elements of a sequence set
-	MaxList     = 1_000    // elements of any other list
-	MaxTag      = 128      // octets of a tag
+	MaxLine     = 64 << 10  // octets of a line, without its literals
+	MaxCommand  = 256 << 10 // octets of a command in all, APPEND's message apart
+	MaxLiterals = 64 << 10  // octets of all literals of a command, APPEND's message apart
+	MaxDiscard  = 1 << 20   // octets of a non-synchronising literal we read only to throw it away
+	MaxDepth    = 50        // nesting of lists and of search keys
+	MaxSet      = 10_000    // elements of a sequence set
+	MaxList     = 1_000     // elements of any other list
+	MaxTag      = 128       // octets of a tag
 )
 
 // Request is one command with its tag.

@@ -182,6 +182,9 @@ func TestDecoder(t *testing.T) {
 		{"a NOOP\nb NOOP\r\n", "BAD() b=NOOP EOF"},
 		{"a LOGIN {1+}\r\nx y\nb NOOP\r\n", "imap: a line must end in CRLF and hold no other CR, LF or NUL"},
 		{strings.Repeat("x", MaxLine+1) + "\r\nb NOOP\r\n", "imap: line too long"},
+		{strings.Repeat("x", 1001) + "\r\nb NOOP\r\n", "imap: line too long"},
+		{"a X " + strings.Repeat("{0+}\r\n", 200) + "\r\nb NOOP\r\n", "imap: line too long"},
+		{"a X " + strings.Repeat("x", 920) + "{70+}\r\n" + big[:70] + "\r\nb NOOP\r\n", "BAD(a) b=NOOP EOF"},
 		{"a LOGIN {10}\r\nx", "+ unexpected EOF"},
 		{"a APPEND x {500+}\r\n" + big + big + big[:100] + "\r\nb NOOP\r\n", "a=APPEND <" + big + big + big[:100] + "> b=NOOP EOF"},
 		{"a APPEND {1}\r\nx (\\Seen) {3}\r\nabc\r\nb NOOP\r\n", "+ a=APPEND + <abc> b=NOOP EOF"},
@@ -189,7 +192,7 @@ func TestDecoder(t *testing.T) {
 		{"a APPEND x {3+}\r\nabc {3+}\r\n", "a=APPEND <abc> imap: APPEND takes one message EOF"},
 		{"a APPEND x y {3}\r\nb NOOP\r\n", "+ BAD(a) EOF"},
 	} {
-		if got := dialogue(&Decoder{MaxLiterals: 100}, c.in); got != c.want {
+		if got := dialogue(&Decoder{MaxLiterals: 100, MaxCommand: 1000}, c.in); got != c.want {
 			t.Errorf("%.80q:\n got %s\nwant %s", c.in, got, c.want)
 		}
 	}
