@@ -17,7 +17,7 @@ one() {
 	local bin
 	bin=$dir/$(echo "$1" | tr / -).test
 	local out=$dir/$(echo "$1" | tr / -)-$2.out
-	if (cd "$1" && timeout 600 "$bin" -test.run '^$' -test.fuzz "^$2\$" -test.fuzztime "$FUZZTIME" -test.parallel 1 \
+	if (cd "$1" && timeout 600 "$bin" -test.run '^$' -test.fuzz "^$2\$" -test.fuzztime "$FUZZTIME" -test.parallel 1 -test.fuzzminimizetime 10x \
 		-test.fuzzcachedir "$($GO env GOCACHE)/fuzz/ekiden/$1") >"$out" 2>&1; then
 		echo "ok    $1 $2 $(grep -o 'execs: [0-9]*' "$out" | tail -1)"
 	else

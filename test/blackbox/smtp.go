@@ -70,9 +70,10 @@ func DialSMTP(addr string, c *tls.Config) (*SMTP, error) {
 		return nil, err
 	}
 	s := &SMTP{w}
-	if err := s.want(220, ""); err == nil {
+	if err = s.want(220, ""); err == nil {
 		err = s.want(250, "EHLO client.example\r\n")
-	} else {
+	}
+	if err != nil {
 		_ = w.Close()
 	}
 	return s, err
