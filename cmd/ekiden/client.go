@@ -173,10 +173,8 @@ func complaint(resp *http.Response, body []byte) error {
 // publicText is what the person at the terminal is told: the sentence that
 // belongs to the error, or all of it where there is none.
 func publicText(err error) string {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if f, ok := e.(*fault.Error); ok && f.Public != "" {
-			return f.Public
-		}
+	if s, ok := fault.Sentence(err); ok {
+		return s
 	}
 	return err.Error()
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -47,17 +49,27 @@ type checkCmd struct {
 // checkConfigCmd checks a file.
 type checkConfigCmd struct {
 	Config string `short:"c" required:"" type:"path" placeholder:"FILE" help:"The configuration (TOML)."`
+	JSON   bool   `name:"json" help:"Answer in JSON."`
 }
 
 // Run reads the file and the certificate it names.
 func (k checkConfigCmd) Run() error {
 	c, err := app.Load(k.Config)
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.CheckFiles()
 	}
-	if err := c.CheckFiles(); err != nil {
-		return err
+	if k.JSON {
+		answer := struct {
+			Good    bool   `json:"good"`
+			Problem string `json:"problem,omitempty"`
+		}{Good: err == nil}
+		if err != nil {
+			answer.Problem = publicText(err)
+		}
+		return errors.Join(json.NewEncoder(os.Stdout).Encode(answer), err)
 	}
-	fmt.Println(k.Config, "is good")
-	return nil
+	if err == nil {
+		fmt.Println(k.Config, "is good")
+	}
+	return err
 }

@@ -147,10 +147,20 @@ func Is(err error, k Kind) bool { return err != nil && KindOf(err) == k }
 // Public is the sentence that may be shown to anyone: the outermost one given
 // in the chain, or the kind's own.
 func Public(err error) string {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if f, ok := e.(*Error); ok && f.Public != "" {
-			return f.Public
-		}
+	if s, ok := Sentence(err); ok {
+		return s
 	}
 	return sentences[KindOf(err)]
+}
+
+// Sentence is the outermost sentence given in the chain, if any was.
+func Sentence(err error) (string, bool) {
+	var e *Error
+	for errors.As(err, &e) {
+		if e.Public != "" {
+			return e.Public, true
+		}
+		err = e.Err
+	}
+	return "", false
 }
