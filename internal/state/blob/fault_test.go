@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -278,6 +279,89 @@ func checkAfterCrash(t *testing.T, rows vfs.FS, m *memory, answered []mail.BlobI
 		}
 	}
 	if err := errors.Join(s.Close(), db.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestVerify(t *testing.T) {
+	engines(t, func(t *testing.T, db kv.DB) {
+		m := newMemory()
+		s := open(t, db, m)
+		var ids []mail.BlobID
+		for i, size := range []int{0, 100, 8000, 20_000, 30_000} {
+			ids = append(ids, store(t, s, noise(size, uint64(i)), byte(i)).ID())
+		}
+		check := func(want ...mail.BlobID) {
+			t.Helper()
+			var got []mail.BlobID
+			n, err := s.Verify(ctx, func(id mail.BlobID, err error) {
+				if !fault.Is(err, fault.Corrupt) {
+					t.Error(err)
+				}
+				got = append(got, id)
+			})
+			if n != len(ids) || err != nil || !slices.Equal(got, want) {
+				t.Errorf("read %d of %d, %v; bad are %v, want %v", n, len(ids), err, got, want)
+			}
+		}
+		check()
+		flip(m, headSize+3)
+		check(ids[3])
+		flip(m, headSize+3)
+		_ = db.Update(ctx, nil, func(tx kv.Tx) error { tx.Set(bodyKey(ids[1], 0), encodeBody(noise(100, 77))[0]); return nil })
+		check(ids[1]) // a body with a good checksum, but another one
+		_ = s.Close()
+	})
+}
+
+func (f faulty) Free() (int64, error) {
+	if f.fail("free") != nil {
+		return 1 << 20, nil
+	}
+	return f.FS.Free()
+}
+
+// Below the reserve nothing new is stored, and what is there can be read.
+func TestReserve(t *testing.T) {
+	full := false
+	s := open(t, memkv.New(memkv.Options{}), faulty{newMemory(), func(op string) error {
+		if full && op == "free" {
+			return syscall.ENOSPC
+		}
+		return nil
+	}})
+	defer func() { _ = s.Close() }()
+	h := store(t, s, noise(20_000, 1), 1)
+	w, err := s.Create(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full = true
+	s.space.next = time.Time{}
+	if _, err := w.Write(noise(900_000, 1)); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a large body that had begun: %v", err)
+	}
+	w.Abort()
+	if _, err := s.Put(ctx, text(10)); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a new body: %v", err)
+	}
+	wantContent(t, s, h.ID(), noise(20_000, 1))
+}
+
+func TestPause(t *testing.T) {
+	s := open(t, memkv.New(memkv.Options{}), newMemory())
+	defer func() { _ = s.Close() }()
+	resume := s.Pause()
+	done := make(chan error)
+	go func() { done <- s.Sweep(ctx, time.Now()) }()
+	select {
+	case <-done:
+		t.Error("a sweep ran during a pause")
+	case <-time.After(20 * time.Millisecond):
+	}
+	resume()
+	resume()
+	if err := <-done; err != nil {
 		t.Error(err)
 	}
 }

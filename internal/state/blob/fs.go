@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ekiden-mail/ekiden/internal/fault"
 )
 
@@ -20,7 +22,8 @@ type FS interface {
 	Remove(name string) error
 	Rename(from, to string) error
 	List() ([]Info, error)
-	Sync() error // of the directory: names made, changed and removed before are safe
+	Sync() error          // of the directory: names made, changed and removed before are safe
+	Free() (int64, error) // octets of room left
 }
 
 // Info is about one file.
@@ -106,6 +109,13 @@ func (d disk) Sync() error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// Free gives the room that is left for those who are not root.
+func (d disk) Free() (int64, error) {
+	var s unix.Statfs_t
+	err := unix.Statfs(d.dir, &s)
+	return int64(s.Bavail) * int64(s.Bsize), err
 }
 
 // Trim ends the file at size.

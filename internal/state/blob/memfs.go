@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -118,6 +119,9 @@ func (m *memory) Sync() error {
 	}
 	return nil
 }
+
+// Free says that there is always room.
+func (m *memory) Free() (int64, error) { return math.MaxInt64, nil }
 
 // ReadAt reads anywhere.
 func (f *memFile) ReadAt(b []byte, off int64) (int, error) {

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -20,6 +22,7 @@ type Options struct {
 	FS      FS     // instead of Dir
 	Inline  int    // bodies of at most so many octets become rows; 0 is 8 KiB, at most 1 MiB
 	Segment int64  // octets of a segment file; 0 is 64 MiB
+	Reserve int64  // octets of free space below which nothing is stored; 0 is 512 MiB, negative none
 }
 
 // Store keeps blobs.
@@ -28,8 +31,11 @@ type Store struct {
 	fs     FS
 	inline int
 	size   int64 // of a segment
+	space  space
 	pack   *zstd.Encoder
 	unpack *zstd.Decoder
+
+	sweeps sync.Mutex // held by a sweep and by those who want none
 
 	mu      sync.Mutex
 	current *segment            // that is written to; nil before the first write
@@ -50,6 +56,10 @@ func Open(o Options) (*Store, error) {
 	}
 	if s.inline < 0 || s.inline > maxInline {
 		return nil, fault.Newf(fault.Invalid, "blob.Open", "the limit of inline bodies is %d, not 0 to %d", s.inline, maxInline)
+	}
+	s.space.reserve = o.Reserve
+	if o.Reserve == 0 {
+		s.space.reserve = 512 << 20
 	}
 	var err error
 	switch {
@@ -92,9 +102,14 @@ func (s *Store) Close() error {
 }
 
 // Create begins a blob; nobody sees it before a transaction refers to it.
+// fault.Unavailable if little room is left: bodies stop before rows do, so that
+// the rows' engine always has room for what it has begun.
 func (s *Store) Create(ctx context.Context) (*Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap("blob.Create", err)
+	}
+	if err := s.space.check(s.fs); err != nil {
+		return nil, broken("blob.Create", err)
 	}
 	return &Writer{s: s, ctx: ctx, sum: sha256.New()}, nil
 }
@@ -144,6 +159,31 @@ func (s *Store) open(ctx context.Context, id mail.BlobID) (*Reader, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// space watches the room that is left.
+type space struct {
+	reserve int64
+
+	mu   sync.Mutex
+	next time.Time // when to look again
+	err  error
+}
+
+// lookAgain is how long the last look holds.
+const lookAgain = time.Second
+
+func (s *space) check(fs FS) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); now.After(s.next) {
+		s.next = now.Add(lookAgain)
+		var free int64
+		if free, s.err = fs.Free(); s.err == nil && free < s.reserve {
+			s.err = syscall.ENOSPC
+		}
+	}
+	return s.err
 }
 
 // section is a file from an offset on.

@@ -3,6 +3,7 @@ package blob
 import (
 	"context"
 	"encoding/binary"
+	"sync"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -25,6 +26,8 @@ type mark struct {
 // no shard are serialised, so a mark is not removed while Handle resets it.
 // One sweep runs at a time.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
+	s.sweeps.Lock()
+	defer s.sweeps.Unlock()
 	for from := []byte(deadPrefix); from != nil; {
 		marks, next, err := s.marks(ctx, from)
 		if err == nil {
@@ -41,6 +44,13 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		from = next
 	}
 	return fault.Wrap("blob.Sweep", s.dropSegments(ctx, now))
+}
+
+// Pause holds sweeps back until resume is called, so that a backup finds the
+// bytes of all rows it has taken. It waits for a sweep that is running.
+func (s *Store) Pause() (resume func()) {
+	s.sweeps.Lock()
+	return sync.OnceFunc(s.sweeps.Unlock)
 }
 
 // marks reads a page of marks, and says where the next one begins.

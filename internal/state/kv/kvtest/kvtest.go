@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) kv.DB) {
 	}{
 		{"RowsAndVersions", rowsAndVersions},
 		{"ErrorRollsBack", errorRollsBack},
+		{"PanicRollsBack", panicRollsBack},
 		{"EmptyUpdate", emptyUpdate},
 		{"Scan", scan},
 		{"OwnWrites", ownWrites},
@@ -183,6 +184,23 @@ func errorRollsBack(t *testing.T, db kv.DB) {
 		}
 		return nil
 	})
+}
+
+// panicRollsBack: whoever catches a panic goes on with the database.
+func panicRollsBack(t *testing.T, db kv.DB) {
+	for range 10 {
+		func() {
+			defer func() { _ = recover() }()
+			_ = db.Update(context.Background(), []kv.Shard{shardA}, func(tx kv.Tx) error {
+				tx.Set(key(shardA, "k"), nil)
+				panic("in a transaction")
+			})
+		}()
+	}
+	set(t, db, shardA, "k", "v")
+	if v := version(t, db, shardA); v != 1 {
+		t.Errorf("version %d after one commit", v)
+	}
 }
 
 func emptyUpdate(t *testing.T, db kv.DB) {

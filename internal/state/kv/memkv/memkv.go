@@ -138,7 +138,7 @@ func (db *DB) try(shards []kv.Shard, fn func(kv.Tx) error, locked bool) (bool, e
 	}
 	err := t.fence.Err()
 	if err == nil {
-		err = fn(t)
+		err = db.run(t, fn, locked)
 	}
 	if t.fence.Err() != nil {
 		err = t.fence.Err()
@@ -161,6 +161,20 @@ func (db *DB) try(shards []kv.Shard, fn func(kv.Tx) error, locked bool) (bool, e
 	}
 	db.mu.Unlock()
 	return true, db.settle(t, commit, crashes, err)
+}
+
+// run runs fn. A panic in it must not leave the lock behind: whoever catches it
+// goes on with the database.
+func (db *DB) run(t *tx, fn func(kv.Tx) error, locked bool) error {
+	returned := false
+	defer func() {
+		if locked && !returned {
+			db.mu.Unlock()
+		}
+	}()
+	err := fn(t)
+	returned = true
+	return err
 }
 
 // moved says whether one of t's shards has a newer version than t read.

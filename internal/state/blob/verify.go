@@ -1,0 +1,79 @@
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+)
+
+// Verify reads every blob that has rows and tells bad of each that is damaged:
+// fault.Corrupt. It returns how many it read, and an error if it could not go
+// on.
+func (s *Store) Verify(ctx context.Context, bad func(mail.BlobID, error)) (int, error) {
+	n := 0
+	for _, prefix := range []string{atPrefix, bodyPrefix} {
+		for from := []byte(prefix); from != nil; {
+			ids, next, err := s.ids(ctx, from, prefix)
+			for _, id := range ids {
+				if err != nil {
+					break
+				}
+				n++
+				err = s.verify(ctx, id, bad)
+			}
+			if err != nil {
+				return n, fault.Wrap("blob.Verify", err)
+			}
+			from = next
+		}
+	}
+	return n, nil
+}
+
+// ids reads a page of rows, and says where the next one begins.
+func (s *Store) ids(ctx context.Context, from []byte, prefix string) (ids []mail.BlobID, next []byte, err error) {
+	rows := 0
+	err = s.scan(ctx, from, prefix, func(p kv.Pair) error {
+		r := kv.ReadKey(p.Key, []byte(prefix))
+		var id mail.BlobID
+		copy(id[:], r.Fixed(len(id)))
+		if prefix != bodyPrefix || r.Uint32() == 0 {
+			ids = append(ids, id)
+		}
+		rows++
+		next = append(p.Key, 0)
+		if r.Err() != nil {
+			return corrupt("blob", r.Err())
+		}
+		return nil
+	})
+	if rows < page {
+		next = nil
+	}
+	return ids, next, err
+}
+
+func (s *Store) verify(ctx context.Context, id mail.BlobID, bad func(mail.BlobID, error)) error {
+	r, err := s.Open(ctx, id)
+	if err == nil {
+		sum := sha256.New()
+		_, err = io.Copy(sum, r)
+		if err == nil && mail.BlobID(sum.Sum(nil)) != id {
+			err = corrupt("blob.Verify", errChecksum)
+		}
+		err = errors.Join(err, r.Close())
+	}
+	switch {
+	case fault.Is(err, fault.NotFound): // swept meanwhile
+		return nil
+	case fault.Is(err, fault.Corrupt):
+		bad(id, err)
+		return nil
+	}
+	return err
+}
