@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,7 +114,7 @@ func (r *Relay) divide(ctx context.Context, ds []queue.Delivery) (here, there []
 
 // send tries the hosts of a hop until every recipient is decided.
 func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result, l *line) {
-	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil {
+	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) {
 		putAll(rs, reply, "", false)
 		return
 	}
@@ -350,6 +351,13 @@ type hosts struct {
 type downHop struct {
 	reply smtp.Reply
 	until time.Time
+}
+
+// hastened says whether an operator wants one of these tried now: the queue by
+// itself does not have it due again before a hop that is down is forgotten.
+// Whoever says so knows more than we found a moment ago.
+func (r *Relay) hastened(rs []result) bool {
+	return slices.ContainsFunc(rs, func(d result) bool { return d.Attempts > 0 && d.Due.Sub(d.Last) < r.downFor() })
 }
 
 // downFor is how long a hop is taken to be down.
