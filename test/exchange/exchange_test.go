@@ -224,7 +224,9 @@ func TestQueueCommands(t *testing.T) {
 	addr, other := blackbox.FreeAddress(t), blackbox.FreeAddress(t)
 	d := blackbox.StartDNS(t, append(zone("a.test", addr), zone("other.test", other)...)...)
 	a := start(t, "a.test", addr, d, "--retry-first", "1h")
-	list := func(words ...string) string { return a.Command(append([]string{"queue", "list", "--json"}, words...)...) }
+	list := func(words ...string) string {
+		return a.Command(append([]string{"queue", "list", "--json"}, words...)...)
+	}
 	for _, to := range []string{"retried@other.test", "held@other.test", "dropped@other.test"} {
 		submit(t, a, "Waits.\r\n", to)
 	}
