@@ -30,7 +30,7 @@ type demoCmd struct {
 	SmartAuth    string        `name:"smart-host-auth" placeholder:"USER:PASSWORD" help:"The login at the smart host."`
 	TrustAnchor  string        `placeholder:"FILE" help:"A lab's own DNSSEC trust anchor."`
 	RootHints    string        `placeholder:"FILE" help:"A lab's own DNS root."`
-	TrustCA      string        `name:"trust-ca" placeholder:"FILE" help:"An authority to trust for MTA-STS in a lab."`
+	TrustCA      string        `name:"trust-ca" placeholder:"FILE" help:"An authority to trust beside the system's."`
 	HTTPSPort    int           `name:"outbound-https-port" placeholder:"N" help:"The port of MTA-STS policies in a lab."`
 	OutboundPort int           `default:"25" placeholder:"N" help:"The port other servers are reached at."`
 	RetryFirst   time.Duration `default:"5m" help:"The pause after the first failed attempt."`
@@ -49,7 +49,7 @@ type demoCmd struct {
 func (d *demoCmd) idle() []string {
 	var flags []string
 	for flag, given := range map[string]bool{
-		"--trust-anchor": d.TrustAnchor != "", "--root-hints": d.RootHints != "", "--trust-ca": d.TrustCA != "",
+		"--trust-anchor": d.TrustAnchor != "", "--root-hints": d.RootHints != "",
 		"--outbound-https-port": d.HTTPSPort != 0, "--proxy-from": len(d.ProxyFrom) > 0,
 	} {
 		if given {
@@ -106,6 +106,7 @@ func (d *demoCmd) config() (app.Config, error) {
 	o := &c.Outbound
 	o.Port, o.Source, o.AllowPrivate, o.SmartHost = d.OutboundPort, bind.String(), true, d.SmartHost
 	o.RetryFirst, o.WarnAfter, o.GiveUpAfter = app.Duration(d.RetryFirst), app.Duration(d.WarnAfter), app.Duration(d.GiveUpAfter)
+	o.TrustCAFile = d.TrustCA
 	if d.Resolver != "" {
 		o.Resolvers = []string{d.Resolver}
 	}

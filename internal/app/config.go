@@ -3,6 +3,7 @@
 package app
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -85,6 +86,7 @@ type Outbound struct {
 	SmartHost    string   `toml:"smart_host"`               // "host:port"; all outside mail goes there
 	User         string   `toml:"smart_host_user"`          // empty: no login there
 	PasswordFile string   `toml:"smart_host_password_file"` // holds the password, and a line end that does not count
+	TrustCAFile  string   `toml:"trust_ca_file"`            // PEM: an authority to trust beside the system's, for the smart host's certificate
 	RetryFirst   Duration `toml:"retry_first"`              // the pause after the first failure
 	WarnAfter    Duration `toml:"warn_after"`               // when the sender is told of a delay
 	GiveUpAfter  Duration `toml:"give_up_after"`            // when the sender is told of a failure
@@ -144,7 +146,7 @@ func Load(path string) (Config, error) {
 		return c, fault.Newf(fault.Invalid, op, "%s: unknown key %q%s", path, key, didYouMean(key, knownKeys(reflect.TypeOf(c), "")))
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Data, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Outbound.PasswordFile} {
+	for _, p := range []*string{&c.Data, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -259,11 +261,37 @@ func knownKeys(t reflect.Type, prefix string) []string {
 	return keys
 }
 
-// CheckFiles opens what the configuration names: the certificate and its key.
+// CheckFiles opens what the configuration names: the certificate with its key,
+// and the authority to trust.
 func (c *Config) CheckFiles() error {
+	if _, err := c.roots(); err != nil {
+		return err
+	}
 	if c.TLS.OwnAuthority {
 		return nil
 	}
 	_, err := c.certificates()
 	return err
+}
+
+// roots are the authorities that certificates of others are verified by; nil
+// means the system's alone.
+func (c *Config) roots() (*x509.CertPool, error) {
+	const op = "app.roots"
+	path := c.Outbound.TrustCAFile
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fault.As(fault.Invalid, op, err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fault.Newf(fault.Invalid, op, "%s holds no certificate", path)
+	}
+	return pool, nil
 }

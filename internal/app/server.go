@@ -24,6 +24,7 @@ type Server struct {
 	log     *slog.Logger
 	rooms   *rooms
 	certs   *certs.Files
+	relay   Service
 	doors   []open
 	socket  net.Listener
 }
@@ -50,6 +51,9 @@ func Open(c Config, version string, log *slog.Logger) (*Server, error) {
 func (s *Server) bind() (err error) {
 	c := &s.config
 	if s.certs, err = c.certificates(); err != nil {
+		return err
+	}
+	if s.relay, err = s.rooms.relay(c); err != nil {
 		return err
 	}
 	if s.doors, err = openDoors(c); err != nil {
@@ -90,7 +94,7 @@ func (s *Server) Close() error {
 // Run serves until ctx ends; then the doors close, what is in hand is finished,
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	services := []Service{ServiceFunc(s.sweep), s.rooms.relay(&s.config), ServiceFunc(s.serveSocket)}
+	services := []Service{ServiceFunc(s.sweep), s.relay, ServiceFunc(s.serveSocket)}
 	servers := s.rooms.servers(&s.config, s.certs.Config())
 	for _, d := range s.doors {
 		for _, ln := range d.listeners {

@@ -73,6 +73,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.directory = directory.New(db)
 	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Sink: sink})
 	r.queue = queue.New(db, blobs)
+	r.queue.OnChange = relay.Record
 	r.history = history.New(db)
 	r.login = login.New(login.Options{Directory: r.directory, Sink: sink, Params: c.params(), NoLimits: c.Limits.Off})
 	r.deliver = deliver.New(deliver.Options{
@@ -101,8 +102,12 @@ func (r *rooms) api(version string) http.Handler {
 }
 
 // relay makes the service that sends what waits in the queue.
-func (r *rooms) relay(c *Config) *relay.Relay {
+func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	o := c.Outbound
+	roots, err := c.roots()
+	if err != nil {
+		return nil, err
+	}
 	source, _ := netip.ParseAddr(o.Source)
 	router := route.New(route.Options{
 		Resolver:  resolver.New(resolver.Options{Servers: o.Resolvers, TrustAD: o.TrustAD}),
@@ -111,11 +116,11 @@ func (r *rooms) relay(c *Config) *relay.Relay {
 	return relay.New(relay.Options{
 		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: router, Sink: r.sink,
 		Answer: answer.New(answer.Options{Hostname: c.Hostname}), IsLocal: r.directory.IsLocal,
-		Hostname: c.Hostname, Local: source,
+		Hostname: c.Hostname, Local: source, RootCAs: roots,
 		Policy: queue.Policy{
 			RetryFirst: time.Duration(o.RetryFirst), WarnAfter: time.Duration(o.WarnAfter), GiveUpAfter: time.Duration(o.GiveUpAfter),
 		},
-	})
+	}), nil
 }
 
 // self lists our own addresses, to which nothing is relayed. A lab that allows
