@@ -75,6 +75,9 @@ func idleUntil[Hint any](c *session, hints <-chan Hint, said <-chan heard) (hear
 				return heard{}, errors.New("the watch ended")
 			}
 		case <-look.C:
+			if err := c.still(); err != nil {
+				return heard{}, err
+			}
 		case <-c.stop.Done():
 			return heard{}, c.endingOf(c.stop.Err())
 		}

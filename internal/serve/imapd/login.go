@@ -3,6 +3,7 @@ package imapd
 import (
 	"encoding/base64"
 	"errors"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
@@ -34,7 +35,7 @@ func (c *session) login(cmd *imap.LoginCommand) (reply, error) {
 // loggedIn begins the authenticated state. The capabilities are told at once,
 // to save a round trip.
 func (c *session) loggedIn(who login.Who) reply {
-	c.who, c.in = who, true
+	c.who, c.in, c.held = who, true, time.Now()
 	c.dec.Closed, c.dec.MaxLiterals, c.dec.MaxCommand = false, 0, 0
 	c.wire.opened()
 	return reply{"OK", "CAPABILITY " + c.capabilities(), "welcome"}
@@ -107,6 +108,27 @@ func (c *session) challenge(challenge []byte) ([]byte, error) {
 		return nil, &imap.BadError{Text: "the response is not base64"}
 	}
 	return response[:n], nil
+}
+
+// holds is for how long a login is believed to hold.
+const holds = time.Minute
+
+// still ends the session of an account that was disabled or removed, or whose
+// password has changed. A directory that cannot be read proves nothing.
+func (c *session) still() error {
+	if !c.in || time.Since(c.held) < holds {
+		return nil
+	}
+	c.held = time.Now()
+	ok, err := c.o.Login.Still(c.work, c.who)
+	if err != nil {
+		c.report(err)
+		return nil
+	}
+	if !ok {
+		return &ending{"login revoked", "please log in again"}
+	}
+	return nil
 }
 
 // denied is what a command gets that the mailbox's state forbids.

@@ -1,6 +1,7 @@
 package imapd_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +15,9 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"go.uber.org/goleak"
 
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/imapd"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -70,6 +73,7 @@ func (p *play) close() {
 //	file NAME TAG BOX F   APPENDs testdata/F
 //	wait DURATION         time passes
 //	quota N
+//	disable LOCAL         an account is disabled
 //	stop                  the server stops
 //	events                what was emitted since, sorted
 func (p *play) run(t *testing.T, d *datadriven.TestData) string {
@@ -115,6 +119,14 @@ func (p *play) run(t *testing.T, d *datadriven.TestData) string {
 	case "quota":
 		p.w.quota, _ = strconv.ParseInt(arg(0), 10, 64)
 		return ""
+	case "disable":
+		err := p.w.dir.UpdateAccount(context.Background(), mail.Address{Local: arg(0), Domain: "example.test"}, func(a *directory.Account) error {
+			a.Disabled = true
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	case "stop":
 		p.w.stop()
 	case "events":

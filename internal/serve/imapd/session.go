@@ -58,8 +58,9 @@ type session struct {
 	dec   imap.Decoder
 	enc   imap.Encoder
 	who   login.Who
-	in    bool  // somebody logged in
-	sel   *view // the selected mailbox, or nil
+	in    bool      // somebody logged in
+	held  time.Time // when the login was last known to hold
+	sel   *view     // the selected mailbox, or nil
 
 	commands, bads, failures int
 }
@@ -194,6 +195,9 @@ func (c *session) countBad() error {
 // answer does one command and says its tagged reply. An error ends the session.
 func (c *session) answer(req imap.Request) error {
 	c.commands++
+	if err := c.still(); err != nil {
+		return err
+	}
 	r, err := c.do(req)
 	var e *ending
 	if errors.As(err, &e) {

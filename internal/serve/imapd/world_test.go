@@ -53,6 +53,7 @@ type world struct {
 	db      *memkv.DB
 	blobs   *blob.Store
 	boxes   *mailbox.Store
+	dir     *directory.Store
 	alice   mail.AccountID
 	quota   int64
 	sink    *events
@@ -77,6 +78,7 @@ func newWorld(t testing.TB, change func(*imapd.Options)) *world {
 	}
 	w.boxes = mailbox.New(mailbox.Options{DB: w.db, Blobs: w.blobs})
 	dir := directory.New(w.db)
+	w.dir = dir
 	l := login.New(login.Options{Directory: dir, Params: params()})
 	if err := dir.AddDomain(ctx, "example.test"); err != nil {
 		t.Fatal(err)
