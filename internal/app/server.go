@@ -14,9 +14,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/certs"
 )
 
-// sweepEvery is how often blobs that nobody refers to are looked for.
-const sweepEvery = time.Hour
-
 // Server is a server whose store is open and whose doors are bound.
 type Server struct {
 	config  Config
@@ -94,7 +91,7 @@ func (s *Server) Close() error {
 // Run serves until ctx ends; then the doors close, what is in hand is finished,
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	services := []Service{ServiceFunc(s.sweep), s.relay, ServiceFunc(s.serveSocket)}
+	services := []Service{ServiceFunc(s.tidy), s.relay, ServiceFunc(s.serveSocket)}
 	servers := s.rooms.servers(&s.config, s.certs.Config())
 	for _, d := range s.doors {
 		for _, ln := range d.listeners {
@@ -110,22 +107,6 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}))
 	err := Run(ctx, services...)
 	return errors.Join(err, s.rooms.close())
-}
-
-// sweep removes blobs that nobody refers to, now and then.
-func (s *Server) sweep(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			if err := s.rooms.blobs.Sweep(ctx, now); err != nil && ctx.Err() == nil {
-				s.rooms.sink.Emit(ctx, event.Failed{Where: "sweep", Err: err})
-			}
-		}
-	}
 }
 
 // graceful is how long a request to the REST API may take at the end.

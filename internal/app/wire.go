@@ -71,7 +71,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	}
 	r := &rooms{db: db, blobs: blobs, sink: sink}
 	r.directory = directory.New(db)
-	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Sink: sink})
+	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs})
 	r.queue = queue.New(db, blobs)
 	r.queue.OnChange = relay.Record
 	r.history = history.New(db)

@@ -43,7 +43,7 @@ func open(t *testing.T) *house {
 	}
 	t.Cleanup(func() { _, _ = blobs.Close(), db.Close() })
 	h := &house{t: t, db: db, blobs: blobs, directory: directory.New(db), queue: queue.New(db, blobs)}
-	h.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Sink: event.Discard{}})
+	h.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs})
 	h.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: h.mailbox, Queue: h.queue, Directory: h.directory, Sink: event.Discard{}, Hostname: "mx.example.test",
 	})

@@ -35,7 +35,7 @@ func open(t *testing.T) (*receive.Receiver, func() uint32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	boxes := mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Sink: event.Discard{}})
+	boxes := mailbox.New(mailbox.Options{DB: db, Blobs: blobs})
 	if err := boxes.Update(t.Context(), alice.ID, alice.ID, func(tx *mailbox.Tx) error { return tx.Provision() }); err != nil {
 		t.Fatal(err)
 	}

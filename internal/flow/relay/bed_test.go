@@ -95,7 +95,7 @@ func newBedOver(t testing.TB, db kv.DB, n *network) *bed {
 	blobs, err := blob.Open(blob.Options{DB: b.db})
 	b.must(err)
 	b.hist, b.dir = history.New(b.db), directory.New(b.db)
-	b.box = mailbox.New(mailbox.Options{DB: b.db, Blobs: blobs, Sink: event.Discard{}})
+	b.box = mailbox.New(mailbox.Options{DB: b.db, Blobs: blobs})
 	q := queue.New(b.db, blobs)
 	router := route.New(route.Options{Resolver: dnstest.New(zone), AllowPrivate: true, Hostname: "me.test"})
 	b.o = Options{

@@ -56,7 +56,7 @@ func open(t *testing.T) *house {
 	must(err)
 	must(dir.AddAlias(t.Context(), address("sales@example.test"), []mail.Address{alice.Address}))
 	d := deliver.New(deliver.Options{
-		DB: db, Blobs: blobs, Mailbox: mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Sink: event.Discard{}}), Queue: q, Directory: dir,
+		DB: db, Blobs: blobs, Mailbox: mailbox.New(mailbox.Options{DB: db, Blobs: blobs}), Queue: q, Directory: dir,
 		Sink: event.Discard{}, Hostname: "mx.example.test",
 	})
 	return &house{

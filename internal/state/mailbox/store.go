@@ -6,18 +6,16 @@ import (
 	"io"
 	"time"
 
-	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 )
 
-// Options of a store. All are needed but Sink.
+// Options of a store. All are needed.
 type Options struct {
 	DB    kv.DB
 	Blobs *blob.Store
-	Sink  event.Sink
 }
 
 // Store holds all accounts.
