@@ -14,6 +14,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/limit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 )
@@ -25,7 +26,7 @@ type Limits struct {
 	AuthLine    int           // octets of a line of AUTH; default 12,288 (RFC 4954 §4.5 has the number)
 	Errors      int           // lines that are no commands, and failed logins, before the line is cut; default 20
 	Connections int           // at the same time; default 2,000
-	PerAddress  int           // at the same time from one address; default 50
+	PerAddress  int           // at the same time from one address (a /64 of IPv6); default 50
 	Idle        time.Duration // between two commands; default, and least that RFC 1939 §3 allows, 10 minutes
 	Handshake   time.Duration // of TLS; default 30 seconds
 	Write       time.Duration // for the peer to take 32 KiB; default 2 minutes
@@ -77,9 +78,10 @@ type Options struct {
 type Server struct {
 	o Options
 
-	mu        sync.Mutex
-	conns     map[*conn]struct{}
-	byAddress map[netip.Addr]int
+	counts *limit.Counts[netip.Prefix]
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
 }
 
 // New makes a Server.
@@ -103,7 +105,8 @@ func New(o Options) *Server {
 		o.Limits.Connections, o.Limits.PerAddress = -1, -1
 	}
 	o.Limits = o.Limits.withDefaults()
-	return &Server{o: o, conns: map[*conn]struct{}{}, byAddress: map[netip.Addr]int{}}
+	l := o.Limits
+	return &Server{o: o, conns: map[*conn]struct{}{}, counts: limit.NewCounts[netip.Prefix](max(0, l.PerAddress), max(0, l.Connections))}
 }
 
 // Serve accepts connections until ctx ends. It then stops accepting, closes the
@@ -161,25 +164,20 @@ func wait(ctx context.Context, d time.Duration) {
 
 // enter counts c in, if the limits allow it.
 func (s *Server) enter(c *conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l, a := s.o.Limits, c.peer.Addr().Unmap()
-	if l.Connections > 0 && len(s.conns) >= l.Connections || l.PerAddress > 0 && s.byAddress[a] >= l.PerAddress {
+	if !s.counts.Acquire(limit.Key(c.peer.Addr())) {
 		return false
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.conns[c] = struct{}{}
-	s.byAddress[a]++
 	return true
 }
 
 func (s *Server) leave(c *conn) {
+	s.counts.Release(limit.Key(c.peer.Addr()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	a := c.peer.Addr().Unmap()
-	if s.byAddress[a]--; s.byAddress[a] == 0 {
-		delete(s.byAddress, a)
-	}
 }
 
 // finish ends the sessions: at once those that wait for a command, after the
