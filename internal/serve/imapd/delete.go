@@ -1,11 +1,35 @@
 package imapd
 
-import "github.com/ekiden-mail/ekiden/internal/wire/imap"
+import (
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/wire/imap"
+)
 
-// delete is DELETE (RFC 3501 §6.3.4). Whoever has it selected is cut off.
+// delete is DELETE (RFC 3501 §6.3.4). A session that deletes what it has
+// selected has nothing selected any more; other sessions are cut off.
 func (c *session) delete(cmd *imap.BoxCommand) (reply, error) {
+	mine, err := c.selected(cmd.Mailbox)
+	if err != nil {
+		return reply{}, err
+	}
 	if err := c.o.Mailbox.DeleteBox(c.work, c.account(), c.account(), cmd.Mailbox); err != nil {
 		return reply{}, err
 	}
+	if mine {
+		c.sel = nil
+	}
 	return ok("DELETE done"), nil
+}
+
+// selected says whether the mailbox of that name is the selected one.
+func (c *session) selected(name string) (mine bool, err error) {
+	if c.sel == nil {
+		return false, nil
+	}
+	err = c.read(func(tx *mailbox.Tx) error {
+		box, err := tx.BoxByName(name)
+		mine = err == nil && box.ID == c.sel.box
+		return err
+	})
+	return mine, err
 }

@@ -152,11 +152,11 @@ func (p pattern) endsInPercent() bool { return strings.HasSuffix(string(p), "%")
 // matches says whether a name fits: "*" is anything, "%" anything but the
 // separator. INBOX has no case.
 func (p pattern) matches(name string) bool {
-	if name == "INBOX" {
+	if name == inbox {
 		return wildcard(strings.ToUpper(string(p)), name)
 	}
-	if len(p) >= 6 && strings.EqualFold(string(p[:6]), "INBOX/") {
-		p = "INBOX/" + p[6:]
+	if len(p) >= 6 && strings.EqualFold(string(p[:6]), inbox+"/") {
+		p = inbox + "/" + p[6:]
 	}
 	return wildcard(string(p), name)
 }

@@ -23,7 +23,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		if box, err = tx.BoxByName(cmd.Mailbox); err != nil {
 			return err
 		}
-		v.box, v.seen = box.ID, tx.Version()
+		v.box, v.inbox, v.seen = box.ID, box.Name == inbox, tx.Version()
 		if v.uids, err = tx.UIDs(box.ID); err != nil {
 			return err
 		}

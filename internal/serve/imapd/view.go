@@ -16,6 +16,7 @@ import (
 type view struct {
 	box      mailbox.BoxID
 	readOnly bool
+	inbox    bool
 	uids     []mailbox.UID                  // ascending
 	gone     []mailbox.UID                  // those of uids that are expunged and not told, ascending
 	seen     mailbox.ModSeq                 // changes up to here are folded in
@@ -25,6 +26,9 @@ type view struct {
 
 // maxWords limits the keywords that FLAGS lists.
 const maxWords = 200
+
+// inbox is the one name that is not chosen by the user (RFC 3501 §5.1).
+const inbox = "INBOX"
 
 // span is the indexes from..to-1 of uids.
 type span struct{ from, to int }
@@ -118,6 +122,9 @@ func (v *view) look(tx *mailbox.Tx) (*news, error) {
 	box, err := tx.Box(v.box)
 	if err != nil {
 		return nil, err
+	}
+	if v.inbox && box.Name != inbox {
+		return nil, fault.New(fault.NotFound, "imapd.look", "INBOX was renamed")
 	}
 	if box.HighestModSeq <= v.seen {
 		return &n, nil
