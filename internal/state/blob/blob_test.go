@@ -248,6 +248,47 @@ func TestNotThere(t *testing.T) {
 	}
 }
 
+// A blob can be read from its handle before anybody refers to it, and after.
+func TestOpenHandle(t *testing.T) {
+	db := memkv.New(memkv.Options{})
+	m := newMemory()
+	s := open(t, db, m)
+	defer func() { _ = s.Close() }()
+	for i, b := range [][]byte{{}, text(100), noise(50_000, 1), noise(2_000_000, 2)} {
+		h, err := s.Put(ctx, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			r, err := s.OpenHandle(ctx, h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, b) {
+				t.Errorf("%d octets of %d, %v", len(got), len(b), err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			refer(t, db, h, byte(i))
+			if h, err = s.Handle(ctx, h.ID()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h, err := s.Put(ctx, noise(20_000, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip(m, h.at.offset+3)
+	if _, err := s.OpenHandle(ctx, h); !fault.Is(err, fault.Corrupt) {
+		t.Errorf("a damaged one: %v", err)
+	}
+	if len(s.reading) != 0 {
+		t.Errorf("%d readers are left", len(s.reading))
+	}
+}
+
 func TestOldHandleIsRefused(t *testing.T) {
 	db := memkv.New(memkv.Options{})
 	s := open(t, db, newMemory())
