@@ -19,13 +19,11 @@ var authorization = map[string]action{
 // the client or an IMAP one, so EXPIRE is NEVER.
 func (c *conn) capa() {
 	lines := []string{"+OK capabilities follow", "TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
-	if c.drop == nil {
-		if c.mayLogIn() {
-			lines = append(lines, "USER", "SASL "+strings.Join(c.o.Login.Mechanisms(c.attempt()), " "))
-		}
-		if c.mayStartTLS() {
-			lines = append(lines, "STLS")
-		}
+	if c.mayLogIn() { // in both states (RFC 2449 §6.2, §6.3)
+		lines = append(lines, "USER", "SASL "+strings.Join(c.o.Login.Mechanisms(c.attempt()), " "))
+	}
+	if c.drop == nil && c.mayStartTLS() {
+		lines = append(lines, "STLS")
 	}
 	lines = append(lines, "UTF8 USER", "IMPLEMENTATION Ekiden", ".")
 	c.reply("%s", strings.Join(lines, "\r\n"))
