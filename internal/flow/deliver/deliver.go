@@ -3,10 +3,8 @@
 package deliver
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -16,7 +14,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
-	"github.com/ekiden-mail/ekiden/internal/wire/message"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -175,41 +172,13 @@ func original(r mail.Recipient, to mail.Address) string {
 	return r.Original
 }
 
-// index parses the message once and gives each target the index of its copy.
-func (p *Plan) index(ctx context.Context) error {
-	if len(p.targets) == 0 {
-		return nil
-	}
-	r, err := p.d.o.Blobs.OpenHandle(ctx, p.content)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
+// index gives each target the index of its copy.
+func (p *Plan) index(ctx context.Context) (err error) {
 	for i := range p.targets {
 		t := &p.targets[i]
-		if t.index, err = message.Parse(joined{t.prefix, r}, int64(len(t.prefix))+p.content.Size()); err != nil {
+		if t.index, err = p.d.o.Mailbox.Index(ctx, t.prefix, p.content); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// joined reads a prefix and the content behind it as one.
-type joined struct {
-	prefix []byte
-	rest   io.ReaderAt
-}
-
-// ReadAt reads at off of the whole.
-func (j joined) ReadAt(b []byte, off int64) (int, error) {
-	n := int64(len(j.prefix))
-	if off >= n {
-		return j.rest.ReadAt(b, off-n)
-	}
-	got, _ := bytes.NewReader(j.prefix).ReadAt(b, off)
-	if got == len(b) {
-		return got, nil
-	}
-	more, err := j.rest.ReadAt(b[got:], 0)
-	return got + more, err
 }

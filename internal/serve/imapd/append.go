@@ -9,7 +9,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
-	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
 // discard is how large a message we read only to throw it away, in octets.
@@ -26,8 +25,6 @@ func (c *session) append(cmd *imap.AppendCommand) (reply, error) {
 		}
 		return refused, err
 	}
-	var copied spool
-	defer copied.close()
 	w, err := c.o.Mailbox.Blob(c.work)
 	if err != nil {
 		if fatal := c.dec.Refuse(cmd, c.discard()); fatal != nil {
@@ -36,10 +33,10 @@ func (c *session) append(cmd *imap.AppendCommand) (reply, error) {
 		return reply{}, err
 	}
 	defer w.Abort()
-	if err := c.receive(cmd, io.MultiWriter(w, &copied)); err != nil {
+	if err := c.receive(cmd, w); err != nil {
 		return reply{}, err
 	}
-	return c.keep(cmd, w, &copied)
+	return c.keep(cmd, w)
 }
 
 // appendRefused says why the message should not even be sent; an empty reply
@@ -102,7 +99,7 @@ func (c *session) receive(cmd *imap.AppendCommand, w io.Writer) error {
 }
 
 // keep puts what was received into its mailbox.
-func (c *session) keep(cmd *imap.AppendCommand, w *mailbox.ContentWriter, copied *spool) (reply, error) {
+func (c *session) keep(cmd *imap.AppendCommand, w *mailbox.ContentWriter) (reply, error) {
 	h, err := w.Commit()
 	if err != nil {
 		return reply{}, err
@@ -111,8 +108,8 @@ func (c *session) keep(cmd *imap.AppendCommand, w *mailbox.ContentWriter, copied
 	if m.Received.IsZero() {
 		m.Received = time.Now()
 	}
-	if m.Index, err = message.Parse(copied, h.Size()); err != nil {
-		return reply{}, fault.Wrap("imapd.append", err)
+	if m.Index, err = c.o.Mailbox.Index(c.work, nil, h); err != nil {
+		return reply{}, err
 	}
 	var box mailbox.Box
 	var place mailbox.Placement

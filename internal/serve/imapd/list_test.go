@@ -55,20 +55,3 @@ func TestNeedle(t *testing.T) {
 		t.Error("not found where no ASCII is")
 	}
 }
-
-func TestSpool(t *testing.T) {
-	var s spool
-	defer s.close()
-	want := strings.Repeat("0123456789", spoolMemory/10+1000)
-	for i := 0; i < len(want); i += 9999 {
-		if _, err := s.Write([]byte(want[i:min(len(want), i+9999)])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, off := range []int{0, spoolMemory - 5000, spoolMemory - 3, spoolMemory + 1, len(want) - 100} {
-		b := make([]byte, 100)
-		if n, err := s.ReadAt(b, int64(off)); string(b[:n]) != want[off:off+100] || err != nil {
-			t.Errorf("at %d: %q, %v", off, b[:n], err)
-		}
-	}
-}

@@ -5,10 +5,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
 
-// unseenScan limits the search for the first unseen message that SELECT tells
-// of: beyond it there is no UNSEEN response, which RFC 3501 §6.3.1 allows.
-const unseenScan = 20_000
-
 // selectBox is SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2). Whatever happens,
 // the mailbox selected before is not any more. RECENT is always 0: to remember
 // which session saw a message first would need a write for each SELECT, and no
@@ -18,7 +14,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	v := &view{readOnly: cmd.ReadOnly, words: map[string]string{}}
 	var box mailbox.Box
 	var words []string
-	first := mailbox.UID(0)
+	unseen := uint32(0)
 	err := c.read(func(tx *mailbox.Tx) (err error) {
 		if box, err = tx.BoxByName(cmd.Mailbox); err != nil {
 			return err
@@ -30,7 +26,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		if words, err = tx.Keywords(); err != nil {
 			return err
 		}
-		first, err = firstUnseen(tx, box)
+		_, unseen, err = tx.FirstUnseen(box.ID)
 		return err
 	})
 	if err != nil {
@@ -43,8 +39,8 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	c.tellFlags()
 	c.enc.Untagged().Raw("OK [PERMANENTFLAGS ").Words(v.permanentFlags()).Raw("] flags that are kept\r\n")
 	c.enc.Untagged().Number(int64(len(v.uids))).Raw(" EXISTS\r\n* 0 RECENT\r\n")
-	if n := v.number(first); n > 0 {
-		c.enc.Untagged().Raw("OK [UNSEEN ").Number(int64(n)).Raw("] first unseen\r\n")
+	if unseen > 0 {
+		c.enc.Untagged().Raw("OK [UNSEEN ").Number(int64(unseen)).Raw("] first unseen\r\n")
 	}
 	c.enc.Untagged().Raw("OK [UIDVALIDITY ").Number(int64(box.UIDValidity)).Raw("] UIDs are valid\r\n")
 	c.enc.Untagged().Raw("OK [UIDNEXT ").Number(int64(box.UIDNext)).Raw("] next UID\r\n")
@@ -52,27 +48,6 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		return reply{"OK", "READ-ONLY", cmd.Name() + " done"}, nil
 	}
 	return reply{"OK", "READ-WRITE", cmd.Name() + " done"}, nil
-}
-
-// firstUnseen finds the first message without \Seen, 0 if there is none or it
-// is too far.
-func firstUnseen(tx *mailbox.Tx, box mailbox.Box) (mailbox.UID, error) {
-	if box.Unseen == 0 {
-		return 0, nil
-	}
-	left := unseenScan
-	for p, err := range tx.Placements(box.ID, 1, 1<<32-1) {
-		if err != nil {
-			return 0, err
-		}
-		if !p.Flags.Has(flagSeen) {
-			return p.UID, nil
-		}
-		if left--; left == 0 {
-			break
-		}
-	}
-	return 0, nil
 }
 
 func (v *view) permanentFlags() []string {

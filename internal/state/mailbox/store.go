@@ -10,6 +10,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
 // Options of a store. All are needed.
@@ -94,6 +95,19 @@ func (s *Store) OpenMessage(ctx context.Context, a mail.AccountID, m Message) (*
 		return nil, fault.Wrap("mailbox.OpenMessage", err)
 	}
 	return &Content{prefix: m.Prefix, blob: r}, nil
+}
+
+// Index reads content that was just written, with a prefix in front of it, as
+// NewMessage wants its index.
+func (s *Store) Index(ctx context.Context, prefix []byte, h blob.Handle) (*message.Index, error) {
+	const op = "mailbox.Index"
+	r, err := s.blobs.OpenHandle(ctx, h)
+	if err != nil {
+		return nil, fault.Wrap(op, err)
+	}
+	c := &Content{prefix: prefix, blob: r}
+	ix, err := message.Parse(c, c.Size())
+	return ix, fault.Wrap(op, errors.Join(err, c.Close()))
 }
 
 // ReadAt is io.ReaderAt.
