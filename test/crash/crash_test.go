@@ -32,7 +32,7 @@ func TestKill(t *testing.T) {
 	s := blackbox.Start(t, blackbox.Options{Args: []string{"--no-limits", "--resolver", nowhere, "--retry-first", "1h"}})
 	var p promises
 	for round := range rounds {
-		load(t, s, &p, round, 300*time.Millisecond+rand.N(900*time.Millisecond))
+		load(t, s, &p, round, s.Kill)
 		s.Restart()
 		check(t, s, &p)
 		if t.Failed() {
@@ -45,8 +45,26 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// load delivers for d, then kills the server under it.
-func load(t *testing.T, s *blackbox.Server, p *promises, round int, d time.Duration) {
+// TestStop asks the server to end, under the same load: it finishes what it has
+// in hand, within its grace time, and exits 0.
+func TestStop(t *testing.T) {
+	nowhere := blackbox.FreeAddress(t) + ":5353"
+	s := blackbox.Start(t, blackbox.Options{Args: []string{"--no-limits", "--resolver", nowhere, "--retry-first", "1h"}})
+	var p promises
+	began := time.Now()
+	load(t, s, &p, 0, func() {
+		began = time.Now()
+		s.Stop()
+	})
+	if d := time.Since(began); d > 15*time.Second {
+		t.Errorf("it took %v to stop", d)
+	}
+	s.Restart()
+	check(t, s, &p)
+}
+
+// load delivers for a while, then ends the server under it.
+func load(t *testing.T, s *blackbox.Server, p *promises, round int, end func()) {
 	t.Helper()
 	var all sync.WaitGroup
 	for n := range loaders {
@@ -58,8 +76,8 @@ func load(t *testing.T, s *blackbox.Server, p *promises, round int, d time.Durat
 			}
 		})
 	}
-	time.Sleep(d)
-	s.Kill()
+	time.Sleep(300*time.Millisecond + rand.N(900*time.Millisecond))
+	end()
 	all.Wait()
 }
 
