@@ -36,14 +36,13 @@ func (d *Deliverer) Accepts(ctx context.Context, a mail.Address) error {
 
 // full says whether an account has used up its quota.
 func (d *Deliverer) full(ctx context.Context, t directory.Target) (bool, error) {
-	acct, err := d.o.Directory.AccountByID(ctx, t.Account)
-	if err != nil || acct.Quota == 0 {
-		return false, err
+	if t.Quota == 0 {
+		return false, nil
 	}
 	var used mailbox.Usage
-	err = d.o.Mailbox.View(ctx, t.Account, func(tx *mailbox.Tx) error {
+	err := d.o.Mailbox.View(ctx, t.Account, func(tx *mailbox.Tx) (err error) {
 		used, err = tx.Usage()
 		return err
 	})
-	return used.Octets >= acct.Quota, err
+	return used.Octets >= t.Quota, err
 }

@@ -5,6 +5,8 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"io"
+	"sync"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -34,10 +36,26 @@ type Options struct {
 }
 
 // Deliverer prepares plans.
-type Deliverer struct{ o Options }
+type Deliverer struct {
+	o       Options
+	buffers sync.Pool // of *[copyBuffer]byte
+}
+
+// copyBuffer is how much content is moved at a time, in octets.
+const copyBuffer = 32 << 10
 
 // New makes a Deliverer.
-func New(o Options) *Deliverer { return &Deliverer{o} }
+func New(o Options) *Deliverer {
+	return &Deliverer{o: o, buffers: sync.Pool{New: func() any { return new([copyBuffer]byte) }}}
+}
+
+// Copy is io.Copy with buffers that are used again: messages are many and
+// small.
+func (d *Deliverer) Copy(w io.Writer, r io.Reader) (int64, error) {
+	b := d.buffers.Get().(*[copyBuffer]byte)
+	defer d.buffers.Put(b)
+	return io.CopyBuffer(w, r, b[:])
+}
 
 // Prepare does everything that takes time: it resolves the recipients and
 // indexes the message. It changes nothing that anyone could see. A recipient
@@ -97,20 +115,15 @@ func (d *Deliverer) Deliver(ctx context.Context, a *mail.Arrival, content blob.H
 // expand finds where recipient i is to be laid and notes what it is told.
 func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 	p.replies[i] = p.accepted()
-	local, err := p.local(ctx, r.Address)
-	if err != nil {
-		return err
-	}
-	if !local {
+	found, err := p.d.o.Directory.Resolve(ctx, r.Address)
+	switch {
+	case fault.Is(err, fault.Denied): // not our domain
 		p.remote(r, r.Address)
 		return nil
-	}
-	found, err := p.d.o.Directory.Resolve(ctx, r.Address)
-	if fault.Is(err, fault.NotFound) {
+	case fault.Is(err, fault.NotFound):
 		p.replies[i] = smtp.Answer(550, smtp.Enhanced{5, 1, 1}, "no such recipient here")
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	for _, t := range found.Accounts {
@@ -120,14 +133,6 @@ func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 		p.remote(r, to)
 	}
 	return nil
-}
-
-// local says whether a is ours to resolve; postmaster without a domain always is.
-func (p *Plan) local(ctx context.Context, a mail.Address) (bool, error) {
-	if a.Domain == "" {
-		return true, nil
-	}
-	return p.d.o.Directory.IsLocal(ctx, a.Domain)
 }
 
 // account adds an account once, however many recipients lead to it; beyond

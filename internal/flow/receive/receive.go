@@ -77,7 +77,7 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	}
 	defer w.Abort()
 	var head message.HeaderScanner
-	if _, err = io.Copy(io.MultiWriter(w, &head), content); err != nil {
+	if _, err = d.Copy(io.MultiWriter(w, &head), content); err != nil {
 		return d.RefuseAll(ctx, a, smtp.Fault(err))
 	}
 	if head.Header().Count("Received") > MaxReceived {

@@ -30,7 +30,7 @@ func (t *Transaction) copyRepaired(ctx context.Context, w io.Writer, content io.
 	blind := append(header.Spans("Bcc"), header.Spans("Resent-Bcc")...)
 	slices.SortFunc(blind, func(a, b message.Span) int { return cmp.Compare(a.Offset, b.Offset) })
 	seen, _ := message.Without(bytes.NewReader(block), int64(len(block)), blind)
-	_, err = io.Copy(w, io.MultiReader(seen, rest))
+	_, err = t.s.o.Deliver.Copy(w, io.MultiReader(seen, rest))
 	return smtp.Reply{}, err
 }
 

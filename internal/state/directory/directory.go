@@ -75,6 +75,7 @@ type Target struct {
 	Account mail.AccountID
 	Address mail.Address // the account's
 	Detail  string       // the sub-address, without the "+" (RFC 5233)
+	Quota   int64        // the account's, in octets; 0 is none
 }
 
 // view runs fn over one moment, with what is remembered of that moment.
