@@ -49,6 +49,15 @@ func (b *body) open() error {
 	if b.content != nil {
 		return nil
 	}
+	if b.row.message.ID == 0 {
+		err := b.c.read(func(tx *mailbox.Tx) (err error) {
+			b.row.message, err = tx.Message(b.row.Placement.Message)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
 	var err error
 	b.content, err = b.c.o.Mailbox.OpenMessage(b.c.work, b.c.account(), b.row.message)
 	return err

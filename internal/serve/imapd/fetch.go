@@ -44,6 +44,9 @@ type want struct {
 	seen    bool     // it becomes \Seen
 }
 
+// rich says whether more than placements is needed.
+func (w want) rich() bool { return w.content || w.index }
+
 // fetchPlan finds out what items need.
 func fetchPlan(items []imap.FetchItem) want {
 	var w want
@@ -78,7 +81,7 @@ func fetchPlan(items []imap.FetchItem) want {
 			w.flags = true
 		}
 	}
-	w.message = w.content || w.index
+	w.message = w.content
 	return w
 }
 
@@ -188,7 +191,7 @@ func (c *session) fetchRow(items []imap.FetchItem, w want, r *row) error {
 	b := body{c: c, row: r}
 	defer b.close()
 	// What may fail is found out before the response begins.
-	if w.message {
+	if w.rich() {
 		if err := b.prepare(w); err != nil {
 			return err
 		}
@@ -259,7 +262,7 @@ type pager struct {
 
 func newPager(v *view, spans []span, w want) *pager {
 	p := &pager{v: v, spans: spans, w: w, size: pageOfPlacements}
-	if w.message {
+	if w.rich() {
 		p.size = pageOfMessages
 	}
 	return p
@@ -305,14 +308,36 @@ func (c *session) page(p *pager) ([]row, error) {
 				p.missing = true
 			}
 		}
-		for i := range rows {
-			if err := load(tx, &rows[i], p.w); err != nil {
-				return err
-			}
-		}
-		return nil
+		return loadAll(tx, rows, p.w)
 	})
 	return rows, err
+}
+
+// loadAll reads what is kept of a page of messages beside their placements.
+func loadAll(tx *mailbox.Tx, rows []row, w want) error {
+	ids := make([]mailbox.MessageID, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].Placement.Message
+	}
+	if w.message {
+		messages, err := tx.Messages(ids)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			rows[i].message = messages[i]
+		}
+	}
+	if w.index {
+		indexes, err := tx.Indexes(ids)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			rows[i].index = indexes[i]
+		}
+	}
+	return nil
 }
 
 // load reads what is kept of a message beside its placement.

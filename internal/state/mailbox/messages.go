@@ -167,9 +167,15 @@ func (t *Tx) Message(id MessageID) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	out := m.row.Message
-	out.Places = make([]Place, 0, len(m.row.Places))
-	for _, p := range m.row.Places {
+	return t.exportMessage(m.row)
+}
+
+// exportMessage is a message as others see it: without its places in mailboxes
+// that are going.
+func (t *Tx) exportMessage(r *messageRow) (Message, error) {
+	out := r.Message
+	out.Places = make([]Place, 0, len(r.Places))
+	for _, p := range r.Places {
 		b, err := t.state(p.Box)
 		if err != nil {
 			return Message{}, err

@@ -1,0 +1,94 @@
+package mailbox
+
+import (
+	"slices"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
+)
+
+// scanSpread is how far apart ids may lie, on average, for one scan over all
+// rows between them to be cheaper than to get each.
+const scanSpread = 3
+
+// Messages gives many messages in the order of ids, as they were when the
+// transaction began. One that is not there has the zero ID.
+func (t *Tx) Messages(ids []MessageID) ([]Message, error) {
+	out := make([]Message, len(ids))
+	err := t.rowsOf(tagMessage, ids, func(i int, v []byte) error {
+		r, err := decodeMessage(ids[i], v)
+		if err != nil {
+			return fault.As(fault.Corrupt, "mailbox.Messages", err)
+		}
+		out[i], err = t.exportMessage(&r)
+		return err
+	})
+	return out, fault.Wrap("mailbox.Messages", err)
+}
+
+// Indexes gives what was kept of many messages, in the order of ids: nil where
+// nothing was, or it cannot be read. The content tells the same.
+func (t *Tx) Indexes(ids []MessageID) ([]*message.Index, error) {
+	out := make([]*message.Index, len(ids))
+	err := t.rowsOf(tagView, ids, func(i int, v []byte) error {
+		if ix, err := message.Unmarshal(v); err == nil {
+			out[i] = ix
+		}
+		return nil
+	})
+	return out, fault.Wrap("mailbox.Indexes", err)
+}
+
+// rowsOf reads a row of each message, and calls found for those that are there.
+func (t *Tx) rowsOf(tag byte, ids []MessageID, found func(i int, v []byte) error) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	first, last := slices.Min(ids), slices.Max(ids)
+	if uint64(last-first) < scanSpread*uint64(len(ids)) {
+		return t.rowsBetween(tag, ids, first, last, found)
+	}
+	keys := make([][]byte, len(ids))
+	for i, id := range ids {
+		keys[i] = t.msgKey(tag, id)
+	}
+	rows, err := t.r.GetMany(keys)
+	if err != nil {
+		return err
+	}
+	for i, v := range rows {
+		if v == nil {
+			continue
+		}
+		if err := found(i, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rowsBetween reads the rows from first to last, and picks those of ids.
+func (t *Tx) rowsBetween(tag byte, ids []MessageID, first, last MessageID, found func(int, []byte) error) error {
+	wanted := make(map[MessageID][]int, len(ids))
+	for i, id := range ids {
+		wanted[id] = append(wanted[id], i)
+	}
+	prefix := t.key(tag)
+	for p, err := range t.r.Scan(kv.Range{From: t.msgKey(tag, first), To: kv.PrefixEnd(t.msgKey(tag, last))}) {
+		if err != nil {
+			return err
+		}
+		k := kv.ReadKey(p.Key, prefix)
+		id := MessageID(k.Uint64())
+		if err := k.Err(); err != nil {
+			return fault.As(fault.Corrupt, "mailbox.rowsBetween", err)
+		}
+		for _, i := range wanted[id] {
+			if err := found(i, p.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
