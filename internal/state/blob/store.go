@@ -138,24 +138,31 @@ func (s *Store) hold(id mail.BlobID, n int) {
 
 func (s *Store) open(ctx context.Context, id mail.BlobID) (*Reader, error) {
 	r := &Reader{s: s, id: id, cached: -1}
-	var l lookup
-	err := s.db.View(ctx, nil, func(rows kv.Reader) (err error) {
-		if l, err = look(rows, id); err == nil && l.first != nil {
-			r.body, err = readBody(rows, id, l.first)
+	var at location
+	err := s.db.View(ctx, nil, func(rows kv.Reader) error {
+		// Most bodies are small: their rows are looked for first.
+		first, ok, err := rows.Get(bodyKey(id, 0))
+		if err != nil {
+			return err
+		}
+		if ok {
+			r.body, err = readBody(rows, id, first)
+			r.size = int64(len(r.body))
+			return err
+		}
+		row, ok, err := rows.Get(atKey(id))
+		if err == nil && !ok {
+			err = fault.New(fault.NotFound, "", "")
+		}
+		if err == nil {
+			at, r.size, err = decodeLocation(row)
 		}
 		return err
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case !l.there:
-		return nil, fault.New(fault.NotFound, "", "")
+	if err != nil || at == (location{}) {
+		return r, err
 	}
-	r.size = l.size
-	if l.first != nil {
-		return r, nil
-	}
-	if err := r.at(l.at); err != nil {
+	if err := r.at(at); err != nil {
 		return nil, err
 	}
 	return r, nil
