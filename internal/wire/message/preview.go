@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -26,17 +25,23 @@ func preview(r io.ReaderAt, root *Part) (string, error) {
 	if n, err := r.ReadAt(raw, p.BodyStart); n < len(raw) {
 		return "", err
 	}
-	b, err := io.ReadAll(DecodeText(bytes.NewReader(raw), p.Encoding, p.Param("charset")))
-	if err != nil {
-		b = bytes.ToValidUTF8(b, nil)
-	}
-	text := strings.ToValidUTF8(string(b), "")
+	text := decodeCharset(p.Param("charset"), wholeRunes(decodeBytes(raw, p.Encoding)))
 	if p.Subtype == "html" {
 		text = stripHTML(text)
 	} else {
 		text = stripQuotes(text)
 	}
 	return shorten(text), nil
+}
+
+// wholeRunes leaves out a character of UTF-8 that the end of the bytes cuts.
+func wholeRunes(b []byte) []byte {
+	for cut := 0; cut < utf8.UTFMax && cut <= len(b); cut++ {
+		if utf8.Valid(b[:len(b)-cut]) {
+			return b[:len(b)-cut]
+		}
+	}
+	return b
 }
 
 func firstText(p *Part, subtype string) *Part {
@@ -53,6 +58,9 @@ func firstText(p *Part, subtype string) *Part {
 
 // stripQuotes leaves out the lines that quote another message.
 func stripQuotes(s string) string {
+	if !strings.HasPrefix(s, ">") && !strings.Contains(s, "\n>") {
+		return s
+	}
 	var b strings.Builder
 	for line := range strings.Lines(s) {
 		if !strings.HasPrefix(line, ">") {

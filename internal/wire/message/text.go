@@ -37,6 +37,20 @@ func DecodeBody(r io.Reader, encoding string) io.Reader {
 	return r
 }
 
+// decodeBytes is DecodeBody of what is in memory already.
+func decodeBytes(b []byte, encoding string) []byte {
+	var c codec
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "base64":
+		c = &base64Decoder{}
+	case "quoted-printable":
+		c = &qpDecoder{}
+	default:
+		return b
+	}
+	return c.finish(c.decode(make([]byte, 0, len(b)), b))
+}
+
 // DecodeText is DecodeBody and then the charset turned into UTF-8. An unknown
 // charset, or none, is guessed from the first 4 KiB. Line ends stay as they
 // are.
