@@ -118,8 +118,12 @@ func (r *Relay) Run(ctx context.Context) error {
 	for part := range uint8(kv.Partitions) {
 		changed := r.o.DB.Watch(ctx, kv.Partition(part))
 		watchers.Go(func() {
-			for range changed {
-				r.hints.add(part)
+			var looked kv.Version
+			for v := range changed {
+				if r.o.Queue.Readied(part) > looked {
+					looked = v // the look to come sees this version, or a later one
+					r.hints.add(part)
+				}
 			}
 		})
 	}

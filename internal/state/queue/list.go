@@ -178,7 +178,7 @@ func (s *Store) Drop(ctx context.Context, f Filter) (int, error) {
 func (s *Store) requeue(tx kv.Tx, d Delivery, state State, now time.Time) {
 	unindex(tx, d)
 	d.State, d.Due = state, now
-	put(tx, d, now)
+	s.put(tx, d, now)
 }
 
 // change runs fn over what f chooses, a page a transaction, and gives the

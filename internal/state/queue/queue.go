@@ -14,6 +14,7 @@
 package queue
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -127,10 +128,18 @@ type Store struct {
 
 	db    kv.DB
 	blobs *blob.Store
+	// readied is the newest version of each partition in which a delivery of
+	// this process's began to wait, committed or about to be.
+	readied [kv.Partitions]atomic.Uint64
 }
 
 // New makes a queue over db. blobs holds the contents.
 func New(db kv.DB, blobs *blob.Store) *Store { return &Store{db: db, blobs: blobs} }
+
+// Readied is the newest version of a partition with which a delivery began to
+// wait, as far as this process wrote it: a partition's later versions are of
+// its history alone, and nothing is to be looked for.
+func (s *Store) Readied(part uint8) kv.Version { return kv.Version(s.readied[part].Load()) }
 
 // Add puts a message and its deliveries into the queue, in the caller's
 // transaction, which has named kv.PartitionShard(m.ID). It refers to the
@@ -158,7 +167,7 @@ func (s *Store) Add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery) error {
 		if d.Due.IsZero() {
 			d.Due = m.At
 		}
-		put(tx, d, m.At)
+		s.put(tx, d, m.At)
 	}
 	return nil
 }
@@ -180,14 +189,15 @@ func (s *Store) Write(tx kv.Tx, d Delivery, now time.Time) (bool, error) {
 	if old.State == Held {
 		d.State = Held
 	}
-	put(tx, d, now)
+	s.put(tx, d, now)
 	return true, nil
 }
 
 // put writes the delivery's row and, if it waits, its index row.
-func put(tx kv.Tx, d Delivery, now time.Time) {
+func (s *Store) put(tx kv.Tx, d Delivery, now time.Time) {
 	d.place = place{}
 	if d.State == Waiting {
+		s.ready(d.Ref().Partition(), tx.Next(kv.PartitionShard(d.Message)))
 		if d.Due.After(now) {
 			d.place = place{laneLater, position(d.Due)}
 		} else {
@@ -196,6 +206,17 @@ func put(tx kv.Tx, d Delivery, now time.Time) {
 		tx.Set(indexKey(d), []byte(d.To.Domain))
 	}
 	tx.Set(deliveryKey(d.Ref()), appendDelivery(nil, d))
+}
+
+// ready raises Readied to v. It is raised before the commit, so that whoever
+// hears of the commit finds it raised.
+func (s *Store) ready(part uint8, v kv.Version) {
+	for {
+		old := s.readied[part].Load()
+		if old >= uint64(v) || s.readied[part].CompareAndSwap(old, uint64(v)) {
+			return
+		}
+	}
 }
 
 // unindex takes away the index row of a delivery as it was read.
