@@ -70,10 +70,10 @@ func New(db kv.DB) *Store { return &Store{db: db} }
 func Write(tx kv.Tx, id mail.ArrivalID, entries ...Entry) {
 	shard := kv.PartitionShard(id)
 	for _, e := range entries {
-		value := appendEntry(nil, e)
+		value := encodeEntry(e)
 		q := seqOf(uint64(tx.Next(shard)), e, value)
 		tx.Set(entryKey(id, q), value)
-		tx.Set(orderKey(shard, q), appendOrder(nil, id, e.At))
+		tx.Set(orderKey(shard, q), encodeOrder(id, e.At))
 		for _, a := range e.addresses() {
 			tx.Set(addressKey(shard, a, e.At, id, q), nil)
 		}

@@ -163,12 +163,12 @@ func TestTrim(t *testing.T) {
 
 func TestEntriesReadBack(t *testing.T) {
 	for _, e := range []Entry{full, {}} {
-		got, err := readEntry(appendEntry(nil, e))
+		got, err := readEntry(encodeEntry(e))
 		if err != nil || got != e {
 			t.Errorf("%+v, %v; want %+v", got, err, e)
 		}
 	}
-	b := appendEntry(nil, full)
+	b := encodeEntry(full)
 	if _, err := readEntry(append(bytes.Clone(b), 1, 2)); err != nil {
 		t.Errorf("a longer row: %v", err)
 	}
@@ -177,7 +177,7 @@ func TestEntriesReadBack(t *testing.T) {
 			t.Errorf("cut at %d: %v", n, err)
 		}
 	}
-	long, err := readEntry(appendEntry(nil, Entry{Reply: strings.Repeat("x", 100_000)}))
+	long, err := readEntry(encodeEntry(Entry{Reply: strings.Repeat("x", 100_000)}))
 	if err != nil || len(long.Reply) != maxReply {
 		t.Errorf("a long reply is kept with %d octets, %v", len(long.Reply), err)
 	}
@@ -186,11 +186,11 @@ func TestEntriesReadBack(t *testing.T) {
 }
 
 func FuzzRows(f *testing.F) {
-	f.Add(appendEntry(nil, full))
-	f.Add(appendOrder(nil, mail.ArrivalID{1}, t0))
+	f.Add(encodeEntry(full))
+	f.Add(encodeOrder(mail.ArrivalID{1}, t0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if e, err := readEntry(b); err == nil && len(e.Reply) <= maxReply {
-			again, err := readEntry(appendEntry(nil, e))
+			again, err := readEntry(encodeEntry(e))
 			if err != nil || !reflect.DeepEqual(again, e) {
 				t.Errorf("%+v reads back as %+v, %v", e, again, err)
 			}

@@ -1,8 +1,6 @@
 package history
 
 import (
-	"encoding/binary"
-	"errors"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -73,15 +71,13 @@ func readAddressKey(key, prefix []byte) (id mail.ArrivalID, q seq, err error) {
 
 func corrupt(err error) error { return fault.As(fault.Corrupt, "history", err) }
 
-func appendOrder(b []byte, id mail.ArrivalID, at time.Time) []byte {
-	return appendTime(append(b, id[:]...), at)
-}
+func encodeOrder(id mail.ArrivalID, at time.Time) []byte { return kv.Value{}.Fixed(id[:]).Time(at) }
 
 func readOrder(b []byte) (id mail.ArrivalID, at time.Time, err error) {
-	r := row{rest: b}
-	copy(id[:], r.fixed(len(id)))
-	at = r.time()
-	return id, at, r.err()
+	r := kv.ReadValue(b)
+	copy(id[:], r.Fixed(len(id)))
+	at = r.Time()
+	return id, at, corrupt(r.Err())
 }
 
 // Values begin with the version of their form; later versions only add fields
@@ -95,108 +91,24 @@ const maxAddress = 400
 // maxReply bounds the octets of a reply that are kept.
 const maxReply = 2000
 
-func appendEntry(b []byte, e Entry) []byte {
+func encodeEntry(e Entry) []byte {
 	tls := byte(0)
 	if e.TLS {
 		tls = 1
 	}
-	b = append(b, rowVersion, tls)
-	b = appendTime(b, e.At)
-	b = appendTime(b, e.Next)
-	b = binary.AppendUvarint(b, uint64(e.Account))
-	b = binary.AppendUvarint(b, uint64(e.Size))
-	b = append(b, e.Report[:]...)
-	for _, s := range []string{
-		e.What, e.From.Local, string(e.From.Domain), e.To.Local, string(e.To.Domain), e.Host,
-		e.Reply[:min(len(e.Reply), maxReply)], e.Peer, e.Action,
-	} {
-		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
-	}
-	return b
+	return kv.Value{}.Byte(rowVersion).Byte(tls).Time(e.At).Time(e.Next).Uint(uint64(e.Account)).Uint(uint64(e.Size)).Fixed(e.Report[:]).
+		Text(e.What).Address(e.From).Address(e.To).Text(e.Host).Text(e.Reply[:min(len(e.Reply), maxReply)]).Text(e.Peer).Text(e.Action)
 }
 
 func readEntry(b []byte) (Entry, error) {
-	r := row{rest: b}
-	if v := r.fixed(1); v == nil || v[0] == 0 {
-		r.bad = true
-	}
-	var e Entry
-	if v := r.fixed(1); v != nil {
-		e.TLS = v[0] != 0
-	}
-	e.At, e.Next = r.time(), r.time()
-	e.Account = mail.AccountID(r.uint())
-	e.Size = int64(r.uint())
-	copy(e.Report[:], r.fixed(len(e.Report)))
-	e.What = r.text()
-	e.From = mail.Address{Local: r.text(), Domain: mail.Domain(r.text())}
-	e.To = mail.Address{Local: r.text(), Domain: mail.Domain(r.text())}
-	e.Host, e.Reply, e.Peer, e.Action = r.text(), r.text(), r.text(), r.text()
-	return e, r.err()
-}
-
-// appendTime writes nanoseconds since 1970, the zero time as 0.
-func appendTime(b []byte, t time.Time) []byte {
-	if t.IsZero() {
-		return binary.AppendVarint(b, 0)
-	}
-	return binary.AppendVarint(b, t.UnixNano())
-}
-
-var errRow = errors.New("malformed row")
-
-// row takes a value apart. After a failure everything is zero, and err says so.
-// What is left over was added by a later version.
-type row struct {
-	rest []byte
-	bad  bool
-}
-
-func (r *row) fixed(n int) []byte {
-	if r.bad || n > len(r.rest) {
-		r.bad = true
-		return nil
-	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-func (r *row) uint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if r.bad || n <= 0 {
-		r.bad = true
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *row) time() time.Time {
-	v, n := binary.Varint(r.rest)
-	if r.bad || n <= 0 {
-		r.bad = true
-		return time.Time{}
-	}
-	r.rest = r.rest[n:]
-	if v == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, v).UTC()
-}
-
-func (r *row) text() string {
-	n := r.uint()
-	if n > uint64(len(r.rest)) {
-		r.bad = true
-		return ""
-	}
-	return string(r.fixed(int(n)))
-}
-
-func (r *row) err() error {
-	if r.bad {
-		return corrupt(errRow)
-	}
-	return nil
+	r := kv.ReadValue(b)
+	r.Version()
+	e := Entry{TLS: r.Byte() != 0}
+	e.At, e.Next = r.Time(), r.Time()
+	e.Account = mail.AccountID(r.Uint())
+	e.Size = int64(r.Uint())
+	copy(e.Report[:], r.Fixed(len(e.Report)))
+	e.What, e.From, e.To = r.Text(), r.Address(), r.Address()
+	e.Host, e.Reply, e.Peer, e.Action = r.Text(), r.Text(), r.Text(), r.Text()
+	return e, corrupt(r.Err())
 }

@@ -155,7 +155,7 @@ func (s *Store) Add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery) error {
 	}
 	m.Blob = h.ID()
 	blob.Refer(tx, h, owner(m.ID))
-	tx.Set(messageKey(m.ID), appendMessage(nil, m))
+	tx.Set(messageKey(m.ID), encodeMessage(m))
 	for _, d := range ds {
 		d.Message = m.ID
 		if d.State == 0 {
@@ -205,7 +205,7 @@ func (s *Store) put(tx kv.Tx, d Delivery, now time.Time) {
 		}
 		tx.Set(indexKey(d), []byte(d.To.Domain))
 	}
-	tx.Set(deliveryKey(d.Ref()), appendDelivery(nil, d))
+	tx.Set(deliveryKey(d.Ref()), encodeDelivery(d))
 }
 
 // ready raises Readied to v. It is raised before the commit, so that whoever

@@ -23,13 +23,13 @@ var fullDelivery = Delivery{
 
 func TestRowsReadBack(t *testing.T) {
 	for _, m := range []Message{fullMessage, {ID: mail.ArrivalID{9}, Prefix: []byte{}}} {
-		got, err := readMessage(m.ID, appendMessage(nil, m))
+		got, err := readMessage(m.ID, encodeMessage(m))
 		if err != nil || !reflect.DeepEqual(got, m) {
 			t.Errorf("%+v, %v; want %+v", got, err, m)
 		}
 	}
 	for _, d := range []Delivery{fullDelivery, {Message: mail.ArrivalID{9}, N: 3}} {
-		got, err := readDelivery(d.Ref(), appendDelivery(nil, d))
+		got, err := readDelivery(d.Ref(), encodeDelivery(d))
 		if err != nil || got != d {
 			t.Errorf("%+v, %v; want %+v", got, err, d)
 		}
@@ -39,7 +39,7 @@ func TestRowsReadBack(t *testing.T) {
 // TestRowsOfLaterVersions sees that fields which a later version adds are read
 // past, and that what is cut is found out.
 func TestRowsOfLaterVersions(t *testing.T) {
-	b := appendDelivery(nil, fullDelivery)
+	b := encodeDelivery(fullDelivery)
 	if _, err := readDelivery(fullDelivery.Ref(), append(bytes.Clone(b), 1, 2, 3)); err != nil {
 		t.Errorf("a longer row: %v", err)
 	}
@@ -51,18 +51,18 @@ func TestRowsOfLaterVersions(t *testing.T) {
 }
 
 func FuzzRows(f *testing.F) {
-	f.Add(appendMessage(nil, fullMessage))
-	f.Add(appendDelivery(nil, fullDelivery))
+	f.Add(encodeMessage(fullMessage))
+	f.Add(encodeDelivery(fullDelivery))
 	f.Add(bytes.Repeat([]byte{0xff}, 40))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if d, err := readDelivery(Ref{}, b); err == nil {
-			again, err := readDelivery(Ref{}, appendDelivery(nil, d))
+			again, err := readDelivery(Ref{}, encodeDelivery(d))
 			if err != nil || again != d {
 				t.Errorf("%+v reads back as %+v, %v", d, again, err)
 			}
 		}
 		if m, err := readMessage(mail.ArrivalID{}, b); err == nil {
-			again, err := readMessage(mail.ArrivalID{}, appendMessage(nil, m))
+			again, err := readMessage(mail.ArrivalID{}, encodeMessage(m))
 			if err != nil || !reflect.DeepEqual(again, m) {
 				t.Errorf("%+v reads back as %+v, %v", m, again, err)
 			}
