@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -72,7 +73,9 @@ func (c *session) appendRefused(cmd *imap.AppendCommand) (reply, error) {
 }
 
 // receive streams the message into w. Where the store fails the message is
-// still read to its end, so that the conversation stays in step.
+// still read to its end, so that the conversation stays in step. So it is with
+// a NUL, which no literal may hold: what came in could not go out again
+// (RFC 3501 §4.3).
 func (c *session) receive(cmd *imap.AppendCommand, w io.Writer) error {
 	r, err := c.dec.Message(cmd)
 	if err != nil {
@@ -82,6 +85,9 @@ func (c *session) receive(cmd *imap.AppendCommand, w io.Writer) error {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := r.Read(buf)
+		if kept == nil && bytes.IndexByte(buf[:n], 0) >= 0 {
+			kept = fault.New(fault.Unsupported, "imapd.append", "the message holds a NUL")
+		}
 		if kept == nil && n > 0 {
 			_, kept = w.Write(buf[:n])
 		}
