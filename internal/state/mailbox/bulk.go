@@ -79,7 +79,7 @@ func (t *Tx) displace(b *boxState, p placed) error {
 	if len(m.row.Places) > 0 {
 		t.messageChanged(m)
 	} else {
-		lone, err := t.destroy(m)
+		lone, err := t.destroy(m, b, p)
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (t *Tx) displace(b *boxState, p placed) error {
 // Expunge takes messages out of mailbox b, in pieces, and gives their UIDs in
 // order: all that have \Deleted if uids is nil, else those of uids that have it
 // (RFC 9051 §6.4.9). With force \Deleted is not asked for. A message that loses
-// its last place is gone, and its blob is released. After an error the UIDs are
+// its last place is gone, and can be restored for a time (Restore). After an error the UIDs are
 // what was done before it.
 func (s *Store) Expunge(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, force bool) (gone []UID, err error) {
 	if who != a && who != 0 {

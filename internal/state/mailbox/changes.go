@@ -98,9 +98,10 @@ func (t *Tx) scanLog(tag byte, id BoxID, since ModSeq) func(yield func(logged, e
 	}
 }
 
-// Tidy ends what was left unfinished (mailboxes deleted but not yet emptied)
-// and forgets what vanished before the given time, in pieces. Changes that reach
-// back behind that are fault.Expunged from then on.
+// Tidy ends what was left unfinished (mailboxes deleted but not yet emptied),
+// purges what went too long ago to be restored, and forgets what vanished before
+// the given time, in pieces. Changes that reach back behind that are
+// fault.Expunged from then on.
 func (s *Store) Tidy(ctx context.Context, a mail.AccountID, before time.Time) error {
 	var doomed []BoxID
 	err := s.View(ctx, a, func(t *Tx) error {
@@ -122,6 +123,9 @@ func (s *Store) Tidy(ctx context.Context, a mail.AccountID, before time.Time) er
 		if err := s.finishBox(ctx, a, id); err != nil {
 			return err
 		}
+	}
+	if err := s.Purge(ctx, a, s.keepUntil(time.Now())); err != nil {
+		return err
 	}
 	for more := true; more; {
 		err := s.Update(ctx, 0, a, func(t *Tx) (err error) {

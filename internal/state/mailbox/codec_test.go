@@ -20,6 +20,7 @@ var rowDecoders = []func(b []byte) ([]byte, error){
 	func(b []byte) ([]byte, error) { r, err := decodeArrival(b); return r.encode(), err },
 	func(b []byte) ([]byte, error) { r, err := decodeThread(b); return r.encode(), err },
 	func(b []byte) ([]byte, error) { r, err := decodeDead(b); return r.encode(), err },
+	func(b []byte) ([]byte, error) { r, err := decodeGone(1, b); return r.encode(), err },
 	func(b []byte) ([]byte, error) { r, err := decodeBlock(5, b); return r.encode(), err },
 	func(b []byte) ([]byte, error) { r, err := decodeID(b); return encodeID(r), err },
 	func(b []byte) ([]byte, error) {
@@ -39,7 +40,7 @@ func sampleRows() [][]byte {
 		blk.add(u)
 	}
 	return [][]byte{
-		(&accountRow{lastBox: 9, lastMessage: 1 << 40, lastUIDValidity: 1 << 31, usage: Usage{5, 6}, states: States{1, 2, 3}, floor: 4}).encode(),
+		(&accountRow{lastBox: 9, lastMessage: 1 << 40, lastUIDValidity: 1 << 31, usage: Usage{5, 6}, states: States{1, 2, 3}, floor: 4, kept: Usage{7, 1}}).encode(),
 		(&boxRow{leaf: "é", floor: 3, tail: 1, doomed: true, Box: Box{Parent: 3, Role: RoleSent, UIDValidity: 7, UIDNext: 8, Size: 1 << 50, Subscribed: true}}).encode(),
 		(&placementRow{message: 7, created: 5, modSeq: 900, flags: mail.FlagSeen, keywords: []uint32{0, 5, 700}, size: 1 << 33, received: at, saved: when}).encode(),
 		(&messageRow{threads: []uint64{1 << 63, 5}, Message: Message{Blob: mail.BlobID{1}, Prefix: []byte("P"), Size: 5, Received: at, Thread: 7,
@@ -48,6 +49,8 @@ func sampleRows() [][]byte {
 		(&arrivalRow{message: 3, places: []Place{{4, 5}}}).encode(),
 		(&threadRow{thread: 5, count: 3}).encode(),
 		(&deadRow{created: 5, at: at}).encode(),
+		(&goneRow{mailbox: "A/é", flags: mail.FlagSeen, keywords: []uint32{1, 300}, messageRow: messageRow{threads: []uint64{5},
+			Message: Message{Blob: mail.BlobID{1}, Size: 5, Received: at, Thread: 7}}}).encode(),
 		blk.encode(),
 		encodeID(77),
 		newKeywordTable([]string{"$Forwarded", "x"}).encode(),

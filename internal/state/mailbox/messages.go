@@ -106,26 +106,38 @@ func (t *Tx) keywordNumbers(words []string, grow bool) ([]uint32, error) {
 	return n, err
 }
 
-// create writes a message's own rows: itself, its view, its thread.
+// create writes the rows of a message that comes.
 func (t *Tx) create(m NewMessage) (*messageState, error) {
+	r := messageRow{threads: threadKeys(m.Index), Message: Message{
+		Blob: m.Content.ID(), Prefix: m.Prefix, Size: int64(len(m.Prefix)) + m.Content.Size(),
+		Received: m.Received.UTC(), Arrival: m.Arrival,
+	}}
+	var view []byte
+	if m.Index != nil {
+		view = m.Index.Marshal()
+	}
+	return t.enter(r, m.Content, view)
+}
+
+// enter writes a message's own rows: itself, its view, its thread. It gets a new
+// id, and no place yet.
+func (t *Tx) enter(m messageRow, h blob.Handle, view []byte) (*messageState, error) {
 	a, err := t.acctRow()
 	if err != nil {
 		return nil, err
 	}
 	id := a.lastMessage + 1
-	r := &messageRow{Message: Message{
-		ID: id, Blob: m.Content.ID(), Prefix: m.Prefix, Size: int64(len(m.Prefix)) + m.Content.Size(),
-		Received: m.Received.UTC(), Created: t.seq(), Arrival: m.Arrival,
-	}}
-	if err := t.joinThread(r, m.Index); err != nil {
+	r := &m
+	r.ID, r.Created, r.Places = id, t.seq(), nil
+	if err := t.joinThread(r); err != nil {
 		return nil, err
 	}
-	if m.Index != nil {
-		t.set(t.msgKey(tagView, id), m.Index.Marshal())
+	if view != nil {
+		t.set(t.msgKey(tagView, id), view)
 	}
-	blob.Refer(t.w, m.Content, t.owner(id))
+	blob.Refer(t.w, h, t.owner(id))
 	// The reference and, where the blob is fresh, its location or body.
-	t.weigh(int(min(m.Content.Size(), 64<<10)))
+	t.weigh(int(min(h.Size(), 64<<10)))
 	t.load.writes++
 	a.lastMessage = id
 	a.usage.Messages++
@@ -138,8 +150,9 @@ func (t *Tx) create(m NewMessage) (*messageState, error) {
 	return ms, nil
 }
 
-// destroy removes a message that has lost its last place.
-func (t *Tx) destroy(m *messageState) (lone bool, err error) {
+// destroy removes a message that has lost its last place, p in b. Unless nothing
+// is to be kept it can be restored.
+func (t *Tx) destroy(m *messageState, b *boxState, p placed) (lone bool, err error) {
 	a, err := t.acctRow()
 	if err != nil {
 		return false, err
@@ -149,9 +162,13 @@ func (t *Tx) destroy(m *messageState) (lone bool, err error) {
 		return false, err
 	}
 	t.del(t.msgKey(tagMessage, id))
-	t.del(t.msgKey(tagView, id))
-	blob.Release(t.w, m.row.Blob, t.owner(id))
-	t.load.writes += 2
+	if t.store.keep < 0 {
+		t.del(t.msgKey(tagView, id))
+		blob.Release(t.w, m.row.Blob, t.owner(id))
+		t.load.writes += 2
+	} else if err := t.bury(m.row, b, p); err != nil {
+		return false, err
+	}
 	m.due = false
 	delete(t.messages, id)
 	a.usage.Messages--
@@ -188,7 +205,7 @@ func (t *Tx) exportMessage(r *messageRow) (Message, error) {
 }
 
 // Index is what was kept of a message when it came: its header fields for
-// lists, and its parts. fault.NotFound if the message is not there or was added
+// lists, and its parts; also of one that is gone and can be restored. fault.NotFound if the message is not there or was added
 // without one.
 func (t *Tx) Index(id MessageID) (*message.Index, error) {
 	var ix *message.Index

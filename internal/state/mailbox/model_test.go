@@ -32,6 +32,14 @@ type model struct {
 	validity uint32 // the highest seen
 	version  ModSeq
 	points   []point
+	cameAs   map[MessageID]mail.ArrivalID
+	gone     map[MessageID]modelGone
+}
+
+// modelGone is a message that can be restored.
+type modelGone struct {
+	name string
+	modelMail
 }
 
 type modelBox struct {
@@ -56,7 +64,8 @@ type point struct {
 
 func newModel(rt *rapid.T, b *bench) *model {
 	b.run, b.piece = 3, 4 // so that few messages have many blocks and pieces
-	m := &model{bench: b, rt: rt, boxes: map[string]*modelBox{}, subs: map[string]bool{}, arrivals: map[mail.ArrivalID]map[BoxID]bool{}, became: map[mail.ArrivalID]MessageID{}}
+	m := &model{bench: b, rt: rt, boxes: map[string]*modelBox{}, subs: map[string]bool{}, arrivals: map[mail.ArrivalID]map[BoxID]bool{}, became: map[mail.ArrivalID]MessageID{},
+		cameAs: map[MessageID]mail.ArrivalID{}, gone: map[MessageID]modelGone{}}
 	b.update(func(t *Tx) error { return t.Provision() })
 	for _, p := range provisioned {
 		m.boxes[p.name] = &modelBox{id: b.box(p.name).ID, next: 1, mails: map[UID]modelMail{}}
@@ -130,6 +139,7 @@ func (m *model) add(*rapid.T) {
 			}
 			m.arrivals[n.Arrival][b.id] = true
 			m.became[n.Arrival] = got[i].Message
+			m.cameAs[got[i].Message] = n.Arrival
 		}
 		if got[i].UID != b.next {
 			m.t.Fatalf("added as %d, want %d", got[i].UID, b.next)
@@ -202,8 +212,26 @@ func (m *model) expunge(*rapid.T) {
 	m.must(err)
 	equalList(m.t, "expunged", got, want)
 	for _, u := range want {
-		delete(b.mails, u)
+		m.drop(b, u)
 	}
+}
+
+// drop takes a mail out of b; after its last place it can be restored.
+func (m *model) drop(b *modelBox, u UID) {
+	x := b.mails[u]
+	delete(b.mails, u)
+	name := ""
+	for n, o := range m.boxes {
+		for _, y := range o.mails {
+			if y.message == x.message {
+				return
+			}
+		}
+		if o == b {
+			name = n
+		}
+	}
+	m.gone[x.message] = modelGone{name, x}
 }
 
 func (m *model) transfer(*rapid.T) {
@@ -276,6 +304,9 @@ func (m *model) remove(*rapid.T) {
 		m.fails(fault.Conflict, err)
 	default:
 		m.must(err)
+		for _, u := range slices.Sorted(maps.Keys(m.boxes[name].mails)) {
+			m.drop(m.boxes[name], u)
+		}
 		delete(m.boxes, name)
 	}
 }
@@ -378,6 +409,7 @@ func (m *model) tidy(*rapid.T) {
 // compare checks all that can be seen against the model.
 func (m *model) compare(*rapid.T) {
 	m.audit()
+	m.compareGone()
 	m.view(func(t *Tx) error {
 		if v := t.Version(); v < m.version {
 			m.t.Fatalf("version %d after %d", v, m.version)
@@ -483,7 +515,7 @@ func (m *model) catchUp(t *Tx, p point) {
 func (m *model) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"": m.compare, "add": m.add, "add more": m.add, "set flags": m.setFlags, "expunge": m.expunge, "transfer": m.transfer,
-		"create": m.create, "delete": m.remove, "rename": m.rename, "subscribe": m.subscribe, "fail": m.fail, "remember": m.remember, "tidy": m.tidy,
+		"create": m.create, "delete": m.remove, "rename": m.rename, "subscribe": m.subscribe, "fail": m.fail, "remember": m.remember, "tidy": m.tidy, "restore": m.restore, "purge": m.purge,
 	}
 }
 

@@ -79,15 +79,9 @@ func (t *Tx) exportPlacement(b BoxID, p placed) (Placement, error) {
 		Box: b, UID: p.uid, Message: p.row.message, ModSeq: p.row.modSeq, Created: p.row.created,
 		Flags: p.row.flags, Size: p.row.size, Received: p.row.received, Saved: p.row.saved,
 	}
-	if len(p.row.keywords) == 0 {
-		return out, nil
-	}
-	k, err := t.keywords()
-	if err != nil {
-		return out, err
-	}
-	out.Keywords, err = k.list(p.row.keywords)
-	return out, fault.As(fault.Corrupt, "mailbox.Placements", err)
+	var err error
+	out.Keywords, err = t.wordsOf(p.row.keywords)
+	return out, err
 }
 
 // Placements is the placements of a mailbox with UIDs from..to, both included,

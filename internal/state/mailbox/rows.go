@@ -15,6 +15,7 @@ const (
 	tagBox      = 'b' // BOX: a mailbox
 	tagChanged  = 'c' // BOX SEQ UID: a live placement by its last change
 	tagDead     = 'd' // SEQ BOX: a mailbox that is gone
+	tagGone     = 'g' // TIME MSG: a message that is gone and can be restored
 	tagArrival  = 'i' // ARRIVAL: the message it became
 	tagKeywords = 'k' // the account's keywords
 	tagMessage  = 'm' // MSG: a message
@@ -78,6 +79,7 @@ type accountRow struct {
 	usage           Usage
 	states          States
 	floor           ModSeq // the log is complete above it
+	kept            Usage  // of what is gone and can be restored
 }
 
 func (r *accountRow) encode() []byte {
@@ -90,6 +92,9 @@ func (r *accountRow) encode() []byte {
 	} {
 		b = putUint(b, v)
 	}
+	if r.kept != (Usage{}) {
+		b = putUint(putUint(b, uint64(r.kept.Octets)), uint64(r.kept.Messages))
+	}
 	return b
 }
 
@@ -101,6 +106,9 @@ func decodeAccount(b []byte) (accountRow, error) {
 		usage:  Usage{Octets: d.size(), Messages: d.size()},
 		states: States{Mailbox: d.uint(), Email: d.uint(), Thread: d.uint()},
 		floor:  d.uint(),
+	}
+	if len(d.b) > 0 {
+		r.kept = Usage{Octets: d.size(), Messages: d.size()}
 	}
 	return r, d.done()
 }

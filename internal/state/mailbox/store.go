@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -13,22 +14,29 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
-// Options of a store. All are needed.
+// Options of a store. DB and Blobs are needed.
 type Options struct {
 	DB    kv.DB
 	Blobs *blob.Store
+	Keep  time.Duration // how long what was expunged can be restored; 0 is 30 days, negative not at all
 }
 
 // Store holds all accounts.
 type Store struct {
 	db    kv.DB
 	blobs *blob.Store
+	keep  time.Duration
 	run   uint32 // most UIDs of a block; tests lower it
 	piece int    // most messages of a transaction
 }
 
 // New gives the store over o.
-func New(o Options) *Store { return &Store{db: o.DB, blobs: o.Blobs, run: maxRun, piece: maxPiece} }
+func New(o Options) *Store {
+	if o.Keep == 0 {
+		o.Keep = defaultKeep
+	}
+	return &Store{db: o.DB, blobs: o.Blobs, keep: o.Keep, run: maxRun, piece: maxPiece}
+}
 
 // View runs fn over one moment of account a. An account that was never
 // provisioned is empty.
@@ -137,8 +145,12 @@ func (c *Content) Size() int64 { return int64(len(c.prefix)) + c.blob.Size() }
 func (c *Content) Close() error { return c.blob.Close() }
 
 // RemoveAccount removes all that is a's, in pieces. Nobody may use the account
-// any more: the directory has let it go before. It can be repeated.
+// any more: the directory has let it go before. It can be repeated. Nothing of it
+// can be restored.
 func (s *Store) RemoveAccount(ctx context.Context, a mail.AccountID) error {
+	if err := s.Purge(ctx, a, time.Unix(math.MaxInt64, 0)); err != nil {
+		return err
+	}
 	for more := true; more; {
 		err := s.Update(ctx, 0, a, func(t *Tx) (err error) {
 			more, err = t.removeMessages()

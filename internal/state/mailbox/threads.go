@@ -56,10 +56,10 @@ func (t *Tx) threadRow(h uint64) (r threadRow, ok bool, err error) {
 // joinThread puts a new message into the oldest thread that knows one of its
 // ids, or into one of its own. Two threads that a late message connects stay
 // two: a message never changes its thread.
-func (t *Tx) joinThread(m *messageRow, ix *message.Index) error {
-	keys := threadKeys(ix)
+func (t *Tx) joinThread(m *messageRow) error {
+	keys := m.threads
 	rows := make([]threadRow, len(keys))
-	m.threads, m.Thread = keys, ThreadID(m.ID)
+	m.Thread = ThreadID(m.ID)
 	for i, h := range keys {
 		r, ok, err := t.threadRow(h)
 		if err != nil {

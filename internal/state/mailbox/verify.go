@@ -44,7 +44,9 @@ type verifier struct {
 	roles    map[Role]BoxID
 	live     bitset // messages that are there
 	ended    bitset // messages whose end the log tells with their arrival
+	gone     bitset // messages that can be restored
 	usage    Usage
+	kept     Usage
 	problems []string
 
 	// What must be the same from two sides.
@@ -101,7 +103,7 @@ func (v *verifier) account() error {
 	}
 	for _, step := range []func() error{
 		v.readBoxes, v.readNames, v.readPlacements, v.checkBoxes, v.readLog, v.readVanished,
-		v.readMessages, v.readThreads, v.readViews, v.readArrivals, v.checkBalance, v.checkRest,
+		v.readMessages, v.readGone, v.readThreads, v.readViews, v.readArrivals, v.checkBalance, v.checkRest,
 	} {
 		if err := step(); err != nil {
 			return err

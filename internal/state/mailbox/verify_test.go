@@ -107,7 +107,7 @@ func TestVerifyMissesEveryRow(t *testing.T) {
 	}
 	b.audit()
 	for _, k := range []byte{tagAccount, tagBox, tagChanged, tagArrival, tagKeywords, tagMessage, tagName, tagRole,
-		tagRun, tagSub, tagThreadID, tagMember, tagUID, 0} {
+		tagRun, tagSub, tagThreadID, tagMember, tagUID, tagGone, 0} {
 		if kinds[k] == 0 {
 			t.Errorf("there was no row of kind %q", k)
 		}

@@ -1,15 +1,10 @@
 package mailbox
 
 import (
-	"context"
-	"fmt"
-	"math"
 	"slices"
 	"sort"
 
-	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
-	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 )
 
@@ -138,6 +133,26 @@ func (v *verifier) readMessages() error {
 	})
 }
 
+func (v *verifier) readGone() error {
+	return v.each(tagGone, func(k *kv.KeyReader, value []byte) error {
+		k.Uint64()
+		id := MessageID(k.Uint64())
+		g, err := decodeGone(id, value)
+		if err != nil {
+			return err
+		}
+		v.kept.Messages++
+		v.kept.Octets += g.Size
+		if v.gone.set(uint64(id)) || v.live.has(uint64(id)) || id > v.acct.lastMessage {
+			v.tell("message %d is gone and there, or was never", id)
+		}
+		if _, err := v.words.list(g.keywords); err != nil {
+			v.tell("message %d, which is gone, has a keyword that is not in the table", id)
+		}
+		return nil
+	})
+}
+
 func arrivalParts(a mail.ArrivalID, id MessageID) []uint64 {
 	k := kv.ReadKey(a[:], nil)
 	return []uint64{k.Uint64(), k.Uint64(), uint64(id)}
@@ -162,7 +177,7 @@ func (v *verifier) readThreads() error {
 
 func (v *verifier) readViews() error {
 	return v.each(tagView, func(k *kv.KeyReader, _ []byte) error {
-		if id := k.Uint64(); !v.live.has(id) {
+		if id := k.Uint64(); !v.live.has(id) && !v.gone.has(id) {
 			v.tell("a view of message %d, which is not there", id)
 		}
 		return nil
@@ -190,6 +205,10 @@ func (v *verifier) checkBalance() error {
 		v.tell("the account counts %d messages of %d octets; there are %d of %d",
 			v.acct.usage.Messages, v.acct.usage.Octets, v.usage.Messages, v.usage.Octets)
 	}
+	if v.kept != v.acct.kept {
+		v.tell("of what is gone the account counts %d messages of %d octets; there are %d of %d",
+			v.acct.kept.Messages, v.acct.kept.Octets, v.kept.Messages, v.kept.Octets)
+	}
 	for _, c := range []struct {
 		b    balance
 		what string
@@ -209,7 +228,7 @@ func (v *verifier) checkBalance() error {
 
 // checkRest looks for rows of no kind we know.
 func (v *verifier) checkRest() error {
-	known := []byte{tagAccount, tagBox, tagChanged, tagDead, tagArrival, tagKeywords, tagMessage, tagName, tagRole,
+	known := []byte{tagAccount, tagBox, tagChanged, tagDead, tagGone, tagArrival, tagKeywords, tagMessage, tagName, tagRole,
 		tagRun, tagSub, tagThreadID, tagMember, tagUID, tagView, tagVanished}
 	slices.Sort(known)
 	from := []byte(v.t.shard)
@@ -227,106 +246,4 @@ func (v *verifier) checkRest() error {
 		from = kv.PrefixEnd(to)
 	}
 	return nil
-}
-
-// verifyBlobs looks for each message's blob and its hold on it, a page at a
-// time. What seems missing is looked for once more, as the message may have gone
-// meanwhile.
-func (s *Store) verifyBlobs(ctx context.Context, a mail.AccountID, tell func(string, ...any)) error {
-	for from := MessageID(0); ; {
-		refs, err := s.references(ctx, a, from, math.MaxUint64, maxPiece)
-		if err != nil || len(refs) == 0 {
-			return err
-		}
-		missing, err := s.blobs.Missing(ctx, refs)
-		if err != nil {
-			return err
-		}
-		for i, r := range refs {
-			id := ownedMessage(r.Owner)
-			from = id + 1
-			if missing[i] == nil {
-				continue
-			}
-			again, err := s.references(ctx, a, id, id, 1)
-			if err != nil {
-				return err
-			}
-			if len(again) > 0 && again[0] == r {
-				tell("message %d: %v", id, missing[i])
-			}
-		}
-	}
-}
-
-// references is how messages from..to hold their blobs, in order, up to limit.
-func (s *Store) references(ctx context.Context, a mail.AccountID, from, to MessageID, limit int) (refs []blob.Reference, err error) {
-	err = s.View(ctx, a, func(t *Tx) error {
-		refs = nil
-		prefix := t.key(tagMessage)
-		r := kv.Range{From: t.msgKey(tagMessage, from), To: t.msgKey(tagMessage, to).Uint8(0), Limit: limit}
-		for p, err := range t.r.Scan(r) {
-			if err != nil {
-				return err
-			}
-			k := kv.ReadKey(p.Key, prefix)
-			id := MessageID(k.Uint64())
-			if m, err := decodeMessage(id, p.Value); err == nil { // else Verify has told
-				refs = append(refs, blob.Reference{ID: m.Blob, Owner: t.owner(id)})
-			}
-		}
-		return nil
-	})
-	return refs, err
-}
-
-func ownedMessage(o blob.Owner) MessageID { return MessageID(kv.ReadKey(o.ID[:8], nil).Uint64()) }
-
-// VerifyReferences looks at every hold of a message on a blob, in all accounts,
-// and tells of those without a message: their blobs would never be swept.
-// Accounts that are being removed meanwhile may show.
-func (s *Store) VerifyReferences(ctx context.Context, bad func(a mail.AccountID, problem string)) error {
-	return fault.Wrap("mailbox.VerifyReferences", s.blobs.References(ctx, func(refs []blob.Reference) error {
-		byAccount := map[mail.AccountID][]blob.Reference{}
-		for _, r := range refs {
-			if r.Owner.Kind == 'm' {
-				a := mail.AccountID(r.Owner.Shard)
-				byAccount[a] = append(byAccount[a], r)
-			}
-		}
-		for a, refs := range byAccount {
-			if err := s.verifyReferences(ctx, a, refs, bad); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-}
-
-func (s *Store) verifyReferences(ctx context.Context, a mail.AccountID, refs []blob.Reference, bad func(mail.AccountID, string)) error {
-	var lone []blob.Reference
-	err := s.View(ctx, a, func(t *Tx) error {
-		lone = nil
-		for _, r := range refs {
-			m, err := t.message(ownedMessage(r.Owner))
-			if err != nil && !fault.Is(err, fault.NotFound) {
-				return err
-			}
-			if err != nil || m.row.Blob != r.ID {
-				lone = append(lone, r)
-			}
-		}
-		return nil
-	})
-	if err != nil || len(lone) == 0 {
-		return err
-	}
-	// They may have been released between the two looks.
-	missing, err := s.blobs.Missing(ctx, lone)
-	for i, r := range lone {
-		if err == nil && missing[i] == nil {
-			bad(a, fmt.Sprintf("a blob is held for message %d, which is not there", ownedMessage(r.Owner)))
-		}
-	}
-	return err
 }
