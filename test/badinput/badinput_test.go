@@ -116,6 +116,7 @@ func TestBadInput(t *testing.T) {
 	}
 	t.Run("literals", func(t *testing.T) { literals(t, s) })
 	t.Run("content", func(t *testing.T) { content(t, s) })
+	t.Run("chunks", func(t *testing.T) { chunks(t, s) })
 	t.Run("auth", func(t *testing.T) { auth(t, s) })
 	t.Run("handshake", func(t *testing.T) { handshake(t, s) })
 	t.Run("mountains", func(t *testing.T) { mountains(t, s) })

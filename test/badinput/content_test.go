@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/test/blackbox"
 )
@@ -70,6 +71,62 @@ func content(t *testing.T, s *blackbox.Server) {
 			t.Errorf("%s: %s", name, text)
 		} else if name == "a line of 7,000 octets" && code != 250 {
 			t.Errorf("%s: %s; it must be kept unchanged", name, text)
+		}
+		_ = c.Close()
+	}
+}
+
+// chunks brings by BDAT (RFC 3030) what DATA could not: what has no line
+// structure must be refused, since it could not go out again.
+func chunks(t *testing.T, s *blackbox.Server) {
+	for _, body := range []string{"a\x00b\r\n", "a\nb\r\n", "a\rb\r\n", "no end"} {
+		c, err := blackbox.DialSMTP(s.Addr("smtp"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := "Subject: chunk\r\n\r\n" + body
+		for _, l := range []string{"MAIL FROM:<a@elsewhere.example>", "RCPT TO:<" + s.Address("alice") + ">"} {
+			if code, text, err := c.Do(l); err != nil || code != 250 {
+				t.Fatalf("%s: %s %v", l, text, err)
+			}
+		}
+		if err := c.Send(fmt.Sprintf("BDAT %d\r\n%sBDAT %d LAST\r\n%s", 10, m[:10], len(m)-10, m[10:])); err != nil {
+			t.Fatal(err)
+		}
+		var codes []int
+		for range 2 {
+			code, text, err := c.Reply()
+			if err != nil || code != 250 && code < 500 {
+				t.Errorf("%q by BDAT: %s %v", body, text, err)
+			}
+			codes = append(codes, code)
+		}
+		if body[1] == 0 && codes[1] == 250 {
+			t.Errorf("a NUL is taken by BDAT")
+		}
+		if code, text, err := c.Do("NOOP"); err != nil || code != 250 {
+			t.Errorf("after %q by BDAT: %s %v", body, text, err)
+		}
+		c.Quit()
+	}
+	for _, m := range s.Messages("alice", "INBOX") {
+		if bare := bytes.ReplaceAll(m, []byte("\r\n"), nil); bytes.ContainsAny(bare, "\r\n\x00") {
+			t.Errorf("a message came out that is no lines:\n%.300q", m)
+		}
+	}
+	// A chunk that is announced and does not come, and one that is absurd.
+	for _, l := range []string{"BDAT 4294967295 LAST", "BDAT 99999999999999999999 LAST", "BDAT -1 LAST", "BDAT x", "BDAT"} {
+		c, err := blackbox.DialSMTP(s.Addr("smtp"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Send("MAIL FROM:<a@elsewhere.example>\r\nRCPT TO:<" + s.Address("alice") + ">\r\n" + l + "\r\n")
+		for range 2 {
+			_, _, _ = c.Reply()
+		}
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		if l, err := c.R.ReadString('\n'); err == nil && l[0] != '5' {
+			t.Errorf("%s is answered with %q", l, l)
 		}
 		_ = c.Close()
 	}
