@@ -37,7 +37,7 @@ func floors() []floor {
 		{"internal/mail", 0, true}, {"internal/fault", 0, true}, {"internal/event", 1, true}, {"internal/limit", 1, true},
 		{"internal/wire/line", 2, true}, {"internal/wire", 3, true}, {"internal/trust", 4, true}, {"internal/sieve", 4, true},
 		{"internal/reach", 5, false}, {"internal/state/kv", 5, false}, {"internal/state", 6, false},
-		{"internal/flow", 10, false}, {"internal/serve", 20, false}, {"internal/app", 30, false}, {"cmd", 40, false},
+		{"internal/flow", 10, false}, {"internal/serve/door", 19, false}, {"internal/serve", 20, false}, {"internal/app", 30, false}, {"cmd", 40, false},
 		{"internal/testkit", 50, false}, {"test", 50, false},
 	}
 }

@@ -6,7 +6,6 @@ package imapd
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -18,6 +17,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/limit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 )
 
@@ -77,7 +77,7 @@ type Options struct {
 // Server serves IMAP on any number of listeners that are alike.
 type Server struct {
 	o      Options
-	counts *limit.Counts[netip.Prefix]
+	counts *door.Counts
 }
 
 // New makes a Server.
@@ -96,42 +96,22 @@ func New(o Options) *Server {
 // error if the listener fails by itself.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var sessions sync.WaitGroup
-	// work outlives ctx by the grace time.
+	open, end := context.WithCancel(ctx)
+	defer end()
+	// work outlives open by the grace time.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
-	defer stop()
-	var failed error
-	for {
-		nc, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() == nil && temporary(err) {
-				pause(ctx, 50*time.Millisecond)
-				continue
-			}
-			if ctx.Err() == nil {
-				failed = fault.Wrap("imapd.Serve", err)
-			}
-			break
-		}
-		peer := peerOf(nc)
-		key := limit.Key(peer.Addr())
-		if !s.counts.Acquire(key) {
-			s.refuse(nc)
-			continue
-		}
+	err := door.Accept(ctx, ln, s.counts, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
 		sessions.Go(func() {
-			defer s.counts.Release(key)
-			newSession(s, ctx, work, nc, peer).serve()
+			defer release()
+			newSession(s, open, work, nc, peer).serve()
 		})
-	}
-	_ = ln.Close()
-	if failed == nil {
-		grace := time.AfterFunc(s.o.Limits.Grace, cut)
-		defer grace.Stop()
-	}
+	})
+	end()
+	grace := time.AfterFunc(s.o.Limits.Grace, cut)
+	defer grace.Stop()
 	sessions.Wait()
-	return failed
+	return fault.Wrap("imapd.Serve", err)
 }
 
 // refuse turns a connection away that is one too many.
@@ -141,28 +121,4 @@ func (s *Server) refuse(nc net.Conn) {
 		_, _ = io.WriteString(nc, "* BYE [LIMIT] too many connections; please try again later\r\n")
 	}
 	_ = nc.Close()
-}
-
-func peerOf(nc net.Conn) netip.AddrPort {
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		ap := a.AddrPort()
-		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-	}
-	return netip.AddrPort{}
-}
-
-// temporary says whether Accept may succeed again: too many open files, or a
-// peer that was gone before it was greeted.
-func temporary(err error) bool {
-	var ne net.Error
-	return !errors.Is(err, net.ErrClosed) && errors.As(err, &ne)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

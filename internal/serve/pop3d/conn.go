@@ -22,11 +22,10 @@ import (
 
 // conn is one session. Its goroutine owns everything but what mu guards.
 type conn struct {
-	s        *Server
-	o        *Options
-	listener net.Listener
-	peer     netip.AddrPort
-	began    time.Time
+	s     *Server
+	o     *Options
+	peer  netip.AddrPort
+	began time.Time
 
 	in     *line.Reader
 	out    *bufio.Writer
@@ -45,21 +44,17 @@ type conn struct {
 	closing bool // the server stops
 }
 
-func (s *Server) newConn(nc net.Conn, ln net.Listener) *conn {
-	c := &conn{s: s, o: &s.o, listener: ln, raw: nc, net: nc, began: s.o.Now()}
-	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-		c.peer = a.AddrPort()
-	}
-	return c
+func (s *Server) newConn(nc net.Conn, peer netip.AddrPort) *conn {
+	return &conn{s: s, o: &s.o, peer: peer, raw: nc, net: nc, began: s.o.Now()}
 }
 
 // refuse turns a connection away that is one too many.
-func (c *conn) refuse() {
-	if !c.o.ImplicitTLS {
-		_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = io.WriteString(c.raw, "-ERR [SYS/TEMP] too many connections; please try again later\r\n")
+func (s *Server) refuse(nc net.Conn) {
+	if !s.o.ImplicitTLS {
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = io.WriteString(nc, "-ERR [SYS/TEMP] too many connections; please try again later\r\n")
 	}
-	_ = c.raw.Close()
+	_ = nc.Close()
 }
 
 // stopReading ends the session at its next look for a command.

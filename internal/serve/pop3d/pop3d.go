@@ -5,7 +5,6 @@ package pop3d
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/limit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 )
 
@@ -78,10 +78,7 @@ type Options struct {
 type Server struct {
 	o Options
 
-	counts *limit.Counts[netip.Prefix]
-
-	mu    sync.Mutex
-	conns map[*conn]struct{}
+	counts *door.Counts
 }
 
 // New makes a Server.
@@ -106,7 +103,7 @@ func New(o Options) *Server {
 	}
 	o.Limits = o.Limits.withDefaults()
 	l := o.Limits
-	return &Server{o: o, conns: map[*conn]struct{}{}, counts: limit.NewCounts[netip.Prefix](max(0, l.PerAddress), max(0, l.Connections))}
+	return &Server{o: o, counts: limit.NewCounts[netip.Prefix](max(0, l.PerAddress), max(0, l.Connections))}
 }
 
 // Serve accepts connections until ctx ends. It then stops accepting, closes the
@@ -115,100 +112,22 @@ func New(o Options) *Server {
 // returns nil when no goroutine is left. It returns an error if the listener
 // fails by itself.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	var sessions sync.WaitGroup
-	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
-	defer stop()
-	var failed error
-	for {
-		nc, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() == nil && temporary(err) {
-				wait(ctx, 50*time.Millisecond)
-				continue
-			}
-			if ctx.Err() == nil {
-				failed = fault.Wrap("pop3d.Serve", err)
-			}
-			break
-		}
-		c := s.newConn(nc, ln)
-		if !s.enter(c) {
-			c.refuse()
-			continue
-		}
-		sessions.Go(func() {
-			defer s.leave(c)
+	var open door.Set[*conn]
+	var running sync.WaitGroup
+	err := door.Accept(ctx, ln, s.counts, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
+		c := s.newConn(nc, peer)
+		open.Add(c)
+		running.Go(func() {
+			defer release()
+			defer open.Remove(c)
 			c.serve(ctx)
 		})
-	}
-	_ = ln.Close()
-	s.finish(&sessions, ln)
-	return failed
-}
-
-// temporary says whether Accept may succeed again: too many open files, or a
-// peer that was gone before it was greeted.
-func temporary(err error) bool {
-	var ne net.Error
-	return !errors.Is(err, net.ErrClosed) && errors.As(err, &ne)
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
-
-// enter counts c in, if the limits allow it.
-func (s *Server) enter(c *conn) bool {
-	if !s.counts.Acquire(limit.Key(c.peer.Addr())) {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns[c] = struct{}{}
-	return true
-}
-
-func (s *Server) leave(c *conn) {
-	s.counts.Release(limit.Key(c.peer.Addr()))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-}
-
-// finish ends the sessions: at once those that wait for a command, after the
-// grace time all others.
-func (s *Server) finish(sessions *sync.WaitGroup, ln net.Listener) {
-	done := make(chan struct{})
-	go func() {
-		sessions.Wait()
-		close(done)
-	}()
-	s.each(ln, (*conn).stopReading)
-	t := time.NewTimer(s.o.Limits.Grace)
-	defer t.Stop()
-	select {
-	case <-done:
-		return
-	case <-t.C:
-	}
-	s.each(ln, (*conn).cut)
-	<-done
-}
-
-// each calls f for the sessions that came through ln.
-func (s *Server) each(ln net.Listener, f func(*conn)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		if c.listener == ln {
-			f(c)
-		}
-	}
+	})
+	open.Each((*conn).stopReading)
+	grace := time.AfterFunc(s.o.Limits.Grace, func() { open.Each((*conn).cut) })
+	running.Wait()
+	grace.Stop()
+	return fault.Wrap("pop3d.Serve", err)
 }
 
 // Locks keeps each account's maildrop to one session at a time (RFC 1939 §4).

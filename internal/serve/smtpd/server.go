@@ -3,7 +3,6 @@ package smtpd
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,6 +13,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/limit"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -21,7 +21,7 @@ import (
 type Server struct {
 	o      Options
 	limits Limits
-	conns  *limit.Counts[netip.Prefix]
+	conns  *door.Counts
 }
 
 // New makes a server.
@@ -42,69 +42,25 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	// A transaction in hand outlives ctx, but not its grace.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(closed)
-		ln.Close()
-	})
-	var open set
+	var open door.Set[*session]
 	var running sync.WaitGroup
-	err := s.accept(ctx, ln, func(c net.Conn, release func()) {
+	err := door.Accept(ctx, ln, s.conns, s.turnAway, func(c net.Conn, _ netip.AddrPort, release func()) {
 		sess := newSession(s, work, c)
-		open.add(sess)
+		open.Add(sess)
 		running.Go(func() {
 			defer release()
-			defer open.remove(sess)
+			defer open.Remove(sess)
 			s.run(sess)
 		})
 	})
-	if stop() {
-		ln.Close()
-	} else {
-		<-closed
-	}
-	open.each((*session).stop)
+	open.Each((*session).stop)
 	grace := time.AfterFunc(s.o.Grace, func() {
 		cancel()
-		open.each(func(sess *session) { sess.link.raw.Close() })
+		open.Each(func(sess *session) { sess.link.raw.Close() })
 	})
 	running.Wait()
 	grace.Stop()
-	return err
-}
-
-// accept hands on each connection that the limits allow, until ctx ends (nil) or
-// ln fails for good.
-func (s *Server) accept(ctx context.Context, ln net.Listener, start func(c net.Conn, release func())) error {
-	pause := time.Duration(0)
-	for {
-		c, err := ln.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				c.Close()
-			}
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return fault.As(fault.Unavailable, "smtpd.Serve", err)
-		case err != nil:
-			// Out of file descriptors, or the peer was gone at once: try again,
-			// more slowly each time.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
-			continue
-		}
-		pause = 0
-		key := limit.Key(addrPort(c.RemoteAddr()).Addr())
-		if !s.conns.Acquire(key) {
-			s.turnAway(c)
-			continue
-		}
-		start(c, func() { s.conns.Release(key) })
-	}
+	return fault.Wrap("smtpd.Serve", err)
 }
 
 // turnAway says 421 as far as that can be done without waiting.
@@ -137,43 +93,4 @@ func (s *Server) run(sess *session) {
 
 func (s *Server) failed(sess *session, err error) {
 	s.o.Sink.Emit(sess.ctx, event.Failed{Where: "smtpd", Peer: sess.peer.Addr, Err: err})
-}
-
-// addrPort is the address of a TCP peer; the zero one for a socket that has none.
-func addrPort(a net.Addr) netip.AddrPort {
-	t, ok := a.(interface{ AddrPort() netip.AddrPort })
-	if !ok {
-		return netip.AddrPort{}
-	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-}
-
-// set is the sessions that run.
-type set struct {
-	mu sync.Mutex
-	m  map[*session]struct{}
-}
-
-func (s *set) add(x *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.m == nil {
-		s.m = map[*session]struct{}{}
-	}
-	s.m[x] = struct{}{}
-}
-
-func (s *set) remove(x *session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.m, x)
-}
-
-func (s *set) each(do func(*session)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for x := range s.m {
-		do(x)
-	}
 }

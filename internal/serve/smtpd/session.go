@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
@@ -85,7 +86,7 @@ func newSession(srv *Server, ctx context.Context, c net.Conn) *session {
 	return &session{
 		srv: srv, ctx: ctx, link: newLink(c, srv.limits.Write), state: connected,
 		peer: mail.Peer{
-			Addr: addrPort(c.RemoteAddr()), Local: addrPort(c.LocalAddr()), LMTP: srv.o.Mode == LMTP,
+			Addr: door.PeerOf(c), Local: door.AddrPort(c.LocalAddr()), LMTP: srv.o.Mode == LMTP,
 		},
 	}
 }
