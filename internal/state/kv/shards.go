@@ -8,6 +8,9 @@ const Partitions = 64
 // AccountShard holds all that is one account's.
 func AccountShard(a mail.AccountID) Shard { return Shard(NewKey([]byte("a/")).Uint64(uint64(a))) }
 
+// SearchShard holds the search index of one account's messages.
+func SearchShard(a mail.AccountID) Shard { return Shard(NewKey([]byte("x/")).Uint64(uint64(a))) }
+
 // PartitionShard holds the queue and the history of the arrivals that id
 // belongs to.
 func PartitionShard(id mail.ArrivalID) Shard { return Partition(id[0] % Partitions) }
