@@ -50,30 +50,49 @@ load() {
 
 for p in $peers; do with "$p" start; done
 for p in $peers; do load "$p" fill imap-append -users 1 -c 8 -size 4k -n "$(n 5000)" -mailbox Small -verify=false; done
-for _ in $(seq "$runs"); do
-	for p in $peers; do load "$p" smtp-in-4k smtp-in -users $BENCH_USERS -size 4k -n "$(n 2000)" -c 16; done
+for run in $(seq "$runs"); do
+	for p in $peers; do load "$p" in-4k smtp-in -users $BENCH_USERS -size 4k -n "$(n 2000)" -c 16; done
+	for p in $peers; do load "$p" in-1conn smtp-in -users $BENCH_USERS -size 4k -n "$(n 200)" -c 1; done
+	for p in $peers; do load "$p" in-rcpt5 smtp-in -users $BENCH_USERS -size 4k -n "$(n 300)" -c 16 -rcpts 5; done
+	for p in $peers; do load "$p" in-mix smtp-in -users $BENCH_USERS -size mix -n "$(n 400)" -c 16; done
+	for p in $peers; do load "$p" in-1m smtp-in -users $BENCH_USERS -size 1m -n "$(n 60)" -pool 20 -c 8; done
+	for p in $peers; do load "$p" append imap-append -users $BENCH_USERS -size 4k -n "$(n 1000)" -c 8 -mailbox "A$run"; done
+	for p in $peers; do load "$p" append-one imap-append -users 1 -size 4k -n "$(n 1000)" -c 8 -mailbox "B$run"; done
 	for p in $peers; do load "$p" imap-fetch imap-fetch -mailbox Small; done
 done
 
-# median PEER LABEL KEY: over the runs.
-median() {
-	grep -F "\"label\":\"$1 $2\"" "$results" | sed -n "s/.*\"$3\":\([0-9.]*\).*/\1/p" | sort -n | awk '{ v[NR] = $1 } END { print NR ? v[int((NR + 1) / 2)] : "-" }'
+# figures PEER LABEL KEY: the median over the runs and, behind it, least and most.
+# KEY is a field of a result, or one field divided by another,
+# times a factor.
+figures() {
+	grep -F "\"label\":\"$1 $2\"" "$results" | awk -v key="$3" '
+		function field(name) { return match($0, "\"" name "\":[0-9.]+") ? substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3) : "" }
+		{ split(key, k, "/"); v = field(k[1]); if (k[2] != "") { d = field(k[2]); v = d + 0 ? v * (k[3] == "" ? 1 : k[3]) / d : "" } if (v != "") print v }' |
+		sort -g | awk '{ v[NR] = $1 } END { if (NR) printf "%.4g %.4g %.4g", v[int((NR + 1) / 2)], v[1], v[NR]; else print "- - -" }'
 }
 failed=$(grep -c '"failed":true' "$results" || true)
 echo
-printf '%-44s %14s %18s %8s\n' "median of $runs runs" Ekiden "Postfix+Dovecot" ratio
+printf '%-46s %10s %17s %10s %17s %7s\n' "median of $runs runs (least-most)" Ekiden "" "Postfix+D." "" ratio
 while read -r label key name; do
-	ours=$(median ekiden "$label" "$key") theirs=$(median postfix-dovecot "$label" "$key")
+	read -r ours low high <<<"$(figures ekiden "$label" "$key")"
+	read -r theirs tlow thigh <<<"$(figures postfix-dovecot "$label" "$key")"
 	ratio=$(awk -v a="$ours" -v b="$theirs" 'BEGIN { if (a + 0 && b + 0) printf "%.2f", a / b; else print "-" }')
-	printf '%-44s %14s %18s %8s\n' "$name" "$ours" "$theirs" "$ratio"
+	printf '%-46s %10s %17s %10s %17s %7s\n' "$name" "$ours" "($low-$high)" "$theirs" "($tlow-$thigh)" "$ratio"
 done <<-END
-	smtp-in-4k accepted_s smtp-in 4k: accepted a second
-	smtp-in-4k delivered_s smtp-in 4k: visible by IMAP a second
-	smtp-in-4k p50_ms smtp-in 4k: median ms a message
-	smtp-in-4k p99_ms smtp-in 4k: 99th percentile ms
-	smtp-in-4k server_cpu_ms_op smtp-in 4k: server CPU ms a message
-	smtp-in-4k server_pss_mb smtp-in 4k: server memory MB (PSS)
-	fill ops_s imap-append 4k: a second
+	in-4k delivered_s smtp-in 4k, 16 connections: visible a second
+	in-4k accepted_s smtp-in 4k: accepted a second
+	in-4k p50_ms smtp-in 4k: median ms a message
+	in-4k p99_ms smtp-in 4k: 99th percentile ms
+	in-4k server_cpu_ms_op smtp-in 4k: server CPU ms a message
+	in-4k disk_flushes/ops smtp-in 4k: disk flushes a message
+	in-4k server_pss_mb smtp-in 4k: server memory MB (PSS)
+	in-1conn delivered_s smtp-in 4k, 1 connection: visible a second
+	in-rcpt5 delivered_copies_s smtp-in 4k, 5 recipients: copies a second
+	in-mix delivered_s smtp-in 84 KB mix: visible a second
+	in-1m delivered_s smtp-in 1 MB: visible a second
+	in-1m disk_write_mb/bytes/1e6 smtp-in 1 MB: octets written an octet received
+	append ops_s imap-append 4k, 8 connections: a second
+	append-one ops_s imap-append 4k, one mailbox: a second
 	imap-fetch flags_msgs_s imap-fetch flags: messages a second
 	imap-fetch headers_msgs_s imap-fetch list headers: messages a second
 	imap-fetch meta_msgs_s imap-fetch full metadata: messages a second
