@@ -38,10 +38,9 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	Sync() error                // data, and what is needed to find it again
-	Allocate(size int64) error  // room for size octets, without making the file longer; a hint
-	Trim(size int64) error      // ends the file at size and gives back room behind it
-	Punch(off, len int64) error // gives back the room of a part, which then reads as zeros; a hint
+	Sync() error               // data, and what is needed to find it again
+	Allocate(size int64) error // room for size octets, without making the file longer; a hint
+	Trim(size int64) error     // ends the file at size and gives back room behind it
 }
 
 // disk is a directory of the operating system.
@@ -53,7 +52,8 @@ func openDisk(dir string) (FS, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return disk{dir}, nil
+	// The directory's own name must be as safe as the names in it.
+	return disk{dir}, disk{filepath.Dir(dir)}.Sync()
 }
 
 // Create makes a new file.

@@ -17,10 +17,28 @@ const align = 512
 type segment struct {
 	number uint64
 	f      File
-	tail   int64 // where the next record goes
-	users  int   // records that are being written
-	bad    bool  // something failed: nothing more is written here
+	tail   int64          // where the next record goes
+	busy   map[int64]bool // where records begin that are being written, or failed to be
+	users  int            // records that are being written
+	bad    bool           // something failed: nothing more is written here
 	syncs  group
+}
+
+func newSegment(n uint64, f File, tail int64) *segment {
+	return &segment{number: n, f: f, tail: tail, busy: map[int64]bool{}}
+}
+
+// roomy is how many segments must find room for one to be given room ahead: on
+// a small or full disk the rows' engine needs it more.
+const roomy = 16
+
+// allocate gives a segment that is written to its room ahead.
+func (s *Store) allocate(f File) error {
+	free, err := s.fs.Free()
+	if err != nil || free/roomy < s.size {
+		return err
+	}
+	return f.Allocate(s.size)
 }
 
 func segmentName(n uint64) string { return fmt.Sprintf("%016x.seg", n) }
@@ -38,6 +56,11 @@ const spillPrefix = "spill-"
 // written after the sync, and new records go behind it.
 func (s *Store) openSegments() error {
 	files, err := s.fs.List()
+	if err == nil && len(files) > 0 {
+		// That run may have ended between making a file and syncing its name. What
+		// is written behind its records now is answered for: the name must be safe.
+		err = s.fs.Sync()
+	}
 	if err != nil {
 		return err
 	}
@@ -56,8 +79,8 @@ func (s *Store) openSegments() error {
 	if err != nil {
 		return err
 	}
-	s.current = &segment{number: s.last, f: f, tail: alignUp(size)}
-	return f.Allocate(s.size)
+	s.current = newSegment(s.last, f, alignUp(size))
+	return s.allocate(f)
 }
 
 func alignUp(n int64) int64 { return (n + align - 1) / align * align }
@@ -78,24 +101,32 @@ func (s *Store) reserve(n int64) (*segment, int64, error) {
 			return nil, 0, err
 		}
 		s.last++
-		if err := errors.Join(f.Allocate(s.size), s.fs.Sync()); err != nil {
+		if err := errors.Join(s.allocate(f), s.fs.Sync()); err != nil {
 			return nil, 0, errors.Join(err, f.Close(), s.fs.Remove(segmentName(s.last)))
 		}
-		s.current = &segment{number: s.last, f: f}
+		s.current = newSegment(s.last, f, 0)
 	}
 	g := s.current
 	off := g.tail
 	g.tail = alignUp(off + n)
 	g.users++
+	g.busy[off] = true
+	s.busy[g.number] = g
 	return g, off, nil
 }
 
 // release ends what reserve began.
-func (s *Store) release(g *segment, failed bool) {
+func (s *Store) release(g *segment, off int64, failed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.users--
 	g.bad = g.bad || failed
+	if !failed {
+		delete(g.busy, off)
+	}
+	if len(g.busy) == 0 {
+		delete(s.busy, g.number)
+	}
 	if g.users == 0 && g != s.current {
 		_ = s.retire(g)
 	}
@@ -125,7 +156,7 @@ func (s *Store) append(record io.ReaderAt, n int64) (location, error) {
 	if err == nil {
 		err = g.syncs.sync(g.f.Sync)
 	}
-	s.release(g, err != nil)
+	s.release(g, off, err != nil)
 	return location{segment: g.number, offset: off, length: n}, err
 }
 
