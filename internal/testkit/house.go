@@ -46,7 +46,7 @@ func floors() []floor {
 func steps() map[string]int {
 	return map[string]int{
 		"login": 0, "judge": 0, "junk": 0, "sign": 0, "route": 0, "notify": 0,
-		"gather": 1, "answer": 1, "deliver": 2, "receive": 3, "submit": 3, "relay": 3, "report": 4,
+		"transfer": 0, "gather": 1, "answer": 1, "deliver": 2, "receive": 3, "submit": 3, "relay": 3, "report": 4,
 	}
 }
 
@@ -62,6 +62,7 @@ func sideways() map[string][]string {
 		"internal/state/mailbox":     {"internal/state/blob", "internal/state/search"},
 		"internal/state/queue":       {"internal/state/blob"},
 		"internal/wire/dns/dnstest":  {"internal/wire/dns"},
+		"internal/wire/maildir":      {"internal/wire/imap"}, // names of folders are IMAP's
 	}
 }
 
