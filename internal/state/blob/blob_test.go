@@ -284,9 +284,6 @@ func TestOpenHandle(t *testing.T) {
 	if _, err := s.OpenHandle(ctx, h); !fault.Is(err, fault.Corrupt) {
 		t.Errorf("a damaged one: %v", err)
 	}
-	if len(s.reading) != 0 {
-		t.Errorf("%d readers are left", len(s.reading))
-	}
 }
 
 func TestOldHandleIsRefused(t *testing.T) {

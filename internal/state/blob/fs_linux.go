@@ -7,11 +7,6 @@ func (f diskFile) Allocate(size int64) error {
 	return ifSupported(unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size))
 }
 
-// Punch gives room back.
-func (f diskFile) Punch(off, len int64) error {
-	return ifSupported(unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, len))
-}
-
 // Sync makes the data safe.
 func (f diskFile) Sync() error { return unix.Fdatasync(int(f.Fd())) }
 

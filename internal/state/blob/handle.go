@@ -12,14 +12,12 @@ func (s *Store) OpenHandle(ctx context.Context, h Handle) (*Reader, error) {
 	if !h.fresh {
 		return s.Open(ctx, h.id)
 	}
-	s.hold(h.id, 1)
 	r := &Reader{s: s, id: h.id, size: h.size, cached: -1}
 	if h.at == (location{}) {
 		r.body = h.body
 		return r, nil
 	}
 	if err := r.at(h.at); err != nil {
-		s.hold(h.id, -1)
 		return nil, fault.Wrap("blob.OpenHandle", err)
 	}
 	return r, nil

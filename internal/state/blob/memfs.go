@@ -170,14 +170,5 @@ func (f *memFile) Trim(size int64) error {
 	return nil
 }
 
-// Punch makes a part read as zeros.
-func (f *memFile) Punch(off, n int64) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.dirty = min(f.dirty, int(off))
-	clear(f.data[min(off, int64(len(f.data))):min(off+n, int64(len(f.data)))])
-	return nil
-}
-
 // Close does nothing.
 func (f *memFile) Close() error { return nil }

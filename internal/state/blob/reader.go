@@ -111,7 +111,6 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	r.closed = true
-	r.s.hold(r.id, -1)
 	if r.file != nil {
 		return fault.Wrap("blob.Close", r.file.Close())
 	}

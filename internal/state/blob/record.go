@@ -154,6 +154,18 @@ func readFull(r io.ReaderAt, b []byte, off int64) error {
 	return err
 }
 
+// sound verifies chunk i as it is stored.
+func (r *record) sound(i int) error {
+	stored := make([]byte, r.chunks[i].length)
+	if err := readFull(r.r, stored, headSize+r.chunks[i].offset); err != nil {
+		return err
+	}
+	if checksum(stored) != r.chunks[i].sum {
+		return errChecksum
+	}
+	return nil
+}
+
 // chunk reads chunk i into buf's room.
 func (r *record) chunk(i int, unpack *zstd.Decoder, buf []byte) ([]byte, error) {
 	c := r.chunks[i]

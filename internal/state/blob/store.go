@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"io/fs"
 	"sync"
 	"syscall"
 	"time"
@@ -41,13 +42,13 @@ type Store struct {
 	current *segment            // that is written to; nil before the first write
 	last    uint64              // the highest number of a segment
 	spills  uint64              // that were ever made in this run
-	reading map[mail.BlobID]int // open readers
+	busy    map[uint64]*segment // that are not all written, or failed to be
 }
 
 // Open opens the store. What an earlier run left unfinished is removed or lies
 // idle: nothing refers to it.
 func Open(o Options) (*Store, error) {
-	s := &Store{db: o.DB, fs: o.FS, inline: o.Inline, size: o.Segment, reading: map[mail.BlobID]int{}}
+	s := &Store{db: o.DB, fs: o.FS, inline: o.Inline, size: o.Segment, busy: map[uint64]*segment{}}
 	if s.inline == 0 {
 		s.inline = 8 << 10
 	}
@@ -117,52 +118,36 @@ func (s *Store) Create(ctx context.Context) (*Writer, error) {
 // Open opens a blob for reading: fault.NotFound, or fault.Corrupt if its rows or
 // bytes are damaged.
 func (s *Store) Open(ctx context.Context, id mail.BlobID) (*Reader, error) {
-	s.hold(id, 1)
-	r, err := s.open(ctx, id)
-	if err != nil {
-		s.hold(id, -1)
-		return nil, fault.Wrap("blob.Open", err)
-	}
-	return r, nil
-}
-
-// hold counts the readers of a blob: the sweeper leaves the bytes of a blob that
-// is being read.
-func (s *Store) hold(id mail.BlobID, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reading[id] += n; s.reading[id] == 0 {
-		delete(s.reading, id)
+	const tries = 3
+	for try := 1; ; try++ {
+		r, err := s.open(ctx, id)
+		// A sweep may have moved it, and removed the file, since the rows were read.
+		if err == nil || try == tries || !errors.Is(err, fs.ErrNotExist) {
+			return r, fault.Wrap("blob.Open", err)
+		}
 	}
 }
 
 func (s *Store) open(ctx context.Context, id mail.BlobID) (*Reader, error) {
 	r := &Reader{s: s, id: id, cached: -1}
-	var at location
-	err := s.db.View(ctx, nil, func(rows kv.Reader) error {
-		// Most bodies are small: their rows are looked for first.
-		first, ok, err := rows.Get(bodyKey(id, 0))
-		if err != nil {
-			return err
-		}
-		if ok {
-			r.body, err = readBody(rows, id, first)
-			r.size = int64(len(r.body))
-			return err
-		}
-		row, ok, err := rows.Get(atKey(id))
-		if err == nil && !ok {
-			err = fault.New(fault.NotFound, "", "")
-		}
-		if err == nil {
-			at, r.size, err = decodeLocation(row)
+	var l lookup
+	err := s.db.View(ctx, nil, func(rows kv.Reader) (err error) {
+		if l, err = look(rows, id); err == nil && l.first != nil {
+			r.body, err = readBody(rows, id, l.first)
 		}
 		return err
 	})
-	if err != nil || at == (location{}) {
-		return r, err
+	switch {
+	case err != nil:
+		return nil, err
+	case !l.there:
+		return nil, fault.New(fault.NotFound, "", "")
 	}
-	if err := r.at(at); err != nil {
+	r.size = l.size
+	if l.first != nil {
+		return r, nil
+	}
+	if err := r.at(l.at); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -22,7 +22,8 @@ type mark struct {
 }
 
 // Sweep gives a time to the marks that Release left, and removes what was marked
-// 36 hours before now and has nobody who refers to it. Transactions that take
+// 36 hours before now and has nobody who refers to it; then it gives back the
+// room of segments. Transactions that take
 // no shard are serialised, so a mark is not removed while Handle resets it.
 // One sweep runs at a time.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
@@ -43,7 +44,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		}
 		from = next
 	}
-	return fault.Wrap("blob.Sweep", s.dropSegments(ctx, now))
+	return fault.Wrap("blob.Sweep", s.gather(ctx, now))
 }
 
 // Pause holds sweeps back until resume is called, so that a backup finds the
@@ -119,37 +120,27 @@ func referred(r kv.Reader, id mail.BlobID) (bool, error) {
 
 // bury removes a blob whose time has come, or its mark if somebody refers to it.
 func (s *Store) bury(ctx context.Context, m mark) error {
-	var l lookup
-	var held, gone bool
+	var held bool
 	err := s.db.Update(ctx, nil, func(tx kv.Tx) error {
-		held, gone = false, false
+		held = false
 		old, _, err := tx.Get(deadKey(m.id))
 		if err != nil || len(old) != 8 || int64(binary.BigEndian.Uint64(old)) != m.since.Unix() {
 			return err // somebody took it up again
-		}
-		if l, err = look(tx, m.id); err != nil && !fault.Is(err, fault.Corrupt) {
-			return err
 		}
 		if held, err = referred(tx, m.id); err != nil {
 			return err
 		}
 		tx.Delete(deadKey(m.id))
 		if !held {
-			gone = true
 			tx.Delete(atKey(m.id))
 			tx.Clear(kv.Prefix(kv.NewKey([]byte(bodyPrefix)).Fixed(m.id[:])))
 		}
 		return nil
 	})
-	switch {
-	case err != nil:
+	if err != nil || !held {
 		return err
-	case held:
-		return s.remark(ctx, m.id)
-	case gone && l.at.segment != 0:
-		return s.free(m.id, l.at)
 	}
-	return nil
+	return s.remark(ctx, m.id)
 }
 
 // remark looks once more after a mark was removed: a Release that committed
@@ -161,58 +152,4 @@ func (s *Store) remark(ctx context.Context, id mail.BlobID) error {
 		return err
 	}
 	return s.db.Update(ctx, nil, func(tx kv.Tx) error { tx.Set(deadKey(id), nil); return nil })
-}
-
-// free gives back the room of a record whose rows are gone. If it is being read,
-// the room comes back with the segment.
-func (s *Store) free(id mail.BlobID, at location) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reading[id] > 0 {
-		return nil
-	}
-	f, err := s.fs.Open(segmentName(at.segment))
-	if err != nil {
-		return unreadable("", err)
-	}
-	defer func() { _ = f.Close() }()
-	if err := f.Punch(at.offset, at.length); err != nil {
-		return broken("", err)
-	}
-	return nil
-}
-
-// dropSegments removes the files that no row points to any more.
-func (s *Store) dropSegments(ctx context.Context, now time.Time) error {
-	files, err := s.fs.List() // before the rows: what is written meanwhile is not in it
-	if err != nil {
-		return broken("", err)
-	}
-	live := map[uint64]bool{}
-	for from, n := []byte(atPrefix), page; n == page; {
-		n = 0
-		err := s.scan(ctx, from, atPrefix, func(p kv.Pair) error {
-			at, _, err := decodeLocation(p.Value)
-			live[at.segment] = true
-			from = append(p.Key, 0)
-			n++
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for _, f := range files {
-		n, ok := segmentNumber(f.Name)
-		s.mu.Lock()
-		current := s.current != nil && s.current.number == n
-		s.mu.Unlock()
-		if !ok || live[n] || current || now.Sub(f.Changed) < orphanTime {
-			continue
-		}
-		if err := s.fs.Remove(f.Name); err != nil {
-			return broken("", err)
-		}
-	}
-	return nil
 }

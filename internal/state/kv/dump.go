@@ -21,7 +21,25 @@ const (
 	dumpEnd     = 0
 	dumpRow     = 1
 	dumpVersion = 2
+	dumpGone    = 3 // in the bits above: only where a backup holds what differs from an earlier one
 )
+
+// Item is one thing in a backup: a row, or a shard's version.
+type Item struct {
+	Key     []byte // of a version: the shard
+	Value   []byte
+	Version bool // Value is a shard's version, in eight octets
+	Gone    bool // what an earlier backup had is there no more
+}
+
+// Before says whether i comes before j: versions come first, as in every engine,
+// and each kind in the order of its keys.
+func (i *Item) Before(j *Item) bool {
+	if i.Version != j.Version {
+		return i.Version
+	}
+	return bytes.Compare(i.Key, j.Key) < 0
+}
 
 // DumpWriter writes what Backup gives out.
 type DumpWriter struct {
@@ -46,6 +64,18 @@ func (d *DumpWriter) Row(key, value []byte) error { return d.item(dumpRow, key, 
 // Version writes a shard's version.
 func (d *DumpWriter) Version(s Shard, v Version) error {
 	return d.item(dumpVersion, s, binary.BigEndian.AppendUint64(nil, uint64(v)))
+}
+
+// Item writes what a DumpReader gave.
+func (d *DumpWriter) Item(i *Item) error {
+	tag := byte(dumpRow)
+	if i.Version {
+		tag = dumpVersion
+	}
+	if i.Gone {
+		tag |= dumpGone << 2
+	}
+	return d.item(tag, i.Key, i.Value)
 }
 
 func (d *DumpWriter) item(tag byte, key, value []byte) error {
@@ -80,28 +110,20 @@ func (d *DumpWriter) Close() error {
 // when it returns nil was all of it there and whole; otherwise what was given
 // is to be thrown away.
 func ReadDump(r io.Reader, row func(key, value []byte) error, version func(Shard, Version) error) error {
-	d := &dumpReader{r: bufio.NewReaderSize(r, 1<<16), sum: sha256.New()}
-	if string(d.take(len(dumpMagic))) != dumpMagic {
-		return fault.New(fault.Corrupt, "kv.ReadDump", "this is not a backup that can be read here")
-	}
-	for n := uint64(0); ; n++ {
-		tag := d.byte()
-		if tag == dumpEnd {
-			return d.end(n)
-		}
-		keyLen, valueLen := d.uvarint(), d.uvarint()
-		if d.err != nil || tag > dumpVersion || keyLen > MaxKey || valueLen > MaxValue {
+	d := NewDumpReader(r)
+	for {
+		i, err := d.Next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case i.Gone:
 			return d.corrupt()
-		}
-		key, value := d.take(int(keyLen)), d.take(int(valueLen))
-		if d.err != nil || tag == dumpVersion && len(value) != 8 {
-			return d.corrupt()
-		}
-		var err error
-		if tag == dumpRow {
-			err = row(key, value)
-		} else {
-			err = version(key, Version(binary.BigEndian.Uint64(value)))
+		case i.Version:
+			err = version(i.Key, Version(binary.BigEndian.Uint64(i.Value)))
+		default:
+			err = row(i.Key, i.Value)
 		}
 		if err != nil {
 			return err
@@ -109,13 +131,48 @@ func ReadDump(r io.Reader, row func(key, value []byte) error, version func(Shard
 	}
 }
 
-type dumpReader struct {
+// DumpReader reads a backup item by item.
+type DumpReader struct {
 	r   *bufio.Reader
 	sum hash.Hash
+	n   uint64
 	err error
 }
 
-func (d *dumpReader) take(n int) []byte {
+// NewDumpReader begins to read r.
+func NewDumpReader(r io.Reader) *DumpReader {
+	d := &DumpReader{r: bufio.NewReaderSize(r, 1<<16), sum: sha256.New()}
+	if string(d.take(len(dumpMagic))) != dumpMagic {
+		d.err = errors.Join(errors.New("another beginning"), d.err)
+	}
+	return d
+}
+
+// Next gives the next item, the caller's to keep; io.EOF when all were given and
+// the end is whole. Any other error is fault.Corrupt: what was given is to be
+// thrown away.
+func (d *DumpReader) Next() (*Item, error) {
+	if d.err != nil {
+		return nil, d.corrupt()
+	}
+	tag := d.byte()
+	if tag == dumpEnd {
+		return nil, d.end(d.n)
+	}
+	i := &Item{Version: tag&3 == dumpVersion, Gone: tag>>2 == dumpGone}
+	keyLen, valueLen := d.uvarint(), d.uvarint()
+	if d.err != nil || tag&3 != dumpRow && !i.Version || tag>>2 != 0 && !i.Gone || keyLen > MaxKey || valueLen > MaxValue {
+		return nil, d.corrupt()
+	}
+	i.Key, i.Value = d.take(int(keyLen)), d.take(int(valueLen))
+	if d.err != nil || i.Version && !i.Gone && len(i.Value) != 8 {
+		return nil, d.corrupt()
+	}
+	d.n++
+	return i, nil
+}
+
+func (d *DumpReader) take(n int) []byte {
 	b := make([]byte, n)
 	if _, err := io.ReadFull(d.r, b); err != nil {
 		d.err = errors.Join(d.err, err)
@@ -124,21 +181,22 @@ func (d *dumpReader) take(n int) []byte {
 	return b
 }
 
-func (d *dumpReader) byte() byte { return d.take(1)[0] }
+func (d *DumpReader) byte() byte { return d.take(1)[0] }
 
-func (d *dumpReader) uvarint() uint64 {
+func (d *DumpReader) uvarint() uint64 {
 	v, err := binary.ReadUvarint(sumByte{d})
 	d.err = errors.Join(d.err, err)
 	return v
 }
 
 // sumByte reads octets one at a time into the sum.
-type sumByte struct{ d *dumpReader }
+type sumByte struct{ d *DumpReader }
 
 // ReadByte reads the next octet.
 func (s sumByte) ReadByte() (byte, error) { b := s.d.byte(); return b, s.d.err }
 
-func (d *dumpReader) end(n uint64) error {
+// end is io.EOF if all was there.
+func (d *DumpReader) end(n uint64) error {
 	count := binary.BigEndian.Uint64(d.take(8))
 	want := d.sum.Sum(nil)
 	got := make([]byte, len(want))
@@ -146,9 +204,9 @@ func (d *dumpReader) end(n uint64) error {
 	if d.err != nil || err != nil || count != n || !bytes.Equal(got, want) {
 		return d.corrupt()
 	}
-	return nil
+	return io.EOF
 }
 
-func (d *dumpReader) corrupt() error {
+func (d *DumpReader) corrupt() error {
 	return &fault.Error{Kind: fault.Corrupt, Op: "kv.ReadDump", Public: "the backup is damaged or incomplete", Err: d.err}
 }
