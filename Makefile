@@ -7,7 +7,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 LDFLAGS    = -s -w -X main.version=$(VERSION)
 export CGO_ENABLED ?= 0
 
-.PHONY: run build test bench lint fuzz long clean
+.PHONY: run build test bench lint fuzz long crash clean
 
 build:
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ekiden ./cmd/ekiden
@@ -35,6 +35,10 @@ fuzz:
 # What takes longer than a coffee: every fuzz target, many crash points and seeds.
 long: fuzz
 	EKIDEN_LONG=1 $(GO) test -count=1 -timeout 20m ./internal/state/... ./test/...
+
+# Cuts the power under the store, with new seeds until stopped (docs/proof.md).
+crash:
+	EKIDEN_CRASH=endless $(GO) test -count=1 -timeout 0 -v -run '^TestEndless$$' ./internal/state/crashtest
 
 clean:
 	rm -rf bin

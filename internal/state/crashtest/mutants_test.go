@@ -1,0 +1,152 @@
+package crashtest
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// enough is how many cuts must be enough to find any one thing taken out.
+const enough = 1000
+
+// TestLyingDisk lets the disk drop one kind of sync. The test must find each,
+// so each is needed and the histories come by.
+func TestLyingDisk(t *testing.T) {
+	for name, lie := range map[string]func(string) bool{
+		"the log":            func(name string) bool { return strings.HasSuffix(name, ".log") },
+		"tables":             func(name string) bool { return strings.HasSuffix(name, ".sst") },
+		"manifests":          func(name string) bool { return strings.Contains(name, "/MANIFEST-") },
+		"Pebble's directory": func(name string) bool { return strings.Trim(name, "/") == "store" },
+		"segments":           func(name string) bool { return strings.HasSuffix(name, ".seg") },
+		"spilled bodies":     func(name string) bool { return strings.Contains(name, "/spill-") },
+		"segments' names":    func(name string) bool { return name == "blobs" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := 0
+			search(1, enough, lie, func(_ uint64, cuts int, wrong []string) bool {
+				found = cuts
+				t.Logf("found after %d cuts: %s", cuts, wrong[0])
+				return false
+			})
+			if found == 0 {
+				t.Errorf("%d cuts did not find that syncs of %s do nothing", enough, name)
+			}
+		})
+	}
+}
+
+// mutant is the program with something taken out.
+type mutant struct {
+	name, file string
+	edits      []string // old, new, old, new …
+}
+
+func mutants() []mutant {
+	const (
+		engine  = "internal/state/kv/pebblekv/pebblekv.go"
+		reader  = "internal/state/kv/pebblekv/tx.go"
+		segment = "internal/state/blob/segment.go"
+	)
+	return []mutant{
+		{"commits are not synced", engine, []string{
+			"db.pebble.ApplyNoSyncWait(batch, pebble.Sync)", "db.pebble.Apply(batch, pebble.NoSync)",
+			"err = batch.SyncWait()", "err = nil"}},
+		{"a View does not wait", engine, []string{
+			"if f := db.flights.at(s, r.Version(s)); f != nil {", "if f := db.flights.at(s, r.Version(s)); f != nil && false {"}},
+		{"an Update that wrote nothing does not wait", engine, []string{
+			"range f.waitsFor {", "range f.waitsFor[:0] {"}},
+		{"a Backup does not wait", engine, []string{
+			"range db.flights.all() {", "range db.flights.all()[:0] {"}},
+		{"watches are told before the sync", engine, []string{
+			"\tif err == nil {\n\t\terr = batch.SyncWait()\n\t}\n",
+			"\tfor _, s := range f.shards {\n\t\tdb.watchers.Tell(s.shard, s.version)\n\t}\n\tif err == nil {\n\t\terr = batch.SyncWait()\n\t}\n"}},
+		{"a Get of a row in no shard does not wait", reader, []string{
+			"range r.flights.key(key) {", "range r.flights.key(key)[:0] {"}},
+		{"a Scan of rows in no shard does not wait", reader, []string{
+			"range r.flights.span(q) {", "range r.flights.span(q)[:0] {"}},
+		{"records are not synced", segment, []string{
+			"err = g.syncs.sync(g.f.Sync)", "err = nil"}},
+		{"a sync that has begun is shared", segment, []string{
+			"\t\tg.mu.Lock()\n\t\tg.next = nil\n\t\tg.mu.Unlock()\n\t\tmine.err, mine.done = file(), true\n",
+			"\t\tmine.err, mine.done = file(), true\n\t\tg.mu.Lock()\n\t\tg.next = nil\n\t\tg.mu.Unlock()\n"}},
+		{"the name of a new segment is not synced", segment, []string{
+			"errors.Join(f.Allocate(s.size), s.fs.Sync())", "f.Allocate(s.size)"}},
+		{"a body that becomes a segment is not synced", segment, []string{
+			"if err := f.Sync(); err != nil {", "if err := error(nil); err != nil {"}},
+		{"its name is not synced", segment, []string{
+			"length: n}, s.fs.Sync()", "length: n}, nil"}},
+		{"names of an earlier run are not synced", segment, []string{
+			"\t\terr = s.fs.Sync()\n", "\t\terr = nil\n"}},
+	}
+}
+
+// TestMutants takes out one sync, or one wait of the durable bound, at a time,
+// in a copy that only the compiler sees, and wants the crash test to find it.
+func TestMutants(t *testing.T) {
+	if os.Getenv("EKIDEN_LONG") == "" {
+		t.Skip("make long runs it")
+	}
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants() {
+		t.Run(m.name, func(t *testing.T) {
+			cmd := exec.Command("go", "test", "-count=1", "-overlay", m.overlay(t, root), "-run", "^TestCrashPoints$", "-v", "./internal/state/crashtest")
+			cmd.Dir = root
+			cmd.Env = append(os.Environ(), "EKIDEN_LONG=", "EKIDEN_CRASH_POINTS="+strconv.Itoa(enough))
+			began := time.Now()
+			out, err := cmd.CombinedOutput()
+			var exit *exec.ExitError
+			found := caught.FindSubmatch(out)
+			switch {
+			case err == nil:
+				t.Errorf("%d cuts did not find it", enough)
+			case !errors.As(err, &exit) || found == nil:
+				t.Errorf("it did not run: %v\n%s", err, out)
+			default:
+				t.Logf("found after %s cuts, %v: %s", found[1], time.Since(began).Round(time.Second/10), found[2])
+			}
+		})
+	}
+}
+
+var caught = regexp.MustCompile(`after (\d+) cuts; replay with: .*\n.*_test.go:\d+:\s+(.*)\n`)
+
+// overlay writes the changed file, and what tells the compiler of it.
+func (m mutant) overlay(t *testing.T, root string) string {
+	t.Helper()
+	path := filepath.Join(root, m.file)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := string(b)
+	for i := 0; i < len(m.edits); i += 2 {
+		if strings.Count(s, m.edits[i]) != 1 {
+			t.Fatalf("%s does not have %q once any more: say what the mutant changes now", m.file, m.edits[i])
+		}
+		s = strings.Replace(s, m.edits[i], m.edits[i+1], 1)
+	}
+	dir := t.TempDir()
+	changed := filepath.Join(dir, filepath.Base(m.file))
+	if err := os.WriteFile(changed, []byte(s), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return overlay
+}
