@@ -145,7 +145,7 @@ func (t *Tx) Boxes() ([]Box, error) {
 		if t.boxes[id] == nil {
 			t.boxes[id] = &boxState{row: &row, blocks: map[UID]*block{}}
 		}
-		if !row.doomed {
+		if !row.doomed && !row.hidden {
 			boxes = append(boxes, row.Box)
 		}
 	}

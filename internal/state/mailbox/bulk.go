@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 
@@ -50,6 +51,9 @@ func (s *Store) pieces(ctx context.Context, who, a mail.AccountID, uids []UID, s
 
 // displace takes p out of b, and its message with it if this was the last place.
 func (t *Tx) displace(b *boxState, p placed) error {
+	if err := t.settle(b, &p); err != nil {
+		return err
+	}
 	k, err := t.blockOf(b, p.uid)
 	if err != nil {
 		return err
@@ -63,9 +67,7 @@ func (t *Tx) displace(b *boxState, p placed) error {
 	} else if err != nil {
 		return err
 	}
-	if err := t.touched(b); err != nil {
-		return err
-	}
+	t.changed(b)
 	id := b.row.ID
 	k.remove(p.uid)
 	tally(b, k, p.row.flags, minusOne)
@@ -73,7 +75,9 @@ func (t *Tx) displace(b *boxState, p placed) error {
 	b.row.Messages--
 	b.row.Size -= p.row.size
 	t.del(t.uidKey(id, p.uid))
-	t.del(t.logKey(tagChanged, id, p.row.modSeq, p.uid))
+	if !b.row.hidden {
+		t.del(t.logKey(tagChanged, id, p.row.modSeq, p.uid))
+	}
 	m.row.Places = slices.DeleteFunc(m.row.Places, func(q Place) bool { return q == Place{id, p.uid} })
 	v := vanishedRow{message: m.row.ID, created: p.row.created, at: now()}
 	if len(m.row.Places) > 0 {
@@ -85,15 +89,18 @@ func (t *Tx) displace(b *boxState, p placed) error {
 		}
 		v.last, v.lone, v.thread, v.born, v.arrival = true, lone, m.row.Thread, m.row.Created, m.row.Arrival
 	}
+	if b.row.hidden && !v.last {
+		return nil // nobody has seen it
+	}
 	t.set(t.logKey(tagVanished, id, t.seq(), p.uid), v.encode())
-	return nil
+	return t.touched(b)
 }
 
 // Expunge takes messages out of mailbox b, in pieces, and gives their UIDs in
 // order: all that have \Deleted if uids is nil, else those of uids that have it
 // (RFC 9051 §6.4.9). With force \Deleted is not asked for. A message that loses
-// its last place is gone, and can be restored for a time (Restore). After an error the UIDs are
-// what was done before it.
+// its last place is gone, and can be restored for a time (Restore). After an
+// error the UIDs are what was done before it.
 func (s *Store) Expunge(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, force bool) (gone []UID, err error) {
 	if who != a && who != 0 {
 		return nil, fault.New(fault.Denied, "mailbox.Expunge", "")
@@ -146,15 +153,35 @@ func (t *Tx) expunge(id BoxID, uids []UID, force bool) (gone []UID, n int, err e
 	return gone, len(uids), nil
 }
 
-// Copy gives the messages uids of mailbox b another place in dest, in pieces,
-// with their flags, keywords and received date (RFC 9051 §6.4.7). It gives the
-// UIDs of both sides, pair by pair, and dest's UIDVALIDITY for COPYUID. If it
-// fails on the way the copies made are taken back.
+// Copy gives the messages uids of mailbox b another place in dest, with their
+// flags, keywords and received date (RFC 9051 §6.4.7): all of them in one
+// moment, however many, or none. It gives the UIDs of both sides, pair by pair,
+// and dest's UIDVALIDITY for COPYUID.
 func (s *Store) Copy(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, dest BoxID) (src, dst []UID, uidvalidity uint32, err error) {
-	src, dst, uidvalidity, err = s.transfer(ctx, who, a, b, uids, dest, false)
-	if err != nil && len(dst) > 0 {
-		// RFC 9051 §6.4.7: dest must be as it was. What fails here too stays.
-		_, _ = s.Expunge(context.WithoutCancel(ctx), who, a, dest, dst, true)
+	uids = ordered(uids)
+	all := len(uids) <= s.piece
+	if all {
+		err = s.Update(ctx, who, a, func(t *Tx) error {
+			d, err := t.live(dest)
+			if err != nil {
+				return err
+			}
+			var n int
+			src, dst, n, err = t.transfer(b, uids, d, false)
+			if all = err != nil || n == len(uids); !all {
+				return errPiece
+			}
+			uidvalidity = d.row.UIDValidity
+			return err
+		})
+	}
+	if !all {
+		var id BoxID
+		id, src, dst, uidvalidity, err = s.copyStaged(ctx, who, a, b, uids, dest)
+		if err == nil {
+			// It is done for all who look. What fails here Tidy does.
+			_ = s.settleStage(context.WithoutCancel(ctx), a, id)
+		}
 	}
 	if err != nil {
 		return nil, nil, 0, err
@@ -162,54 +189,44 @@ func (s *Store) Copy(ctx context.Context, who, a mail.AccountID, b BoxID, uids [
 	return src, dst, uidvalidity, nil
 }
 
+// errPiece ends a transaction that is too small for what was to be one step.
+var errPiece = errors.New("more than one piece")
+
 // Move is Copy and Expunge of the same messages as one step (RFC 6851), each
 // piece atomic. After an error src and dst are what was moved before it.
 func (s *Store) Move(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, dest BoxID) (src, dst []UID, uidvalidity uint32, err error) {
-	return s.transfer(ctx, who, a, b, uids, dest, true)
-}
-
-func (s *Store) transfer(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, dest BoxID, move bool) (src, dst []UID, uidvalidity uint32, err error) {
-	var from, to []UID
-	step := func(t *Tx, uids []UID) (n int, err error) {
-		from, to, n, err = t.transfer(b, uids, dest, move)
-		if err == nil {
-			uidvalidity = t.boxes[dest].row.UIDValidity
-		}
-		return n, err
-	}
-	if len(uids) == 0 {
-		// Still say that there is no such mailbox.
-		err := s.Update(ctx, who, a, func(t *Tx) error {
-			_, err := step(t, nil)
-			return err
-		})
-		return nil, nil, uidvalidity, err
-	}
 	uids = ordered(uids)
-	if b == dest {
-		// A later piece must not take what an earlier one made.
-		err := s.View(ctx, a, func(t *Tx) error {
-			bs, err := t.live(b)
-			if err == nil {
-				n, _ := slices.BinarySearch(uids, bs.row.UIDNext)
-				uids = uids[:n]
-			}
-			return err
-		})
+	// Also says that there is no such mailbox. Where b is dest a later piece must
+	// not take what an earlier one made.
+	err = s.View(ctx, a, func(t *Tx) error {
+		d, err := t.live(dest)
 		if err != nil {
-			return nil, nil, 0, err
+			return err
 		}
-	}
-	err = s.pieces(ctx, who, a, uids, step, func() { src, dst = append(src, from...), append(dst, to...) })
-	return src, dst, uidvalidity, err
-}
-
-func (t *Tx) transfer(id BoxID, uids []UID, dest BoxID, move bool) (from, to []UID, n int, err error) {
-	b, err := t.live(id)
+		uidvalidity = d.row.UIDValidity
+		if b == dest {
+			n, _ := slices.BinarySearch(uids, d.row.UIDNext)
+			uids = uids[:n]
+		}
+		_, err = t.live(b)
+		return err
+	})
 	if err != nil {
 		return nil, nil, 0, err
 	}
-	d, err := t.live(dest)
+	var from, to []UID
+	err = s.pieces(ctx, who, a, uids, func(t *Tx, uids []UID) (n int, err error) {
+		d, err := t.live(dest)
+		if err == nil {
+			from, to, n, err = t.transfer(b, uids, d, true)
+		}
+		return n, err
+	}, func() { src, dst = append(src, from...), append(dst, to...) })
+	return src, dst, uidvalidity, err
+}
+
+func (t *Tx) transfer(id BoxID, uids []UID, d *boxState, move bool) (from, to []UID, n int, err error) {
+	b, err := t.live(id)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -359,8 +376,13 @@ func (t *Tx) emptyBox(b *boxState) error {
 	for _, k := range b.blocks {
 		t.flushBlock(id, k)
 	}
-	b.due = false
-	t.del(t.boxKey(tagBox, id))
-	b.row = nil
+	for _, s := range b.row.stages {
+		st, err := t.stageOf(s)
+		if err != nil {
+			return err
+		}
+		t.dropBox(st)
+	}
+	t.dropBox(b)
 	return nil
 }

@@ -36,6 +36,21 @@ func (t *Tx) Changes(id BoxID, since ModSeq) (changed []Placement, vanished []UI
 		}
 		uids = append(uids, p.uid)
 	}
+	stages, err := t.stagesOf(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range stages {
+		if s.joined <= since {
+			continue
+		}
+		for p, err := range t.staged(s, 1, math.MaxUint32) {
+			if err != nil {
+				return nil, nil, err
+			}
+			uids = append(uids, p.uid)
+		}
+	}
 	slices.Sort(uids)
 	rows, err := t.getRows(id, uids)
 	if err != nil {
@@ -98,11 +113,15 @@ func (t *Tx) scanLog(tag byte, id BoxID, since ModSeq) func(yield func(logged, e
 	}
 }
 
-// Tidy ends what was left unfinished (mailboxes deleted but not yet emptied),
+// Tidy ends what was left unfinished (mailboxes deleted but not yet emptied,
+// stages of a COPY),
 // purges what went too long ago to be restored, and forgets what vanished before
 // the given time, in pieces. Changes that reach back behind that are
 // fault.Expunged from then on.
 func (s *Store) Tidy(ctx context.Context, a mail.AccountID, before time.Time) error {
+	if err := s.sweepStages(ctx, a, stageLife); err != nil {
+		return err
+	}
 	var doomed []BoxID
 	err := s.View(ctx, a, func(t *Tx) error {
 		doomed = nil

@@ -41,7 +41,8 @@ func sampleRows() [][]byte {
 	}
 	return [][]byte{
 		(&accountRow{lastBox: 9, lastMessage: 1 << 40, lastUIDValidity: 1 << 31, usage: Usage{5, 6}, states: States{1, 2, 3}, floor: 4, kept: Usage{7, 1}}).encode(),
-		(&boxRow{leaf: "é", floor: 3, tail: 1, doomed: true, Box: Box{Parent: 3, Role: RoleSent, UIDValidity: 7, UIDNext: 8, Size: 1 << 50, Subscribed: true}}).encode(),
+		(&boxRow{leaf: "é", floor: 3, tail: 1, doomed: true, Box: Box{Parent: 3, Role: RoleSent, UIDValidity: 7, UIDNext: 8, Size: 1 << 50, Subscribed: true},
+			stage: stage{hidden: true, into: 3, first: 1 << 30, joined: 1 << 40, stages: []BoxID{8, 9}}}).encode(),
 		(&placementRow{message: 7, created: 5, modSeq: 900, flags: mail.FlagSeen, keywords: []uint32{0, 5, 700}, size: 1 << 33, received: at, saved: when}).encode(),
 		(&messageRow{threads: []uint64{1 << 63, 5}, Message: Message{Blob: mail.BlobID{1}, Prefix: []byte("P"), Size: 5, Received: at, Thread: 7,
 			Arrival: mail.ArrivalID{9}, Places: []Place{{1, 2}, {3, 4}}}}).encode(),

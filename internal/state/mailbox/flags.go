@@ -93,6 +93,9 @@ func combine(r placementRow, c FlagChange, words []uint32) (mail.Flags, []uint32
 
 // reflag writes p with other flags.
 func (t *Tx) reflag(b *boxState, p *placed, flags mail.Flags, words []uint32) error {
+	if err := t.settle(b, p); err != nil {
+		return err
+	}
 	if err := t.touched(b); err != nil {
 		return err
 	}

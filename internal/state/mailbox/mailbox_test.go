@@ -425,7 +425,9 @@ func TestCopyTakesBack(t *testing.T) {
 	equal(t, "told", len(src)+len(dst), 0)
 	after := b.box("Archive")
 	equal(t, "messages", after.Messages, 0)
-	equal(t, "UIDs are not given twice", after.UIDNext, to.UIDNext+4)
+	equal(t, "UIDNEXT", after.UIDNext, to.UIDNext)
+	equal(t, "HIGHESTMODSEQ", after.HighestModSeq, to.HighestModSeq)
+	equal(t, "stages", b.stages(), 0)
 	b.view(func(tx *Tx) error {
 		u, err := tx.Usage()
 		equal(t, "usage", u, before)

@@ -193,12 +193,12 @@ func (t *Tx) exportMessage(r *messageRow) (Message, error) {
 	out := r.Message
 	out.Places = make([]Place, 0, len(r.Places))
 	for _, p := range r.Places {
-		b, err := t.state(p.Box)
+		q, ok, err := t.placeOf(p)
 		if err != nil {
 			return Message{}, err
 		}
-		if b.row != nil && !b.row.doomed {
-			out.Places = append(out.Places, p)
+		if ok {
+			out.Places = append(out.Places, q)
 		}
 	}
 	return out, nil

@@ -34,6 +34,7 @@ type model struct {
 	points   []point
 	cameAs   map[MessageID]mail.ArrivalID
 	gone     map[MessageID]modelGone
+	staged   map[MessageID]modelGone // in a stage that a crash left
 }
 
 // modelGone is a message that can be restored.
@@ -65,7 +66,7 @@ type point struct {
 func newModel(rt *rapid.T, b *bench) *model {
 	b.run, b.piece = 3, 4 // so that few messages have many blocks and pieces
 	m := &model{bench: b, rt: rt, boxes: map[string]*modelBox{}, subs: map[string]bool{}, arrivals: map[mail.ArrivalID]map[BoxID]bool{}, became: map[mail.ArrivalID]MessageID{},
-		cameAs: map[MessageID]mail.ArrivalID{}, gone: map[MessageID]modelGone{}}
+		cameAs: map[MessageID]mail.ArrivalID{}, gone: map[MessageID]modelGone{}, staged: map[MessageID]modelGone{}}
 	b.update(func(t *Tx) error { return t.Provision() })
 	for _, p := range provisioned {
 		m.boxes[p.name] = &modelBox{id: b.box(p.name).ID, next: 1, mails: map[UID]modelMail{}}
@@ -231,6 +232,9 @@ func (m *model) drop(b *modelBox, u UID) {
 			name = n
 		}
 	}
+	if _, ok := m.staged[x.message]; ok {
+		return
+	}
 	m.gone[x.message] = modelGone{name, x}
 }
 
@@ -239,8 +243,11 @@ func (m *model) transfer(*rapid.T) {
 	uids := m.pickUIDs(b)
 	move := rapid.Bool().Draw(m.rt, "move")
 	do := m.Copy
-	if move {
+	switch unsettled := rapid.Bool().Draw(m.rt, "unsettled"); {
+	case move:
 		do = m.Move
+	case unsettled:
+		do = m.copyUnsettled
 	}
 	src, dst, _, err := do(context.Background(), alice, alice, b.id, uids, to.id)
 	m.must(err)
@@ -393,6 +400,9 @@ func (m *model) tidy(*rapid.T) {
 	m.must(m.Tidy(context.Background(), alice, time.Now().Add(time.Hour)))
 	m.tidied = m.version
 	held := map[MessageID]bool{}
+	for id := range m.staged {
+		held[id] = true
+	}
 	for _, b := range m.boxes {
 		for _, x := range b.mails {
 			held[x.message] = true
@@ -515,7 +525,7 @@ func (m *model) catchUp(t *Tx, p point) {
 func (m *model) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"": m.compare, "add": m.add, "add more": m.add, "set flags": m.setFlags, "expunge": m.expunge, "transfer": m.transfer,
-		"create": m.create, "delete": m.remove, "rename": m.rename, "subscribe": m.subscribe, "fail": m.fail, "remember": m.remember, "tidy": m.tidy, "restore": m.restore, "purge": m.purge,
+		"create": m.create, "delete": m.remove, "rename": m.rename, "subscribe": m.subscribe, "fail": m.fail, "remember": m.remember, "tidy": m.tidy, "restore": m.restore, "purge": m.purge, "crash": m.crash, "sweep": m.sweep,
 	}
 }
 

@@ -1,9 +1,11 @@
 package mailbox
 
 import (
+	"cmp"
 	"errors"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -17,12 +19,33 @@ const (
 
 // placed is a placement row with its UID.
 type placed struct {
-	uid UID
-	row placementRow
+	uid   UID
+	row   placementRow
+	stage Place // where it is while it is not settled
 }
 
-// rows reads the placement rows from..to, both included.
+// rows reads the placements from..to, both included.
 func (t *Tx) rows(b BoxID, from, to UID) iter.Seq2[placed, error] {
+	return func(yield func(placed, error) bool) {
+		state, err := t.state(b)
+		var stages []*boxRow
+		if err == nil {
+			stages, err = t.stagesOf(state)
+		}
+		if err != nil {
+			yield(placed{}, err)
+			return
+		}
+		if len(stages) == 0 {
+			t.plainRows(b, from, to)(yield)
+			return
+		}
+		t.mergeRows(b, stages, from, to)(yield)
+	}
+}
+
+// plainRows reads placement rows as they stand.
+func (t *Tx) plainRows(b BoxID, from, to UID) iter.Seq2[placed, error] {
 	const op = "mailbox.Placements"
 	r := kv.Range{From: t.uidKey(b, from), To: t.uidKey(b, to).Uint8(0)}
 	prefix := t.boxKey(tagUID, b)
@@ -42,15 +65,47 @@ func (t *Tx) rows(b BoxID, from, to UID) iter.Seq2[placed, error] {
 				yield(placed{}, fault.As(fault.Corrupt, op, err))
 				return
 			}
-			if !yield(placed{uid, row}, nil) {
+			if !yield(placed{uid: uid, row: row}, nil) {
 				return
 			}
 		}
 	}
 }
 
-// getRows reads the placement rows of uids, without those that are gone.
+// getRows reads the placements of uids, without those that are gone.
 func (t *Tx) getRows(b BoxID, uids []UID) ([]placed, error) {
+	state, err := t.state(b)
+	if err != nil {
+		return nil, err
+	}
+	stages, err := t.stagesOf(state)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := t.getPlain(b, uids)
+	for _, s := range stages {
+		if err != nil {
+			return nil, err
+		}
+		var in []UID
+		for _, u := range uids {
+			if u >= s.first && u < s.uid(s.UIDNext) {
+				in = append(in, u-s.first+1)
+			}
+		}
+		var more []placed
+		more, err = t.getPlain(s.ID, in)
+		for _, p := range more {
+			rows = append(rows, s.adopt(p))
+		}
+	}
+	if len(stages) > 0 {
+		slices.SortFunc(rows, func(a, b placed) int { return cmp.Compare(a.uid, b.uid) })
+	}
+	return rows, err
+}
+
+func (t *Tx) getPlain(b BoxID, uids []UID) ([]placed, error) {
 	const op = "mailbox.Placements"
 	keys := make([][]byte, len(uids))
 	for i, u := range uids {
@@ -69,7 +124,7 @@ func (t *Tx) getRows(b BoxID, uids []UID) ([]placed, error) {
 		if err != nil {
 			return nil, fault.As(fault.Corrupt, op, err)
 		}
-		out = append(out, placed{uids[i], row})
+		out = append(out, placed{uid: uids[i], row: row})
 	}
 	return out, nil
 }
@@ -148,10 +203,16 @@ func (t *Tx) place(b *boxState, m *messageState, row placementRow) (placed, erro
 	if err != nil {
 		return placed{}, err
 	}
-	if err := t.touched(b); err != nil {
-		return placed{}, err
+	row.message, row.created, row.modSeq = m.row.ID, 0, 0
+	if b.row.hidden {
+		t.changed(b)
+	} else {
+		if err := t.touched(b); err != nil {
+			return placed{}, err
+		}
+		row.created, row.modSeq = t.seq(), t.seq()
+		t.set(t.logKey(tagChanged, b.row.ID, row.modSeq, u), []byte{format1})
 	}
-	row.message, row.created, row.modSeq = m.row.ID, t.seq(), t.seq()
 	b.row.UIDNext++
 	b.row.Messages++
 	b.row.Size += row.size
@@ -159,8 +220,7 @@ func (t *Tx) place(b *boxState, m *messageState, row placementRow) (placed, erro
 	tally(b, k, row.flags, 1)
 	t.blockChanged(k)
 	t.set(t.uidKey(b.row.ID, u), row.encode())
-	t.set(t.logKey(tagChanged, b.row.ID, row.modSeq, u), []byte{format1})
 	m.row.Places = append(m.row.Places, Place{b.row.ID, u})
 	t.messageChanged(m)
-	return placed{u, row}, nil
+	return placed{uid: u, row: row}, nil
 }

@@ -117,6 +117,7 @@ func decodeAccount(b []byte) (accountRow, error) {
 const (
 	boxSubscribed = 1 << iota
 	boxDoomed     // deleted; its messages go in pieces
+	boxStage      // of a COPY, seen by nobody
 )
 
 // deadRow is what is remembered of a mailbox that is gone.
@@ -140,6 +141,7 @@ type boxRow struct {
 	doomed bool
 	floor  ModSeq // the mailbox's log is complete above it
 	tail   UID    // first of the last block, which may be gone
+	stage
 }
 
 func (r *boxRow) encode() []byte {
@@ -149,6 +151,9 @@ func (r *boxRow) encode() []byte {
 	}
 	if r.doomed {
 		bits |= boxDoomed
+	}
+	if r.hidden {
+		bits |= boxStage
 	}
 	b := make([]byte, 0, 64+len(r.leaf))
 	b = append(b, format1, bits)
@@ -162,7 +167,7 @@ func (r *boxRow) encode() []byte {
 	} {
 		b = putUint(b, v)
 	}
-	return b
+	return r.stage.encode(b)
 }
 
 func decodeBox(id BoxID, b []byte) (boxRow, error) {
@@ -181,6 +186,8 @@ func decodeBox(id BoxID, b []byte) (boxRow, error) {
 	r.HighestModSeq, r.Changed, r.Created = d.uint(), d.uint(), d.uint()
 	r.Messages, r.Unseen, r.Deleted = d.uint32(), d.uint32(), d.uint32()
 	r.Size, r.floor, r.tail = d.size(), d.uint(), d.uint32()
+	r.stage = decodeStage(d)
+	r.hidden = bits&boxStage != 0
 	return r, d.done()
 }
 

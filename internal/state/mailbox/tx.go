@@ -216,7 +216,7 @@ func (t *Tx) live(id BoxID) (*boxState, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.row == nil || b.row.doomed {
+	if b.row == nil || b.row.doomed || b.row.hidden {
 		return nil, fault.New(fault.NotFound, "mailbox.box", "there is no such mailbox")
 	}
 	return b, nil

@@ -58,7 +58,6 @@ type boxCheck struct {
 	boxRow
 	blocks []block // in UID order
 	found  []block // their counts
-	at     int     // the block that the last placement was in
 	got    Box
 	last   UID
 }
@@ -196,19 +195,30 @@ func (v *verifier) readPlacements() error {
 			v.tell("placement %d of mailbox %d, which is not there", uid, id)
 			return nil
 		}
+		v.places.add(uint64(id), uint64(uid), uint64(row.message), uint64(row.size))
+		if c.into != 0 { // counted by the mailbox it was joined to
+			p := c.adopt(placed{uid: uid, row: row})
+			if d := v.boxes[c.into]; d != nil && slices.Contains(d.stages, id) && uid < c.UIDNext {
+				d.count(v, p.uid, p.row)
+			} else {
+				v.tell("placement %d of stage %d, which is joined to nothing", uid, id)
+			}
+			return nil
+		}
 		c.count(v, uid, row)
 		if _, err := v.words.list(row.keywords); err != nil {
 			v.tell("placement %d of mailbox %d has a keyword that is not in the table", uid, id)
 		}
-		v.log.add(uint64(id), row.modSeq, uint64(uid))
-		v.places.add(uint64(id), uint64(uid), uint64(row.message), uint64(row.size))
+		if !c.hidden {
+			v.log.add(uint64(id), row.modSeq, uint64(uid))
+		}
 		return nil
 	})
 }
 
 // count takes a placement into what was found of its mailbox.
 func (c *boxCheck) count(v *verifier, uid UID, row placementRow) {
-	c.last = uid
+	c.last = max(c.last, uid)
 	c.got.HighestModSeq = max(c.got.HighestModSeq, row.modSeq)
 	c.got.Messages++
 	c.got.Size += row.size
@@ -216,24 +226,20 @@ func (c *boxCheck) count(v *verifier, uid UID, row placementRow) {
 	state := boxState{row: &boxRow{Box: c.got}}
 	tally(&state, &one, row.flags, 1)
 	c.got = state.row.Box
-	for c.at < len(c.blocks)-1 && c.blocks[c.at+1].first <= uid {
-		c.at++
+	i := c.block(uid)
+	if i < 0 {
+		v.tell("placement %d of mailbox %d is in none of its blocks", uid, c.ID)
+		return
 	}
-	if c.at < len(c.blocks) {
-		if _, ok := c.blocks[c.at].find(uid); ok {
-			f := &c.found[c.at]
-			f.count, f.unseen, f.deleted = f.count+1, f.unseen+one.unseen, f.deleted+one.deleted
-			return
-		}
-	}
-	v.tell("placement %d of mailbox %d is in none of its blocks", uid, c.ID)
+	f := &c.found[i]
+	f.count, f.unseen, f.deleted = f.count+1, f.unseen+one.unseen, f.deleted+one.deleted
 }
 
 func (v *verifier) checkBoxes() error {
 	live := 0
 	version := v.t.Version()
 	for id, c := range v.boxes {
-		if !c.doomed {
+		if !c.doomed && !c.hidden {
 			live++
 			if v.names[fmt.Sprint(uint64(c.Parent), "/", c.leaf)] != id {
 				v.tell("mailbox %d is not found by its name %q", id, c.leaf)
@@ -245,11 +251,16 @@ func (v *verifier) checkBoxes() error {
 				v.tell("mailbox %d: its parent %d is not there", id, c.Parent)
 			}
 		}
-		if c.HighestModSeq > version || c.Changed > version || id > v.acct.lastBox || c.UIDValidity > v.acct.lastUIDValidity {
+		if c.HighestModSeq > version || c.Changed > version || id > v.acct.lastBox || !c.hidden && c.UIDValidity > v.acct.lastUIDValidity {
 			v.tell("mailbox %d is ahead of its account", id)
 		}
 		if c.got.HighestModSeq > c.HighestModSeq || c.last >= c.UIDNext {
 			v.tell("mailbox %d: a placement is ahead of it", id)
+		}
+		for _, s := range c.stages {
+			if st := v.boxes[s]; st == nil || st.into != id || !st.hidden {
+				v.tell("mailbox %d: its stage %d is not there", id, s)
+			}
 		}
 		if got, kept := c.got.counts(), c.Box.counts(); got != kept {
 			v.tell("mailbox %d counts (messages, unseen, deleted, octets) %v; there are %v", id, kept, got)

@@ -80,7 +80,7 @@ func (v *verifier) readVanished() error {
 		if seen.set(uint64(uid)) {
 			v.tell("placement %d of mailbox %d vanished twice", uid, id)
 		}
-		if c := v.boxes[id]; c != nil && (c.has(uid) || uid >= c.UIDNext) {
+		if c := v.boxes[id]; c != nil && (c.block(uid) >= 0 || uid >= c.UIDNext) {
 			v.tell("placement %d of mailbox %d has vanished, and is there or was never", uid, id)
 		}
 		if seq > version {
@@ -93,14 +93,16 @@ func (v *verifier) readVanished() error {
 	})
 }
 
-// has says whether a UID is in one of the blocks.
-func (c *boxCheck) has(uid UID) bool {
+// block is the index of the block that has a UID, -1 if none has.
+func (c *boxCheck) block(uid UID) int {
 	i := sort.Search(len(c.blocks), func(i int) bool { return c.blocks[i].first > uid }) - 1
 	if i < 0 {
-		return false
+		return -1
 	}
-	_, ok := c.blocks[i].find(uid)
-	return ok
+	if _, ok := c.blocks[i].find(uid); !ok {
+		return -1
+	}
+	return i
 }
 
 func (v *verifier) readMessages() error {
