@@ -8,6 +8,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/state/search"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
@@ -18,8 +19,8 @@ type body struct {
 	row     *row
 	content *mailbox.Content // open or nil
 	index   *message.Index
-	scratch *scratch // of a search
-	parsed  bool     // index is of the whole content, not what was kept
+	scratch *search.Scratch // of a search
+	parsed  bool            // index is of the whole content, not what was kept
 }
 
 // prepare opens and reads what w needs.

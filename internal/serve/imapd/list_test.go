@@ -28,30 +28,3 @@ func TestPatterns(t *testing.T) {
 		t.Error(d)
 	}
 }
-
-func TestNeedle(t *testing.T) {
-	var m scratch
-	for _, c := range []struct {
-		needle, text string
-		want         bool
-	}{
-		{"", "x", true}, {"hello", "say HELLO now", true}, {"hello", "hell o", false}, {"köln", "KO\u0308LN", true}, {"ABC", "ａｂｃ", true},
-		{"ガ", "ｶﾞ", true}, {"страна", "СТРАНА", true}, {"é", "e", false}, {"世界", "こんにちは世界", true},
-	} {
-		n := newNeedle(c.needle)
-		if got := n.in(c.text); got != c.want {
-			t.Errorf("%q in %q: %v", c.needle, c.text, got)
-		}
-		// However the text is cut, it is found.
-		for pad := searchChunk - 40; pad < searchChunk+40; pad++ {
-			text := strings.Repeat("x", pad) + c.text + strings.Repeat("é", 10)
-			if got, err := n.inReader(strings.NewReader(text), &m); got != c.want && c.needle != "é" || err != nil {
-				t.Fatalf("%q in %q after %d: %v, %v", c.needle, c.text, pad, got, err)
-			}
-		}
-	}
-	wide := strings.Repeat("世", searchChunk) + "界"
-	if got, _ := newNeedle("世界").inReader(strings.NewReader(wide), &m); !got {
-		t.Error("not found where no ASCII is")
-	}
-}

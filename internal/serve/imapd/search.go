@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/state/search"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
 
@@ -20,7 +21,16 @@ func (c *session) search(cmd *imap.SearchCommand) (reply, error) {
 	}
 	all := key{op: "AND", keys: keys}
 	var found []int64
-	var m scratch
+	var m search.Scratch
+	if err := c.consult(&all); err != nil {
+		return reply{}, err
+	}
+	if some, ok := all.candidates(); ok && len(some.ids) < len(v.uids)/fewIDs {
+		if found, err = c.searchFew(&all, some, cmd.UID, &m); err != nil {
+			return reply{}, err
+		}
+		return c.tellFound(found)
+	}
 	for p := newPager(v, wholeView(v), want{}); !p.done(); {
 		rows, err := c.searchPage(p, &all)
 		if err != nil {
@@ -44,6 +54,10 @@ func (c *session) search(cmd *imap.SearchCommand) (reply, error) {
 			return reply{}, err
 		}
 	}
+	return c.tellFound(found)
+}
+
+func (c *session) tellFound(found []int64) (reply, error) {
 	c.enc.Untagged().Raw("SEARCH")
 	for _, n := range found {
 		c.enc.Raw(" ").Number(n)
@@ -96,7 +110,7 @@ func (c *session) searchPage(p *pager, all *key) ([]row, error) {
 }
 
 // matches decides about a row for good.
-func (c *session) matches(all *key, r *row, m *scratch) (bool, error) {
+func (c *session) matches(all *key, r *row, m *search.Scratch) (bool, error) {
 	if all.cheap(r) == surely {
 		return true, nil
 	}

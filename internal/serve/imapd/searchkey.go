@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/search"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
@@ -19,7 +21,9 @@ type key struct {
 	flag   mail.Flags
 	field  string
 	word   string // of KEYWORD
-	text   needle
+	text   search.Needle
+	raw    string // of text, as it came
+	found  *search.Result
 	number int64
 	date   time.Time
 	in     []span // of SET and UID: indexes into the view
@@ -43,7 +47,8 @@ func compile(v *view, from []imap.SearchKey) ([]key, error) {
 		case "SUBJECT", "FROM", "TO", "CC", "BCC":
 			c.op, c.field = "HEADER", string(k.Op)
 		}
-		c.text = newNeedle(k.Text)
+		c.raw = k.Text
+		c.text = search.NewNeedle(k.Text)
 		out = append(out, c)
 	}
 	slices.SortStableFunc(out, func(a, b key) int { return a.cost() - b.cost() })
@@ -127,7 +132,7 @@ func (k *key) cheap(r *row) answer {
 	case "SINCE":
 		return yes(!day(r.Received).Before(k.date))
 	}
-	return perhaps
+	return k.indexed(r)
 }
 
 func hasWord(words []string, word string) bool {
@@ -186,15 +191,14 @@ func (b *body) field(name string) ([]string, error) {
 	return h.All(name), err
 }
 
-// inHeader searches a header field: decoded and, for those who know how it was
-// sent, as it is.
+// inHeader searches a header field.
 func (k *key) inHeader(b *body) (bool, error) {
 	values, err := b.field(k.field)
 	if err != nil {
 		return false, err
 	}
 	for _, v := range values {
-		if k.text.in(message.DecodeHeader(v)) || k.text.in(v) {
+		if k.text.In(message.DecodeHeader(v)) {
 			return true, nil
 		}
 	}
@@ -222,18 +226,13 @@ func (k *key) sent(b *body) (bool, error) {
 }
 
 // inText searches the header of the message.
-func (k *key) inText(b *body) (bool, error) {
+func (k *key) inText(b *body) (hit bool, err error) {
 	h, _, err := b.header(nil)
-	return err == nil && k.inFields(h), err
-}
-
-func (k *key) inFields(h message.Header) bool {
-	for _, f := range h.Fields() {
-		if k.text.in(f.Name+": "+message.DecodeHeader(f.Value())) || k.text.in(f.Raw) {
-			return true
-		}
-	}
-	return false
+	search.Fields(h, func(name, value string) bool {
+		hit = k.text.In(name + ": " + value)
+		return !hit
+	})
+	return hit && err == nil, err
 }
 
 // inBody searches the texts of the message and the headers of those within it.
@@ -244,18 +243,10 @@ func (k *key) inBody(b *body) (hit bool, err error) {
 	if err := b.open(); err != nil {
 		return false, err
 	}
-	b.index.Walk(func(_ []int, p *message.Part) bool {
-		switch {
-		case p.Message != nil:
-			root := p.Message.Root
-			var h message.Header
-			h, err = b.headerAt(message.Span{Offset: root.HeaderStart, Length: root.BodyStart - root.HeaderStart})
-			hit = err == nil && k.inFields(h)
-		case p.Type == "text":
-			raw := io.NewSectionReader(b.content, p.BodyStart, p.Size())
-			hit, err = k.text.inReader(message.DecodeText(raw, p.Encoding, p.Charset()), b.scratch)
-		}
-		return !hit && err == nil
+	var failed error
+	err = search.Texts(b.index, b.content, func(text io.Reader) bool {
+		hit, failed = k.text.InReader(text, b.scratch)
+		return !hit && failed == nil
 	})
-	return hit, fault.Wrap("imapd.search", err)
+	return hit, fault.Wrap("imapd.search", errors.Join(err, failed))
 }

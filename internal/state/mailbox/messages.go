@@ -139,6 +139,7 @@ func (t *Tx) enter(m messageRow, h blob.Handle, view []byte) (*messageState, err
 	// The reference and, where the blob is fresh, its location or body.
 	t.weigh(int(min(h.Size(), 64<<10)))
 	t.load.writes++
+	t.lag()
 	a.lastMessage = id
 	a.usage.Messages++
 	a.usage.Octets += r.Size

@@ -11,6 +11,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/search"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
@@ -23,11 +24,13 @@ type Options struct {
 
 // Store holds all accounts.
 type Store struct {
-	db    kv.DB
-	blobs *blob.Store
-	keep  time.Duration
-	run   uint32 // most UIDs of a block; tests lower it
-	piece int    // most messages of a transaction
+	db     kv.DB
+	blobs  *blob.Store
+	search *search.Store
+	lagged chan struct{} // see Lagged
+	keep   time.Duration
+	run    uint32 // most UIDs of a block; tests lower it
+	piece  int    // most messages of a transaction
 }
 
 // New gives the store over o.
@@ -35,7 +38,9 @@ func New(o Options) *Store {
 	if o.Keep == 0 {
 		o.Keep = defaultKeep
 	}
-	return &Store{db: o.DB, blobs: o.Blobs, keep: o.Keep, run: maxRun, piece: maxPiece}
+	return &Store{
+		db: o.DB, blobs: o.Blobs, search: search.New(o.DB), lagged: make(chan struct{}, 1), keep: o.Keep, run: maxRun, piece: maxPiece,
+	}
 }
 
 // View runs fn over one moment of account a. An account that was never
@@ -160,7 +165,7 @@ func (s *Store) RemoveAccount(ctx context.Context, a mail.AccountID) error {
 			return err
 		}
 	}
-	return nil
+	return s.search.Remove(ctx, a)
 }
 
 // removeMessages releases one piece of the account's messages, and after the
@@ -186,6 +191,7 @@ func (t *Tx) removeMessages() (more bool, err error) {
 		t.del(p.Key)
 	}
 	t.w.Clear(kv.Prefix(t.shard))
+	t.w.Delete(lagKey(t.account))
 	return false, nil
 }
 

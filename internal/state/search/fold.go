@@ -41,7 +41,7 @@ func classOf(r rune) class {
 // as NFKC has them, case folded, katakana as hiragana, Latin and Greek letters
 // without their accents, any white space one space. A line end between two
 // dense characters goes, as mail breaks Japanese lines in mid-word. What has no
-// width goes too.
+// width goes too. What i;unicode-casemap (RFC 5051 §2) finds equal is equal.
 type folder struct {
 	space, line bool // white space, and with a line end in it, is due
 	dense       bool // the last character was dense

@@ -159,6 +159,8 @@ type finder struct {
 	s     *segment
 	hits  *set
 	lists []list
+	last  []byte // the piece of posting lists that was read last: neighbours share it
+	lastN uint64
 }
 
 // span is the pieces in which terms from..to may lie, to not included; nil is the end.
@@ -223,6 +225,9 @@ func (f *finder) pieces(lo, hi int, pattern []byte, skip int, want func(region b
 
 func (f *finder) piece(n int, terms, pattern []byte, skip int, want func(region byte) bool) error {
 	loaded, ordinal, counted := false, 0, 1
+	if len(terms) < 3 || terms[0] != '\n' || terms[len(terms)-1] != '\n' {
+		return corrupt(errRow)
+	}
 	for at := 0; at < len(terms); {
 		i := bytes.Index(terms[at:], pattern)
 		if i < 0 {
@@ -273,9 +278,35 @@ func (f *finder) take(l list) error {
 		f.hits.add(uint32(l.only))
 		return nil
 	}
-	b, err := f.h.postings(f.s, l.offset, l.length)
+	b, err := f.postings(l.offset, l.length)
 	if err != nil {
 		return err
 	}
 	return corrupt(runs(b, f.hits.n, f.hits.addRun))
+}
+
+// postings reads n octets of posting lists.
+func (f *finder) postings(offset, n uint64) (out []byte, err error) {
+	if n > f.s.octets {
+		return nil, corrupt(errRow)
+	}
+	for n > 0 {
+		if at := offset / pieceSize; f.last == nil || f.lastN != at {
+			if f.last, err = f.h.data(f.s.id, kindPostings, at); err != nil {
+				return nil, err
+			}
+			f.lastN = at
+		}
+		b := f.last[min(offset%pieceSize, uint64(len(f.last))):]
+		if b = b[:min(uint64(len(b)), n)]; len(b) == 0 {
+			return nil, corrupt(errRow)
+		}
+		if out == nil && uint64(len(b)) == n {
+			return b, nil
+		}
+		out = append(out, b...)
+		offset += uint64(len(b))
+		n -= uint64(len(b))
+	}
+	return out, nil
 }

@@ -226,32 +226,6 @@ func (h shelf) data(id uint64, kind byte, n uint64) ([]byte, error) {
 	return b, err
 }
 
-// postings reads n octets of posting lists.
-func (h shelf) postings(s *segment, offset, n uint64) ([]byte, error) {
-	if n > s.octets {
-		return nil, corrupt(errRow)
-	}
-	var out []byte
-	for n > 0 {
-		b, err := h.data(s.id, kindPostings, offset/pieceSize)
-		if err != nil {
-			return nil, err
-		}
-		in := offset % pieceSize
-		if in >= uint64(len(b)) {
-			return nil, corrupt(errRow)
-		}
-		b = b[in:min(uint64(len(b)), in+n)]
-		if out == nil && uint64(len(b)) == n {
-			return b, nil
-		}
-		out = append(out, b...)
-		offset += uint64(len(b))
-		n -= uint64(len(b))
-	}
-	return out, nil
-}
-
 func corrupt(err error) error { return fault.As(fault.Corrupt, "search", err) }
 
 // list is where the messages of a term are found.

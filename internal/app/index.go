@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+)
+
+const (
+	indexAfter = time.Second      // after a delivery, so that many share a batch
+	indexEvery = 30 * time.Second // to look for what no hint told of
+	indexPage  = 100              // accounts that are read at a time
+)
+
+// index keeps the search indexes up with the deliveries: one account after the
+// other, a batch each, so that a large one does not make the others wait. What it
+// has not done yet every search looks at itself.
+func (s *Server) index(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.rooms.mailbox.Lagged():
+			timer.Reset(indexAfter)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-timer.C:
+			}
+		case <-timer.C:
+		}
+		more, err := s.rooms.indexAll(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			s.rooms.sink.Emit(ctx, event.Failed{Where: "index", Err: err})
+			timer.Reset(retryAfter)
+		case more:
+			timer.Reset(0)
+		default:
+			timer.Reset(indexEvery)
+		}
+	}
+}
+
+// indexAll takes each account that lags one batch on. A failure in one does not
+// stop the others.
+func (r *rooms) indexAll(ctx context.Context) (more bool, failed error) {
+	for after := mail.AccountID(0); ; {
+		page, err := r.mailbox.Lagging(ctx, after, indexPage)
+		if err != nil || len(page) == 0 {
+			return more, first(failed, err)
+		}
+		for _, a := range page {
+			again, err := r.mailbox.IndexMessages(ctx, a)
+			failed = first(failed, err)
+			more = more || again
+			after = a
+		}
+	}
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

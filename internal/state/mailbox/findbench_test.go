@@ -1,0 +1,196 @@
+package mailbox
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/kv/pebblekv"
+	"github.com/ekiden-mail/ekiden/internal/state/search"
+)
+
+// corpus makes letters whose words are as rare as those of a language are, one
+// in five of them Japanese.
+type corpus struct {
+	rnd   *rand.Rand
+	words []string
+	zipf  *rand.Zipf
+	kanji *rand.Zipf
+}
+
+func newCorpus(seed uint64) *corpus {
+	rnd := rand.New(rand.NewPCG(seed, 7))
+	c := &corpus{rnd: rnd, zipf: rand.NewZipf(rnd, 1.07, 4, 79_999), kanji: rand.NewZipf(rnd, 1.1, 20, 2_999)}
+	for i := range 80_000 {
+		var w []byte
+		for range 2 + min(i, 200)/40 + rnd.IntN(6) {
+			w = append(w, "etaoinshrdlucmfwypvbgkjqxz"[min(rnd.IntN(26), rnd.IntN(26))])
+		}
+		c.words = append(c.words, string(w))
+	}
+	return c
+}
+
+// letter is message i, of about size octets, and its text's size in octets.
+func (c *corpus) letter(i, size int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Return-Path: <sender%d@example.org>\r\nReceived: from mx%d.example.org (mx%d.example.org [192.0.2.%d]) by mx.example.test with ESMTPS id %016x for <alice@example.test>; Mon, %d Nov 2026 10:%02d:%02d +0000\r\n",
+		i%3000, i%17, i%17, i%250, c.rnd.Uint64(), 1+i%28, i/60%60, i%60)
+	fmt.Fprintf(&b, "Message-ID: <%016x.%d@mail%d.example.org>\r\nDate: Mon, %d Nov 2026 10:%02d:%02d +0000\r\nFrom: %s %s <sender%d@example.org>\r\nTo: <alice@example.test>\r\n",
+		c.rnd.Uint64(), i, i%40, 1+i%28, i/60%60, i%60, c.word(), c.word(), i%3000)
+	fmt.Fprintf(&b, "Subject: %s %s %s %s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n", c.word(), c.word(), c.word(), c.word())
+	if i%1000 == 13 {
+		b.WriteString("We leave for Zanzibar by the night train. ")
+	}
+	if i%200 == 3 {
+		b.WriteString("東京タワーで会いましょう。")
+	}
+	for b.Len() < size {
+		if i%5 == 3 {
+			for range 10 + c.rnd.IntN(20) {
+				if c.rnd.IntN(3) == 0 {
+					b.WriteRune(rune(0x4e00 + c.kanji.Uint64()*7))
+				} else {
+					b.WriteRune(rune(0x3042 + c.rnd.IntN(80)))
+				}
+			}
+			b.WriteString("。\r\n")
+			continue
+		}
+		for range 6 + c.rnd.IntN(10) {
+			b.WriteString(c.word())
+			b.WriteByte(' ')
+		}
+		b.WriteString("\r\n")
+	}
+	return b.String()
+}
+
+func (c *corpus) word() string { return c.words[c.zipf.Uint64()] }
+
+// BenchmarkFind measures the search index on disk: one round is one build, with
+// EKIDEN_BENCH_MESSAGES messages of about 4 KiB.
+func BenchmarkFind(b *testing.B) {
+	n := 20_000
+	if s := os.Getenv("EKIDEN_BENCH_MESSAGES"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	dir, err := os.MkdirTemp(os.Getenv("EKIDEN_BENCH_DIR"), "ekiden-find")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	db, err := pebblekv.Open(filepath.Join(dir, "store"), pebblekv.Options{Reserve: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	blobs, err := blob.Open(blob.Options{DB: db, Dir: filepath.Join(dir, "blobs")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer blobs.Close()
+	s := &bench{t: b, db: db, blobs: blobs, Store: New(Options{DB: db, Blobs: blobs})}
+	s.update(func(t *Tx) error { return t.Provision() })
+	text := fillCorpus(b, s, n)
+	start := time.Now()
+	for more := true; more; {
+		if more, err = s.IndexMessages(b.Context(), alice); err != nil {
+			b.Fatal(err)
+		}
+	}
+	took := time.Since(start)
+	size := indexSize(b, db)
+	b.Logf("%d messages, text %d MB, indexed at %.0f messages/s, index %d MB, %.1f %% of the text",
+		n, text>>20, float64(n)/took.Seconds(), size>>20, 100*float64(size)/float64(text))
+	for _, q := range []search.Query{
+		{In: search.Body, Text: "zanzibar"}, {In: search.Text, Text: "zanzibar"}, {In: search.Body, Text: "anziba"}, {In: search.Body, Text: " zanzib"},
+		{In: search.Body, Text: "for zanzibar by"}, {In: search.Body, Text: "東京"}, {In: search.Body, Text: "東京タワー"}, {In: search.Body, Text: "京"},
+		{In: search.Text, Text: "qxzzyqx"}, {In: search.Subject, Text: newCorpus(1).words[30_000]}, {In: search.Body, Text: newCorpus(1).words[3]},
+		{In: search.Body, Text: "e"}, {In: search.From, Text: "sender17@"}, {In: search.Others, Field: "Message-ID", Text: "<0123"},
+		{In: search.Body, Text: "night train zanzibar", Mode: search.Words},
+	} {
+		timeQuery(b, s, q)
+	}
+	for b.Loop() {
+		if _, err := s.Search(b.Context(), alice, search.Query{In: search.Body, Text: "zanzibar"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func fillCorpus(b *testing.B, s *bench, n int) (text int64) {
+	box, c := s.box("INBOX").ID, newCorpus(1)
+	for i := 0; i < n; {
+		var letters []NewMessage
+		for ; len(letters) < 200 && i < n; i++ {
+			raw := c.letter(i, 4<<10)
+			text += int64(len(raw))
+			h, err := s.blobs.Put(b.Context(), []byte(raw))
+			if err != nil {
+				b.Fatal(err)
+			}
+			ix, err := s.Store.Index(b.Context(), nil, h)
+			if err != nil {
+				b.Fatal(err)
+			}
+			letters = append(letters, NewMessage{Content: h, Index: ix, Received: when})
+		}
+		s.update(func(t *Tx) error {
+			for _, m := range letters {
+				if _, err := t.Add(box, m); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return text
+}
+
+func indexSize(b *testing.B, db kv.DB) (size int64) {
+	shard := kv.SearchShard(alice)
+	err := db.View(b.Context(), shard, func(r kv.Reader) error {
+		for p, err := range r.Scan(kv.Prefix(shard)) {
+			if err != nil {
+				return err
+			}
+			size += int64(len(p.Key) + len(p.Value))
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return size
+}
+
+// timeQuery asks the index and looks at what has to be looked at.
+func timeQuery(b *testing.B, s *bench, q search.Query) {
+	var times []time.Duration
+	var r search.Result
+	hits := 0
+	for range 7 {
+		start := time.Now()
+		var err error
+		if r, err = s.Search(context.Background(), alice, q); err != nil {
+			b.Fatal(err)
+		}
+		times = append(times, time.Since(start))
+		hits = len(r.Sure)
+	}
+	first := times[0]
+	slices.Sort(times)
+	b.Logf("%-40s first %7.2f ms, warm %7.2f ms, %d sure, %d to look at", fmt.Sprintf("%d %q", q.In, q.Text), ms(first), ms(times[len(times)/2]), hits, len(r.Maybe))
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
