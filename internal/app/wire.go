@@ -202,10 +202,10 @@ func (r *rooms) servers(c *Config, t *tls.Config) map[string]server {
 	}
 }
 
-// quota is how many octets an account may hold; 0 means any number.
-func (r *rooms) quota(ctx context.Context, a mail.AccountID) (int64, error) {
+// quota is what an account may hold.
+func (r *rooms) quota(ctx context.Context, a mail.AccountID) (mailbox.Quota, error) {
 	acct, err := r.directory.AccountByID(ctx, a)
-	return acct.Quota, err
+	return mailbox.Quota{Octets: acct.Quota, Messages: acct.MaxMessages}, err
 }
 
 // handler lets a room of flow stand behind an SMTP door. T is a pointer, whose

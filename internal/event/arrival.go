@@ -70,3 +70,27 @@ func (Delivered) Level() slog.Level { return slog.LevelInfo }
 func (e Delivered) Attrs() []slog.Attr {
 	return []slog.Attr{slog.String("id", e.ID.String()), slog.String("to", e.To.String()), slog.Uint64("account", uint64(e.Account))}
 }
+
+// QuotaReached says that a message brought an account to 80, 90, 95 or 100
+// percent of its quota of octets or of messages.
+type QuotaReached struct {
+	Address  mail.Address
+	Account  mail.AccountID
+	Percent  int
+	Octets   int64 // what the account holds
+	Messages int64
+}
+
+// Name is "account.quota".
+func (QuotaReached) Name() string { return "account.quota" }
+
+// Level is Warn.
+func (QuotaReached) Level() slog.Level { return slog.LevelWarn }
+
+// Attrs are the facts.
+func (e QuotaReached) Attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("address", e.Address.String()), slog.Uint64("account", uint64(e.Account)), slog.Int("percent", e.Percent),
+		slog.Int64("octets", e.Octets), slog.Int64("messages", e.Messages),
+	}
+}

@@ -36,7 +36,8 @@ func (d *Deliverer) Accepts(ctx context.Context, a mail.Address) error {
 
 // full says whether an account has used up its quota.
 func (d *Deliverer) full(ctx context.Context, t directory.Target) (bool, error) {
-	if t.Quota == 0 {
+	q := mailbox.Quota{Octets: t.Quota, Messages: t.MaxMessages}
+	if q == (mailbox.Quota{}) {
 		return false, nil
 	}
 	var used mailbox.Usage
@@ -44,5 +45,5 @@ func (d *Deliverer) full(ctx context.Context, t directory.Target) (bool, error) 
 		used, err = tx.Usage()
 		return err
 	})
-	return used.Octets >= t.Quota, err
+	return q.Full(used), err
 }

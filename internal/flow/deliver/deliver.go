@@ -148,7 +148,10 @@ func (p *Plan) account(r mail.Recipient, t directory.Target) {
 		return
 	}
 	prefix := fmt.Appendf(nil, "Return-Path: <%s>\r\nDelivered-To: %s\r\n", p.arrival.Envelope.From, r.Address)
-	p.targets = append(p.targets, target{account: t.Account, to: t.Address, prefix: append(prefix, p.prefix...)})
+	p.targets = append(p.targets, &target{
+		account: t.Account, to: t.Address, prefix: append(prefix, p.prefix...),
+		quota: mailbox.Quota{Octets: t.Quota, Messages: t.MaxMessages},
+	})
 }
 
 // remote adds a delivery that waits in the queue, once an address.
@@ -179,8 +182,7 @@ func original(r mail.Recipient, to mail.Address) string {
 
 // index gives each target the index of its copy.
 func (p *Plan) index(ctx context.Context) (err error) {
-	for i := range p.targets {
-		t := &p.targets[i]
+	for _, t := range p.targets {
 		if t.index, err = p.d.o.Mailbox.Index(ctx, t.prefix, p.content); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,16 @@ type house struct {
 	mailbox   *mailbox.Store
 	queue     *queue.Store
 	deliver   *deliver.Deliverer
+	warned    warnings
+}
+
+// warnings keeps the steps of quotas that were reached, in percent.
+type warnings []int
+
+func (w *warnings) Emit(_ context.Context, e event.Event) {
+	if q, ok := e.(event.QuotaReached); ok {
+		*w = append(*w, q.Percent)
+	}
 }
 
 func open(t *testing.T) *house {
@@ -45,7 +56,7 @@ func open(t *testing.T) *house {
 	h := &house{t: t, db: db, blobs: blobs, directory: directory.New(db), queue: queue.New(db, blobs)}
 	h.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs})
 	h.deliver = deliver.New(deliver.Options{
-		DB: db, Blobs: blobs, Mailbox: h.mailbox, Queue: h.queue, Directory: h.directory, Sink: event.Discard{}, Hostname: "mx.example.test",
+		DB: db, Blobs: blobs, Mailbox: h.mailbox, Queue: h.queue, Directory: h.directory, Sink: &h.warned, Hostname: "mx.example.test",
 	})
 	h.must(h.directory.AddDomain(t.Context(), "example.test"))
 	return h
@@ -275,6 +286,23 @@ func TestAccepts(t *testing.T) {
 	}
 	h.must(h.deliver.Accepts(t.Context(), address(t, "bob@example.test")))
 	h.must(h.deliver.Accepts(t.Context(), mail.Address{Local: "postmaster"}))
+}
+
+// A message that brings an account near its quota is told of, once a step.
+func TestQuotaReached(t *testing.T) {
+	h := open(t)
+	h.account("alice@example.test", 0)
+	h.must(h.directory.UpdateAccount(t.Context(), address(t, "alice@example.test"), func(a *directory.Account) error { a.MaxMessages = 10; return nil }))
+	for range 10 {
+		h.must(h.deliver.Accepts(t.Context(), address(t, "alice@example.test")))
+		h.send(h.arrival("alice@example.test"))
+	}
+	if !slices.Equal(h.warned, warnings{80, 90, 100}) {
+		t.Errorf("warned at %v", h.warned)
+	}
+	if err := h.deliver.Accepts(t.Context(), address(t, "alice@example.test")); !fault.Is(err, fault.OverQuota) {
+		t.Errorf("a full mailbox: %v", err)
+	}
 }
 
 func TestHistoryIsWritten(t *testing.T) {

@@ -21,7 +21,7 @@ type Plan struct {
 	arrival *mail.Arrival
 	content blob.Handle
 	prefix  []byte // Received and what the arrival brought, for every copy
-	targets []target
+	targets []*target
 	waiting []queue.Delivery
 	replies []smtp.Reply
 }
@@ -32,6 +32,9 @@ type target struct {
 	to      mail.Address
 	prefix  []byte
 	index   *message.Index
+	quota   mailbox.Quota
+	level   int           // of the quota that this delivery reached, in percent; 0 if none
+	used    mailbox.Usage // with it
 }
 
 // Empty says whether there is nothing to commit, because every recipient was
@@ -75,7 +78,7 @@ func (p *Plan) Commit(tx kv.Tx) error {
 
 // lay writes one account's copy into its inbox or, if it was judged junk, into
 // the mailbox for that. A mailbox that went away means the inbox.
-func (p *Plan) lay(tx kv.Tx, t target) error {
+func (p *Plan) lay(tx kv.Tx, t *target) error {
 	m := p.d.o.Mailbox.In(tx, t.account)
 	if err := m.Provision(); err != nil {
 		return err
@@ -89,10 +92,29 @@ func (p *Plan) lay(tx kv.Tx, t target) error {
 	if err != nil {
 		return err
 	}
+	before, err := t.usage(m)
+	if err != nil {
+		return err
+	}
 	_, err = m.Add(box.ID, mailbox.NewMessage{
 		Content: p.content, Prefix: t.prefix, Index: t.index, Received: p.arrival.At, Arrival: p.arrival.ID,
 	})
+	if err != nil {
+		return err
+	}
+	t.used, err = t.usage(m)
+	if t.level = t.quota.Level(t.used); t.level <= t.quota.Level(before) {
+		t.level = 0
+	}
 	return err
+}
+
+// usage is what the account holds, where it has a quota.
+func (t *target) usage(m *mailbox.Tx) (mailbox.Usage, error) {
+	if t.quota == (mailbox.Quota{}) {
+		return mailbox.Usage{}, nil
+	}
+	return m.Usage()
 }
 
 // message is the queue's view of the arrival.
@@ -116,5 +138,8 @@ func (p *Plan) Emit(ctx context.Context) {
 	})
 	for _, t := range p.targets {
 		p.d.o.Sink.Emit(ctx, event.Delivered{ID: a.ID, To: t.to, Account: t.account})
+		if t.level > 0 {
+			p.d.o.Sink.Emit(ctx, event.QuotaReached{Address: t.to, Account: t.account, Percent: t.level, Octets: t.used.Octets, Messages: t.used.Messages})
+		}
 	}
 }

@@ -49,7 +49,7 @@ func (c *session) appendRefused(cmd *imap.AppendCommand) (reply, error) {
 	case cmd.Size == 0:
 		return no("an empty message"), nil
 	}
-	quota := int64(0)
+	quota := mailbox.Quota{}
 	if c.o.Quota != nil {
 		var err error
 		if quota, err = c.o.Quota(c.work, c.account()); err != nil {
@@ -64,7 +64,7 @@ func (c *session) appendRefused(cmd *imap.AppendCommand) (reply, error) {
 		if err != nil {
 			return err
 		}
-		return usage.Room(quota, cmd.Size)
+		return quota.Room(usage, mailbox.Usage{Octets: cmd.Size, Messages: 1})
 	})
 	if fault.Is(err, fault.NotFound) {
 		return tryCreate(), nil

@@ -69,9 +69,8 @@ type Options struct {
 	Sink          event.Sink     // nil: nobody listens
 	Limits        Limits
 
-	// Quota says how many octets an account may hold, 0 for any number; it is
-	// asked at APPEND. nil: no quotas.
-	Quota func(ctx context.Context, a mail.AccountID) (int64, error)
+	// Quota says what an account may hold; it is asked at APPEND. nil: no quotas.
+	Quota func(ctx context.Context, a mail.AccountID) (mailbox.Quota, error)
 }
 
 // Server serves IMAP on any number of listeners that are alike.

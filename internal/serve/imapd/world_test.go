@@ -101,7 +101,9 @@ func newWorld(t testing.TB, change func(*imapd.Options)) *world {
 	}
 	w.options = imapd.Options{
 		Hostname: "mx.example.test", PlaintextAuth: true, TLS: w.certificate(), Login: l, Mailbox: w.boxes, Sink: w.sink,
-		Quota: func(context.Context, mail.AccountID) (int64, error) { return w.quota, nil },
+		Quota: func(context.Context, mail.AccountID) (mailbox.Quota, error) {
+			return mailbox.Quota{Octets: w.quota}, nil
+		},
 	}
 	if change != nil {
 		change(&w.options)

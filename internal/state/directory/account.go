@@ -180,7 +180,7 @@ func (s *Store) RemoveAccount(ctx context.Context, addr mail.Address) error {
 	}))
 }
 
-// UpdateAccount changes what fn changes of Quota and Disabled; the rest stays
+// UpdateAccount changes what fn changes of Quota, MaxMessages and Disabled; the rest stays
 // as it is. fn may run more than once. fault.NotFound.
 func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*Account) error) error {
 	const op = "directory.UpdateAccount"
@@ -193,13 +193,13 @@ func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*A
 		if err := fn(&now); err != nil {
 			return err
 		}
-		if now.Quota < 0 {
+		if now.Quota < 0 || now.MaxMessages < 0 {
 			return fault.New(fault.Invalid, op, "a quota is not negative")
 		}
 		if now.Disabled != a.Disabled {
 			a.Changed = stamp(tx)
 		}
-		a.Quota, a.Disabled = now.Quota, now.Disabled
+		a.Quota, a.MaxMessages, a.Disabled = now.Quota, now.MaxMessages, now.Disabled
 		tx.Set(accountKey(a.ID), a.encode())
 		return nil
 	}))

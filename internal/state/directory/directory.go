@@ -40,11 +40,12 @@ type Domain struct {
 
 // Account is what owns mail.
 type Account struct {
-	ID       mail.AccountID
-	Address  mail.Address // with the local part folded
-	Added    time.Time
-	Quota    int64 // octets; 0 means none
-	Disabled bool  // nobody logs in; mail is still laid down
+	ID          mail.AccountID
+	Address     mail.Address // with the local part folded
+	Added       time.Time
+	Quota       int64 // octets; 0 means none
+	MaxMessages int64 // 0 means none
+	Disabled    bool  // nobody logs in; mail is still laid down
 	// Changed grows whenever what a login depends on changes: the credentials or Disabled.
 	Changed uint64
 }
@@ -75,7 +76,9 @@ type Target struct {
 	Account mail.AccountID
 	Address mail.Address // the account's
 	Detail  string       // the sub-address, without the "+" (RFC 5233)
-	Quota   int64        // the account's, in octets; 0 is none
+	// The account's quotas; 0 is none.
+	Quota       int64 // octets
+	MaxMessages int64
 }
 
 // view runs fn over one moment, with what is remembered of that moment.

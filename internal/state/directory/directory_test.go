@@ -110,10 +110,10 @@ func TestAccounts(t *testing.T) {
 	if got.Quota != 5 || got.ID != a.ID || got.Changed != a.Changed {
 		t.Errorf("got %+v", got)
 	}
-	must(t, s.UpdateAccount(ctx, address("alice@x.test"), func(a *directory.Account) error { a.Disabled = true; return nil }))
+	must(t, s.UpdateAccount(ctx, address("alice@x.test"), func(a *directory.Account) error { a.Disabled, a.MaxMessages = true, 7; return nil }))
 	got, err = s.AccountByID(ctx, a.ID)
 	must(t, err)
-	if !got.Disabled || got.Changed <= a.Changed {
+	if !got.Disabled || got.MaxMessages != 7 || got.Changed <= a.Changed {
 		t.Errorf("got %+v", got)
 	}
 	must(t, s.RemoveAccount(ctx, address("alice@x.test")))

@@ -173,7 +173,7 @@ func (e *expansion) reach(id mail.AccountID, detail string) (hit bool, err error
 		return false, err
 	}
 	e.reached[id] = true
-	e.out.Accounts = append(e.out.Accounts, Target{Account: id, Address: a.Address, Detail: detail, Quota: a.Quota})
+	e.out.Accounts = append(e.out.Accounts, Target{Account: id, Address: a.Address, Detail: detail, Quota: a.Quota, MaxMessages: a.MaxMessages})
 	return true, nil
 }
 

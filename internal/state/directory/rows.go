@@ -81,11 +81,12 @@ type domainRow struct {
 }
 
 type accountRow struct {
-	Address  addrRow `json:"addr"`
-	Added    int64   `json:"at"`
-	Quota    int64   `json:"quota,omitempty"`
-	Disabled bool    `json:"off,omitempty"`
-	Changed  uint64  `json:"stamp"`
+	Address     addrRow `json:"addr"`
+	Added       int64   `json:"at"`
+	Quota       int64   `json:"quota,omitempty"`
+	MaxMessages int64   `json:"max,omitempty"`
+	Disabled    bool    `json:"off,omitempty"`
+	Changed     uint64  `json:"stamp"`
 }
 
 type nameRow struct {
@@ -127,12 +128,12 @@ func decodeAccount(id mail.AccountID, b []byte) (Account, error) {
 	}
 	return Account{
 		ID: id, Address: row.Address.address(), Added: time.Unix(row.Added, 0).UTC(),
-		Quota: row.Quota, Disabled: row.Disabled, Changed: row.Changed,
+		Quota: row.Quota, MaxMessages: row.MaxMessages, Disabled: row.Disabled, Changed: row.Changed,
 	}, nil
 }
 
 func (a Account) encode() []byte {
-	return encode(accountRow{toRow(a.Address), a.Added.Unix(), a.Quota, a.Disabled, a.Changed})
+	return encode(accountRow{toRow(a.Address), a.Added.Unix(), a.Quota, a.MaxMessages, a.Disabled, a.Changed})
 }
 
 // name is what stands under an address.

@@ -48,7 +48,7 @@ func TestTornRows(t *testing.T) {
 
 func FuzzRows(f *testing.F) {
 	f.Add(Domain{Added: time.Unix(1, 0), Postmaster: mail.Address{Local: "a", Domain: "b"}}.encode())
-	f.Add(Account{Address: mail.Address{Local: "a", Domain: "b"}, Quota: 5, Disabled: true, Changed: 7}.encode())
+	f.Add(Account{Address: mail.Address{Local: "a", Domain: "b"}, Quota: 5, MaxMessages: 6, Disabled: true, Changed: 7}.encode())
 	f.Add(name{account: 5}.encode())
 	f.Add(name{targets: []mail.Address{{Local: "a", Domain: "b"}}}.encode())
 	f.Add(Credentials{Argon2: "x"}.encode())
