@@ -61,6 +61,7 @@ func sideways() map[string][]string {
 		"internal/state/kv/kvtest":   {"internal/state/kv", "internal/state/kv/memkv"},
 		"internal/state/mailbox":     {"internal/state/blob", "internal/state/search"},
 		"internal/state/queue":       {"internal/state/blob"},
+		"internal/state/backup":      {"internal/state/blob"},
 		"internal/wire/dns/dnstest":  {"internal/wire/dns"},
 		"internal/wire/maildir":      {"internal/wire/imap"}, // names of folders are IMAP's
 	}

@@ -27,7 +27,7 @@ func (s *Store) gather(ctx context.Context, now time.Time) error {
 		return broken("", err)
 	}
 	live := map[uint64]int64{}
-	err = s.places(ctx, func(_ mail.BlobID, at location) error {
+	err = s.places(ctx, func(_ mail.BlobID, at location, _ int64) error {
 		live[at.segment] += alignUp(at.length)
 		return nil
 	})
@@ -55,9 +55,9 @@ func (s *Store) gather(ctx context.Context, now time.Time) error {
 		return err
 	}
 	var moves []move
-	err = errors.Join(err, s.places(ctx, func(id mail.BlobID, at location) error {
+	err = errors.Join(err, s.places(ctx, func(id mail.BlobID, at location, size int64) error {
 		if thin[at.segment] {
-			moves = append(moves, move{id, at})
+			moves = append(moves, move{id, at, size})
 		}
 		return nil
 	}))
@@ -74,18 +74,19 @@ func (s *Store) gather(ctx context.Context, now time.Time) error {
 
 // move is a record to be copied forward.
 type move struct {
-	id mail.BlobID
-	at location
+	id   mail.BlobID
+	at   location
+	size int64
 }
 
 // places gives every record that a row points to.
-func (s *Store) places(ctx context.Context, place func(mail.BlobID, location) error) error {
+func (s *Store) places(ctx context.Context, place func(mail.BlobID, location, int64) error) error {
 	for from, n := []byte(atPrefix), page; n == page; {
 		n = 0
 		err := s.scan(ctx, from, atPrefix, func(p kv.Pair) error {
 			from = append(p.Key, 0)
 			n++
-			at, _, err := decodeLocation(p.Value)
+			at, size, err := decodeLocation(p.Value)
 			if err != nil {
 				return err
 			}
@@ -93,7 +94,7 @@ func (s *Store) places(ctx context.Context, place func(mail.BlobID, location) er
 			if err != nil {
 				return corrupt("blob", err)
 			}
-			return place(id, at)
+			return place(id, at, size)
 		})
 		if err != nil {
 			return err
@@ -147,25 +148,18 @@ func (s *Store) forward(ctx context.Context, m move) error {
 		return unreadable("", err)
 	}
 	defer func() { _ = f.Close() }()
-	rec, err := openRecord(section{f, m.at.offset}, m.at.length)
-	if err == nil && rec.id != m.id {
-		err = errRecord
-	}
-	for i := 0; err == nil && i < len(rec.chunks); i++ {
-		err = rec.sound(i)
-	}
-	if err != nil {
+	if err := soundRecord(f, m.id, m.at, m.size); err != nil {
 		return unreadable("", err)
 	}
-	to, err := s.append(section{f, m.at.offset}, m.at.length)
+	to, err := s.append(readAtFrom{f, m.at.offset}, m.at.length)
 	if err != nil {
 		return broken("", err)
 	}
-	old := m.at.encode(rec.size)
+	old := m.at.encode(m.size)
 	return s.db.Update(kv.Freeing(ctx), nil, func(tx kv.Tx) error {
 		row, _, err := tx.Get(atKey(m.id))
 		if err == nil && bytes.Equal(row, old) {
-			tx.Set(atKey(m.id), to.encode(rec.size))
+			tx.Set(atKey(m.id), to.encode(m.size))
 		}
 		return err
 	})

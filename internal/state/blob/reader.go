@@ -93,7 +93,7 @@ func (r *Reader) at(l location) error {
 		return unreadable("", err)
 	}
 	r.file = f
-	r.record, err = openRecord(section{f, l.offset}, l.length)
+	r.record, err = openRecord(readAtFrom{f, l.offset}, l.length)
 	if err == nil && (r.record.id != r.id || r.record.size != r.size) {
 		err = fmt.Errorf("%w: another blob's", errRecord)
 	}

@@ -177,12 +177,3 @@ func (s *space) check(fs FS) error {
 	}
 	return s.err
 }
-
-// section is a file from an offset on.
-type section struct {
-	f      File
-	offset int64
-}
-
-// ReadAt reads behind the offset.
-func (s section) ReadAt(b []byte, off int64) (int, error) { return s.f.ReadAt(b, s.offset+off) }
