@@ -70,44 +70,79 @@ func (a *At) transport(ctx context.Context, reads bool) (http.RoundTripper, func
 // inProcess hands requests to a handler without a line between them.
 type inProcess struct{ handler http.Handler }
 
-// RoundTrip serves r.
+// RoundTrip serves r; the answer streams. Its body is to be closed.
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
-	w := &kept{header: http.Header{}}
-	p.handler.ServeHTTP(w, r)
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
+	out, in := io.Pipe()
+	w := &streamed{header: http.Header{}, body: in, begun: make(chan struct{})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.serve(p.handler, r)
+	}()
+	<-w.begun
 	return &http.Response{
-		StatusCode: w.status, Header: w.header, Body: io.NopCloser(&w.body), Request: r,
-		ContentLength: int64(w.body.Len()), ProtoMajor: 1, ProtoMinor: 1,
+		StatusCode: w.status, Header: w.sent, Body: &closer{out, done}, Request: r, ContentLength: -1, ProtoMajor: 1, ProtoMinor: 1,
 	}, nil
 }
 
-// kept is a response that is kept.
-type kept struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+// closer is the body of an answer; Close waits until its handler has ended.
+type closer struct {
+	*io.PipeReader
+	done <-chan struct{}
+}
+
+// Close lets go of what was not read.
+func (c *closer) Close() error {
+	err := c.PipeReader.Close()
+	<-c.done
+	return err
+}
+
+// streamed is a response on its way.
+type streamed struct {
+	header, sent http.Header
+	status       int
+	body         *io.PipeWriter
+	begun        chan struct{}
+}
+
+func (s *streamed) serve(h http.Handler, r *http.Request) {
+	defer func() {
+		s.WriteHeader(http.StatusOK)
+		_ = r.Body.Close()
+		switch v := recover(); v {
+		case nil:
+			_ = s.body.Close()
+		case http.ErrAbortHandler:
+			_ = s.body.CloseWithError(errCutOff)
+		default:
+			panic(v)
+		}
+	}()
+	h.ServeHTTP(s, r)
 }
 
 // Header gives the header fields.
-func (k *kept) Header() http.Header { return k.header }
+func (s *streamed) Header() http.Header { return s.header }
 
 // WriteHeader sets the status, once.
-func (k *kept) WriteHeader(status int) {
-	if k.status == 0 {
-		k.status = status
+func (s *streamed) WriteHeader(status int) {
+	if s.status == 0 {
+		s.status, s.sent = status, s.header.Clone()
+		close(s.begun)
 	}
 }
 
-// Write takes a part of the body.
-func (k *kept) Write(b []byte) (int, error) {
-	k.WriteHeader(http.StatusOK)
-	return k.body.Write(b)
+// Write sends a part of the body.
+func (s *streamed) Write(b []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	return s.body.Write(b)
 }
+
+var errCutOff = errors.New("the answer was cut off; the server's log says why")
 
 // maxAnswer bounds what is read of an answer, in octets.
 const maxAnswer = 256 << 20
@@ -116,11 +151,31 @@ const maxAnswer = 256 << 20
 func (a *At) call(method, path string, in, out any) (err error) {
 	ctx, stop := untilSignal()
 	defer stop()
-	transport, closer, err := a.transport(ctx, method == http.MethodGet)
+	c, err := a.connect(ctx, method == http.MethodGet)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closer()) }()
+	defer func() { err = errors.Join(err, c.close()) }()
+	return c.call(ctx, method, path, in, out)
+}
+
+// connection is a way to the server for several requests.
+type connection struct {
+	http.Client
+	close func() error
+}
+
+// connect finds the server.
+func (a *At) connect(ctx context.Context, reads bool) (*connection, error) {
+	transport, closer, err := a.transport(ctx, reads)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{http.Client{Transport: transport}, closer}, nil
+}
+
+// call sends in as JSON; out takes the answer.
+func (c *connection) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -129,26 +184,45 @@ func (a *At) call(method, path string, in, out any) (err error) {
 		}
 		body = bytes.NewReader(b)
 	}
+	answer, err := c.send(ctx, method, path, "application/json", body)
+	if err != nil {
+		return err
+	}
+	return decode(answer, out)
+}
+
+// decode reads an answer in JSON and closes it.
+func decode(answer io.ReadCloser, out any) error {
+	defer answer.Close()
+	b, err := io.ReadAll(io.LimitReader(answer, maxAnswer))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, out)
+}
+
+// send streams a request, and gives its answer to be read and closed.
+func (c *connection) send(ctx context.Context, method, path, kind string, body io.Reader) (io.ReadCloser, error) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://ekiden"+apid.Root+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if in != nil {
-		r.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		r.Header.Set("Content-Type", kind)
 	}
-	resp, err := (&http.Client{Transport: transport}).Do(r)
+	resp, err := c.Do(r)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if resp.StatusCode < 400 {
+		return resp.Body, nil
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if resp.StatusCode >= 400 {
-		return complaint(resp, answer)
-	}
-	return json.Unmarshal(answer, out)
+	return nil, complaint(resp, b)
 }
 
 // complaint turns problem details (RFC 9457) into a sentence.

@@ -34,6 +34,8 @@ type cli struct {
 	Alias   AliasCmd   `cmd:"" help:"Addresses that lead to other addresses."`
 	Queue   QueueCmd   `cmd:"" help:"Messages that wait to leave."`
 	Trace   TraceCmd   `cmd:"" help:"What became of a message, by its id or by an address."`
+	Import  ImportCmd  `cmd:"" help:"Bring mail from elsewhere into an account."`
+	Export  ExportCmd  `cmd:"" help:"Write an account's mail in a form that other programs read."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

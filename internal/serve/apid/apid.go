@@ -69,6 +69,7 @@ func New(o Options) http.Handler {
 	s.status()
 	s.domains()
 	s.accounts()
+	s.messages()
 	s.aliases()
 	s.queue()
 	s.trace()
@@ -109,13 +110,13 @@ func register[I, O any](s *server, o huma.Operation, fn func(context.Context, *I
 	if o.MaxBodyBytes == 0 {
 		o.MaxBodyBytes = maxBody
 	}
-	o.BodyReadTimeout = maxBodyTime
+	if o.BodyReadTimeout == 0 {
+		o.BodyReadTimeout = maxBodyTime
+	}
 	huma.Register(s.api, o, func(ctx context.Context, in *I) (*answer[O], error) {
 		out, err := fn(ctx, in)
 		if err != nil {
-			if k := fault.KindOf(err); k == fault.Internal || k == fault.Corrupt {
-				s.o.Sink.Emit(ctx, event.Failed{Where: "apid", Err: err})
-			}
+			s.failed(ctx, err)
 			return nil, problem(err)
 		}
 		return &answer[O]{out}, nil
