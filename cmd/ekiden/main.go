@@ -26,17 +26,18 @@ const (
 
 // cli is the list of commands.
 type cli struct {
-	Demo    demoCmd    `cmd:"" help:"Start a complete server for trying and testing: no root, no configuration, loopback only."`
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Check   checkCmd   `cmd:"" help:"Check the configuration."`
-	Domain  DomainCmd  `cmd:"" help:"Domains that mail is taken for."`
-	Account AccountCmd `cmd:"" help:"Accounts: who owns mail and may log in."`
-	Alias   AliasCmd   `cmd:"" help:"Addresses that lead to other addresses."`
-	Queue   QueueCmd   `cmd:"" help:"Messages that wait to leave."`
-	Trace   TraceCmd   `cmd:"" help:"What became of a message, by its id or by an address."`
-	Import  ImportCmd  `cmd:"" help:"Bring mail from elsewhere into an account."`
-	Export  ExportCmd  `cmd:"" help:"Write an account's mail in a form that other programs read."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Demo     demoCmd     `cmd:"" help:"Start a complete server for trying and testing: no root, no configuration, loopback only."`
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Check    checkCmd    `cmd:"" help:"Check the configuration."`
+	Domain   DomainCmd   `cmd:"" help:"Domains that mail is taken for."`
+	Account  AccountCmd  `cmd:"" help:"Accounts: who owns mail and may log in."`
+	Alias    AliasCmd    `cmd:"" help:"Addresses that lead to other addresses."`
+	Queue    QueueCmd    `cmd:"" help:"Messages that wait to leave."`
+	Trace    TraceCmd    `cmd:"" help:"What became of a message, by its id or by an address."`
+	Import   ImportCmd   `cmd:"" help:"Bring mail from elsewhere into an account."`
+	Export   ExportCmd   `cmd:"" help:"Write an account's mail in a form that other programs read."`
+	Undelete UndeleteCmd `cmd:"" help:"Deleted messages, for as long as they are kept."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 func main() { os.Exit(run(os.Args[1:])) }

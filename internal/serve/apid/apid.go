@@ -70,6 +70,7 @@ func New(o Options) http.Handler {
 	s.domains()
 	s.accounts()
 	s.messages()
+	s.deleted()
 	s.aliases()
 	s.queue()
 	s.trace()
