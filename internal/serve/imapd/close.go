@@ -3,7 +3,7 @@ package imapd
 // close is CLOSE (RFC 3501 §6.4.2): what is marked \Deleted goes without a word.
 func (c *session) close() (reply, error) {
 	v := c.sel
-	c.sel = nil
+	c.leave()
 	if !v.readOnly {
 		if _, err := c.o.Mailbox.Expunge(c.work, c.account(), c.account(), v.box, nil, false); err != nil {
 			return reply{}, err
@@ -14,6 +14,6 @@ func (c *session) close() (reply, error) {
 
 // unselect is UNSELECT (RFC 3691).
 func (c *session) unselect() (reply, error) {
-	c.sel = nil
+	c.leave()
 	return ok("UNSELECT done"), nil
 }

@@ -30,8 +30,8 @@ func TestDamage(t *testing.T) {
 		got, _ := c.take()
 		_, got, _ = strings.Cut(got, "b OK [READ-WRITE] SELECT done\r\n")
 		const damaged = "NO [CORRUPTION] stored data is damaged; the operator has to look at it\r\n"
-		want := "* 1 FETCH (FLAGS () ENVELOPE (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL))\r\nc OK FETCH done\r\n" +
-			"d " + damaged + "e " + damaged + "f " + damaged + "* SEARCH 1\r\ng OK SEARCH done\r\n* 1 FETCH (FLAGS ())\r\nh OK FETCH done\r\n"
+		want := "* 1 FETCH (FLAGS (\\Recent) ENVELOPE (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL))\r\nc OK FETCH done\r\n" +
+			"d " + damaged + "e " + damaged + "f " + damaged + "* SEARCH 1\r\ng OK SEARCH done\r\n* 1 FETCH (FLAGS (\\Recent))\r\nh OK FETCH done\r\n"
 		if got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}

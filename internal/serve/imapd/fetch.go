@@ -221,7 +221,7 @@ func (c *session) fetchItem(it *imap.FetchItem, r *row, b *body) error {
 	case "UID":
 		c.enc.SP().Number(int64(r.UID))
 	case "FLAGS":
-		c.enc.SP().Flags(imap.Flags{System: r.Flags, Keywords: r.Keywords})
+		c.enc.SP().Flags(c.flags(&r.Placement))
 	case "INTERNALDATE":
 		c.enc.SP().DateTime(r.Received)
 	case "RFC822.SIZE":

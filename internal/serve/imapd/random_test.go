@@ -169,7 +169,9 @@ func (m *model) fetched(n int, items []imap.Value) {
 func flagText(list []imap.Value) string {
 	var names []string
 	for _, v := range list {
-		names = append(names, v.Text)
+		if v.Text != `\Recent` { // it is the session's, not the store's
+			names = append(names, v.Text)
+		}
 	}
 	slices.Sort(names)
 	return strings.Join(names, " ")

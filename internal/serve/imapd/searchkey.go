@@ -44,6 +44,8 @@ func compile(v *view, from []imap.SearchKey) ([]key, error) {
 			if c.in, err = v.spans(k.Set, k.Op == "UID"); err != nil {
 				return nil, err
 			}
+		case "RECENT":
+			c.number = int64(v.recent)
 		case "SUBJECT", "FROM", "TO", "CC", "BCC":
 			c.op, c.field = "HEADER", string(k.Op)
 		}
@@ -109,8 +111,8 @@ func (k *key) cheap(r *row) answer {
 		return surely - k.keys[0].cheap(r)
 	case "ALL":
 		return surely
-	case "NONE":
-		return never
+	case "RECENT":
+		return yes(int64(r.UID) >= k.number)
 	case "FLAG":
 		return yes(r.Flags.Has(k.flag))
 	case "UNFLAG":

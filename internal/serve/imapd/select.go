@@ -6,11 +6,10 @@ import (
 )
 
 // selectBox is SELECT and EXAMINE (RFC 3501 §6.3.1, §6.3.2). Whatever happens,
-// the mailbox selected before is not any more. RECENT is always 0: to remember
-// which session saw a message first would need a write for each SELECT, and no
-// client of today asks.
+// the mailbox selected before is not any more. SELECT takes the messages that
+// are new since the last one as \Recent, EXAMINE leaves them so.
 func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
-	c.sel = nil
+	c.leave()
 	v := &view{readOnly: cmd.ReadOnly, words: map[string]string{}}
 	var box mailbox.Box
 	var words []string
@@ -29,6 +28,9 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		_, unseen, err = tx.FirstUnseen(box.ID)
 		return err
 	})
+	if err == nil {
+		err = c.takeRecent(v, box)
+	}
 	if err != nil {
 		return reply{}, err
 	}
@@ -38,7 +40,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	}
 	c.tellFlags()
 	c.enc.Untagged().Raw("OK [PERMANENTFLAGS ").Words(v.permanentFlags()).Raw("] flags that are kept\r\n")
-	c.enc.Untagged().Number(int64(len(v.uids))).Raw(" EXISTS\r\n* 0 RECENT\r\n")
+	c.tellExists()
 	if unseen > 0 {
 		c.enc.Untagged().Raw("OK [UNSEEN ").Number(int64(unseen)).Raw("] first unseen\r\n")
 	}
@@ -48,6 +50,19 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		return reply{"OK", "READ-ONLY", cmd.Name() + " done"}, nil
 	}
 	return reply{"OK", "READ-WRITE", cmd.Name() + " done"}, nil
+}
+
+// takeRecent finds out what is \Recent in this session, and by SELECT notes
+// that it will not be in the next.
+func (c *session) takeRecent(v *view, box mailbox.Box) (err error) {
+	if v.recent, err = c.o.Mailbox.Recent(c.work, c.account(), box.ID); err != nil {
+		return err
+	}
+	v.recentTo = box.UIDNext
+	if v.readOnly || box.UIDNext <= v.recent {
+		return nil
+	}
+	return c.o.Mailbox.SetRecent(c.work, c.account(), box.ID, box.UIDNext)
 }
 
 func (v *view) permanentFlags() []string {

@@ -93,6 +93,7 @@ func (c *session) serve() {
 		})
 	}()
 	reason = c.end(c.converse())
+	c.leave()
 }
 
 // end says goodbye as err asks, and gives the reason for the event.

@@ -16,6 +16,8 @@ import (
 type view struct {
 	box      mailbox.BoxID
 	readOnly bool
+	recent   mailbox.UID // the first that is \Recent in this session
+	recentTo mailbox.UID // it is noted that all below were told of
 	inbox    bool
 	uids     []mailbox.UID                  // ascending
 	gone     []mailbox.UID                  // those of uids that are expunged and not told, ascending
@@ -202,7 +204,7 @@ func (c *session) fold(expunge bool) error {
 		}
 	}
 	if len(v.uids) > before {
-		c.enc.Untagged().Number(int64(len(v.uids))).Raw(" EXISTS\r\n")
+		c.tellExists()
 	}
 	for i := range flags {
 		c.fetchFlags(&flags[i], true)
@@ -240,6 +242,32 @@ func (c *session) tellExpunged() {
 	v.gone = nil
 }
 
+// tellExists writes EXISTS and RECENT.
+func (c *session) tellExists() {
+	v := c.sel
+	first, _ := slices.BinarySearch(v.uids, v.recent)
+	c.enc.Untagged().Number(int64(len(v.uids))).Raw(" EXISTS\r\n")
+	c.enc.Untagged().Number(int64(len(v.uids) - first)).Raw(" RECENT\r\n")
+}
+
+// flags are a message's flags as this session sees them.
+func (c *session) flags(p *mailbox.Placement) imap.Flags {
+	return imap.Flags{System: p.Flags, Keywords: p.Keywords, Recent: p.UID >= c.sel.recent}
+}
+
+// leave ends the selection, if there is one. What came while the mailbox was
+// selected was told to this session and is not \Recent to the next.
+func (c *session) leave() {
+	v := c.sel
+	c.sel = nil
+	if v == nil || v.readOnly || len(v.uids) == 0 || v.uids[len(v.uids)-1] < v.recentTo {
+		return
+	}
+	if err := c.o.Mailbox.SetRecent(c.work, c.account(), v.box, v.uids[len(v.uids)-1]+1); err != nil {
+		c.report(err)
+	}
+}
+
 // fetchFlags writes an untagged FETCH with the flags of p.
 func (c *session) fetchFlags(p *mailbox.Placement, uid bool) {
 	c.noteWords(p.Keywords)
@@ -247,7 +275,7 @@ func (c *session) fetchFlags(p *mailbox.Placement, uid bool) {
 	if uid {
 		c.enc.Raw("UID ").Number(int64(p.UID)).SP()
 	}
-	c.enc.Raw("FLAGS ").Flags(imap.Flags{System: p.Flags, Keywords: p.Keywords}).Raw(")\r\n")
+	c.enc.Raw("FLAGS ").Flags(c.flags(p)).Raw(")\r\n")
 }
 
 // noteWords tells the client of keywords that no FLAGS response has named yet.

@@ -11,6 +11,10 @@ func AccountShard(a mail.AccountID) Shard { return Shard(NewKey([]byte("a/")).Ui
 // SearchShard holds the search index of one account's messages.
 func SearchShard(a mail.AccountID) Shard { return Shard(NewKey([]byte("x/")).Uint64(uint64(a))) }
 
+// SessionShard holds what sessions have to remember of one account between
+// them, and what is no change of the account.
+func SessionShard(a mail.AccountID) Shard { return Shard(NewKey([]byte("s/")).Uint64(uint64(a))) }
+
 // PartitionShard holds the queue and the history of the arrivals that id
 // belongs to.
 func PartitionShard(id mail.ArrivalID) Shard { return Partition(id[0] % Partitions) }

@@ -165,7 +165,7 @@ func (s *Store) RemoveAccount(ctx context.Context, a mail.AccountID) error {
 			return err
 		}
 	}
-	return s.search.Remove(ctx, a)
+	return errors.Join(s.search.Remove(ctx, a), s.forgetRecent(ctx, a))
 }
 
 // removeMessages releases one piece of the account's messages, and after the

@@ -64,8 +64,6 @@ func (e *Encoder) searchKey(k *SearchKey) {
 		e.Raw(strings.ToUpper(k.Flag.Names()[0][1:]))
 	case "UNFLAG":
 		e.Raw("UN" + strings.ToUpper(k.Flag.Names()[0][1:]))
-	case "NONE":
-		e.Raw("RECENT")
 	case "SET":
 		e.Raw(k.Set.String())
 	case "UID":
@@ -76,8 +74,8 @@ func (e *Encoder) searchKey(k *SearchKey) {
 		e.Raw("HEADER ").AString(k.Field).SP().AString(k.Text)
 	case "LARGER", "SMALLER":
 		e.Raw(string(k.Op)).SP().Number(int64(k.Number))
-	case "ALL":
-		e.Raw("ALL")
+	case "ALL", "RECENT":
+		e.Raw(string(k.Op))
 	default:
 		e.Raw(string(k.Op)).SP()
 		if k.Date.IsZero() {
@@ -129,11 +127,11 @@ func (p *parser) searchKey(left *int) SearchKey {
 	k := SearchKey{Op: SearchOp(p.word())}
 	switch k.Op {
 	case "ALL":
-	case "RECENT", "NEW":
-		// Nothing is ever \Recent here, and NEW is (RECENT UNSEEN).
-		k.Op = "NONE"
-	case "OLD":
-		k.Op = "ALL"
+	case "RECENT":
+	case "NEW": // which is RECENT UNSEEN
+		return SearchKey{Op: "AND", Keys: []SearchKey{{Op: "RECENT"}, {Op: "UNFLAG", Flag: mail.FlagSeen}}}
+	case "OLD": // which is NOT RECENT
+		return SearchKey{Op: "NOT", Keys: []SearchKey{{Op: "RECENT"}}}
 	case "NOT":
 		p.space()
 		k.Keys = []SearchKey{p.searchKey(left)}

@@ -227,7 +227,11 @@ func (e *Encoder) Words(words []string) *Encoder {
 // Flags writes a list of flags.
 func (e *Encoder) Flags(f Flags) *Encoder {
 	e.byte('(')
-	for i, name := range append(f.System.Names(), f.Keywords...) {
+	names := append(f.System.Names(), f.Keywords...)
+	if f.Recent {
+		names = append(names, `\Recent`)
+	}
+	for i, name := range names {
 		if i > 0 {
 			e.byte(' ')
 		}

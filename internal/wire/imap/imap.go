@@ -39,6 +39,7 @@ type Command interface {
 // client can set them (RFC 3501 §7.1, PERMANENTFLAGS).
 type Flags struct {
 	System   mail.Flags
+	Recent   bool // \Recent; only a server says so
 	Keywords []string
 }
 
