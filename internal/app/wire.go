@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -27,6 +26,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/serve/imapd"
 	"github.com/ekiden-mail/ekiden/internal/serve/pop3d"
 	"github.com/ekiden-mail/ekiden/internal/serve/smtpd"
+	"github.com/ekiden-mail/ekiden/internal/state/backup"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/certs"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
@@ -61,11 +61,14 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fault.As(fault.Unavailable, op, err)
 	}
-	db, err := pebblekv.Open(filepath.Join(c.Data, "store"), pebblekv.Options{})
+	if err := backup.Ready(c.Data); err != nil {
+		return nil, fault.Wrap(op, err)
+	}
+	db, err := pebblekv.Open(c.rowsDir(), pebblekv.Options{})
 	if err != nil {
 		return nil, fault.Wrap(op, err)
 	}
-	blobs, err := blob.Open(blob.Options{DB: db, Dir: filepath.Join(c.Data, "blobs")})
+	blobs, err := blob.Open(blob.Options{DB: db, Dir: c.blobsDir()})
 	if err != nil {
 		return nil, fault.Wrap(op, errors.Join(err, db.Close()))
 	}

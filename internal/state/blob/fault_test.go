@@ -310,6 +310,12 @@ func TestVerify(t *testing.T) {
 		flip(m, headSize+3)
 		_ = db.Update(ctx, nil, func(tx kv.Tx) error { tx.Set(bodyKey(ids[1], 0), encodeBody(noise(100, 77))[0]); return nil })
 		check(ids[1]) // a body with a good checksum, but another one
+		_ = db.Update(ctx, nil, func(tx kv.Tx) error {
+			tx.Set(bodyKey(ids[1], 0), encodeBody(noise(100, 1))[0])
+			Refer(tx, Handle{id: mail.BlobID{7}, checked: time.Now()}, Owner{Kind: 'q'})
+			return nil
+		})
+		check(mail.BlobID{7}) // a reference that leads nowhere
 		_ = s.Close()
 	})
 }

@@ -11,10 +11,13 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 )
 
-// Verify reads every blob that has rows and tells bad of each that is damaged:
-// fault.Corrupt. It returns how many it read, and an error if it could not go
-// on.
+// Verify reads every blob that has rows and tells bad of each that is damaged, or
+// that somebody refers to and that is not there: fault.Corrupt. It returns how
+// many it read, and an error if it could not go on.
 func (s *Store) Verify(ctx context.Context, bad func(mail.BlobID, error)) (int, error) {
+	if err := s.verifyRefs(ctx, bad); err != nil {
+		return 0, fault.Wrap("blob.Verify", err)
+	}
 	n := 0
 	for _, prefix := range []string{atPrefix, bodyPrefix} {
 		for from := []byte(prefix); from != nil; {
@@ -33,6 +36,48 @@ func (s *Store) Verify(ctx context.Context, bad func(mail.BlobID, error)) (int, 
 		}
 	}
 	return n, nil
+}
+
+// errMissing means that a reference leads nowhere.
+var errMissing = errors.New("somebody refers to it, and it is not there")
+
+// verifyRefs looks for the blob of every reference.
+func (s *Store) verifyRefs(ctx context.Context, bad func(mail.BlobID, error)) error {
+	var last mail.BlobID
+	for from, n := []byte(refPrefix), page; n == page; {
+		n = 0
+		var missing []mail.BlobID
+		err := s.db.View(ctx, nil, func(r kv.Reader) error {
+			for p, err := range r.Scan(kv.Range{From: from, To: kv.PrefixEnd([]byte(refPrefix)), Limit: page}) {
+				if err != nil {
+					return err
+				}
+				n++
+				from = append(p.Key, 0)
+				var id mail.BlobID
+				if copy(id[:], p.Key[len(refPrefix):]) < len(id) {
+					return corrupt("blob", errRow)
+				}
+				if id == last {
+					continue
+				}
+				last = id
+				if l, err := look(r, id); err != nil && !fault.Is(err, fault.Corrupt) {
+					return err
+				} else if err == nil && !l.there {
+					missing = append(missing, id)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range missing {
+			bad(id, corrupt("blob.Verify", errMissing))
+		}
+	}
+	return nil
 }
 
 // ids reads a page of rows, and says where the next one begins.
