@@ -25,7 +25,7 @@ func (Accepted) Level() slog.Level { return slog.LevelInfo }
 func (e Accepted) Attrs() []slog.Attr {
 	return []slog.Attr{
 		slog.String("id", e.ID.String()), slog.String("from", "<"+e.From.String()+">"), slog.Int("recipients", e.Recipients),
-		slog.Int64("size", e.Size), slog.String("peer", e.Peer.Addr.String()), slog.String("helo", e.Peer.Helo),
+		slog.Int64("size", e.Size), slog.String("peer", addr(e.Peer.Addr)), slog.String("helo", e.Peer.Helo),
 		slog.Bool("tls", e.Peer.TLS), slog.String("user", e.Peer.User.String()),
 	}
 }
@@ -49,7 +49,7 @@ func (Refused) Level() slog.Level { return slog.LevelInfo }
 func (e Refused) Attrs() []slog.Attr {
 	return []slog.Attr{
 		slog.String("id", e.ID.String()), slog.String("from", "<"+e.From.String()+">"), slog.String("to", "<"+e.To.String()+">"),
-		slog.String("peer", e.Peer.Addr.String()), slog.String("helo", e.Peer.Helo), slog.String("reply", e.Reply),
+		slog.String("peer", addr(e.Peer.Addr)), slog.String("helo", e.Peer.Helo), slog.String("reply", e.Reply),
 	}
 }
 

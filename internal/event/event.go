@@ -5,6 +5,7 @@ package event
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 )
 
 // Event is one thing that happened. Name is stable, lower case with dots
@@ -35,4 +36,12 @@ func (l Log) Emit(ctx context.Context, e Event) {
 	if l.Logger.Enabled(ctx, e.Level()) {
 		l.Logger.LogAttrs(ctx, e.Level(), e.Name(), e.Attrs()...)
 	}
+}
+
+// addr is a peer's address; "" for what came through no door.
+func addr(p netip.AddrPort) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
 }

@@ -26,7 +26,7 @@ func (LoggedIn) Level() slog.Level { return slog.LevelInfo }
 // Attrs are the facts.
 func (e LoggedIn) Attrs() []slog.Attr {
 	return []slog.Attr{
-		slog.String("door", e.Door), slog.String("peer", e.Peer.String()), slog.String("user", e.User.String()),
+		slog.String("door", e.Door), slog.String("peer", addr(e.Peer)), slog.String("user", e.User.String()),
 		slog.String("mechanism", e.Mechanism), slog.Bool("tls", e.TLS),
 	}
 }
@@ -50,7 +50,7 @@ func (LoginFailed) Level() slog.Level { return slog.LevelWarn }
 // Attrs are the facts.
 func (e LoginFailed) Attrs() []slog.Attr {
 	return []slog.Attr{
-		slog.String("door", e.Door), slog.String("peer", e.Peer.String()), slog.String("user", e.User),
+		slog.String("door", e.Door), slog.String("peer", addr(e.Peer)), slog.String("user", e.User),
 		slog.String("mechanism", e.Mechanism), slog.String("reason", e.Reason),
 	}
 }
@@ -74,7 +74,7 @@ func (SessionEnded) Level() slog.Level { return slog.LevelDebug }
 // Attrs are the facts.
 func (e SessionEnded) Attrs() []slog.Attr {
 	return []slog.Attr{
-		slog.String("door", e.Door), slog.String("peer", e.Peer.String()), slog.String("user", e.User.String()),
+		slog.String("door", e.Door), slog.String("peer", addr(e.Peer)), slog.String("user", e.User.String()),
 		slog.Duration("duration", e.Duration), slog.Int("commands", e.Commands), slog.String("reason", e.Reason),
 	}
 }
@@ -95,5 +95,5 @@ func (Failed) Level() slog.Level { return slog.LevelError }
 
 // Attrs are the facts.
 func (e Failed) Attrs() []slog.Attr {
-	return []slog.Attr{slog.String("where", e.Where), slog.String("peer", e.Peer.String()), slog.Any("error", e.Err)}
+	return []slog.Attr{slog.String("where", e.Where), slog.String("peer", addr(e.Peer)), slog.Any("error", e.Err)}
 }

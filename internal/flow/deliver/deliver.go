@@ -181,11 +181,14 @@ func original(r mail.Recipient, to mail.Address) string {
 }
 
 // index gives each target the index of its copy.
-func (p *Plan) index(ctx context.Context) (err error) {
+func (p *Plan) index(ctx context.Context) error {
 	for _, t := range p.targets {
-		if t.index, err = p.d.o.Mailbox.Index(ctx, t.prefix, p.content); err != nil {
+		index, err := p.d.o.Mailbox.Index(ctx, t.prefix, p.content)
+		if err != nil {
 			return err
 		}
+		t.message = mailbox.NewMessage{Content: p.content, Prefix: t.prefix, Index: index, Received: p.arrival.At, Arrival: p.arrival.ID}
+		t.message.Prepare()
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
-	"github.com/ekiden-mail/ekiden/internal/wire/message"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -31,7 +30,7 @@ type target struct {
 	account mail.AccountID
 	to      mail.Address
 	prefix  []byte
-	index   *message.Index
+	message mailbox.NewMessage
 	quota   mailbox.Quota
 	level   int           // of the quota that this delivery reached, in percent; 0 if none
 	used    mailbox.Usage // with it
@@ -55,14 +54,16 @@ func (p *Plan) Shards() []kv.Shard {
 func (p *Plan) Commit(tx kv.Tx) error {
 	const op = "deliver.Commit"
 	a := p.arrival
-	history.Write(tx, a.ID, history.Entry{
-		At: a.At, What: "accepted", From: a.Envelope.From, Size: a.Size, Peer: a.Peer.Addr.String(), Account: a.Peer.Account,
-	})
+	accepted := history.Entry{At: a.At, What: history.Accepted, From: a.Envelope.From, Size: a.Size, Account: a.Peer.Account}
+	if a.Peer.Addr.IsValid() {
+		accepted.Peer = a.Peer.Addr.String()
+	}
+	history.Write(tx, a.ID, accepted)
 	for _, t := range p.targets {
 		if err := p.lay(tx, t); err != nil {
 			return fault.Wrap(op, err)
 		}
-		history.Write(tx, a.ID, history.Entry{At: a.At, What: "delivered", From: a.Envelope.From, To: t.to, Account: t.account, Size: a.Size})
+		history.Write(tx, a.ID, history.Entry{At: a.At, What: history.Delivered, From: a.Envelope.From, To: t.to, Account: t.account, Size: a.Size})
 	}
 	if len(p.waiting) == 0 {
 		return nil
@@ -71,7 +72,7 @@ func (p *Plan) Commit(tx kv.Tx) error {
 		return fault.Wrap(op, err)
 	}
 	for _, w := range p.waiting {
-		history.Write(tx, a.ID, history.Entry{At: a.At, What: "queued", From: a.Envelope.From, To: w.To, Size: a.Size})
+		history.Write(tx, a.ID, history.Entry{At: a.At, What: history.Queued, From: a.Envelope.From, To: w.To, Size: a.Size})
 	}
 	return nil
 }
@@ -80,26 +81,15 @@ func (p *Plan) Commit(tx kv.Tx) error {
 // the mailbox for that. A mailbox that went away means the inbox.
 func (p *Plan) lay(tx kv.Tx, t *target) error {
 	m := p.d.o.Mailbox.In(tx, t.account)
-	if err := m.Provision(); err != nil {
-		return err
-	}
-	box, err := m.BoxByName("INBOX")
-	if p.arrival.Junk {
-		if junk, jerr := m.BoxByRole(mailbox.RoleJunk); jerr == nil {
-			box = junk
-		}
-	}
-	if err != nil {
-		return err
-	}
 	before, err := t.usage(m)
 	if err != nil {
 		return err
 	}
-	_, err = m.Add(box.ID, mailbox.NewMessage{
-		Content: p.content, Prefix: t.prefix, Index: t.index, Received: p.arrival.At, Arrival: p.arrival.ID,
-	})
-	if err != nil {
+	role := mailbox.RoleInbox
+	if p.arrival.Junk {
+		role = mailbox.RoleJunk
+	}
+	if _, err = m.Deliver(role, t.message); err != nil {
 		return err
 	}
 	t.used, err = t.usage(m)

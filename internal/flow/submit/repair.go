@@ -15,7 +15,7 @@ import (
 )
 
 // copyRepaired copies the content to w with its header mended: Bcc fields go
-// (RFC 5322 §3.6.3), and Date and Message-ID come in front where they are
+// (RFC 5322 §3.6.3), and From, Date and Message-ID come in front where they are
 // missing (RFC 6409 §8). A reply means that the message is refused.
 func (t *Transaction) copyRepaired(ctx context.Context, w io.Writer, content io.Reader) (smtp.Reply, error) {
 	block, rest, err := splitHeader(content)
@@ -59,7 +59,8 @@ func splitHeader(content io.Reader) (block []byte, rest io.Reader, err error) {
 }
 
 // checkFrom refuses a From that the account may not use: what the reader sees
-// is what counts. A message without From is given none: it is refused.
+// is what counts. A message without From is given the reverse-path, which was
+// checked at MAIL; with neither it is refused.
 func (t *Transaction) checkFrom(ctx context.Context, h message.Header) (smtp.Reply, error) {
 	named := false
 	for _, a := range h.Addresses("From") {
@@ -80,16 +81,19 @@ func (t *Transaction) checkFrom(ctx context.Context, h message.Header) (smtp.Rep
 		}
 		named = true
 	}
-	if !named {
-		return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the message has no From field"), nil
+	if !named && (h.Has("From") || t.arrival.Envelope.From.IsNull()) {
+		return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the message has no sender in its From field"), nil
 	}
 	return smtp.Reply{}, nil
 }
 
-// addMissing puts Date and Message-ID into the prefix if the header lacks them.
+// addMissing puts From, Date and Message-ID into the prefix if the header lacks them.
 func (t *Transaction) addMissing(h message.Header) {
 	a := &t.arrival
 	lacks := h.Lacks()
+	if lacks.From {
+		a.Prefix = fmt.Appendf(a.Prefix, "From: %s\r\n", a.Envelope.From)
+	}
 	if lacks.Date {
 		a.Prefix = fmt.Appendf(a.Prefix, "Date: %s\r\n", message.FormatDate(a.At))
 	}

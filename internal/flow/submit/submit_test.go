@@ -116,8 +116,18 @@ func TestWhoMaySendAs(t *testing.T) {
 			t.Errorf("%s as %s: %s", c.envelope, c.header, r)
 		}
 	}
-	if r, _ := open(t).send(t, "alice@example.test", "Subject: nobody\r\n\r\nhi\r\n"); r.Code != 550 {
-		t.Errorf("no From: %s", r)
+	for _, header := range []string{"From: \r\n", "From: undisclosed:;\r\n"} {
+		if r, _ := open(t).send(t, "alice@example.test", header+"\r\nhi\r\n"); r.Code != 550 {
+			t.Errorf("%q: %s", header, r)
+		}
+	}
+}
+
+// TestNoFrom is for scripts that know no better.
+func TestNoFrom(t *testing.T) {
+	r, out := open(t).send(t, "alice+cron@example.test", "Subject: done\r\n\r\nhi\r\n")
+	if !r.OK() || !strings.Contains(out, "\r\nFrom: alice+cron@example.test\r\n") {
+		t.Errorf("%s, %q", r, out)
 	}
 }
 
