@@ -117,6 +117,7 @@ func (c *session) keep(cmd *imap.AppendCommand, w *mailbox.ContentWriter) (reply
 	if m.Index, err = c.o.Mailbox.Index(c.work, nil, h); err != nil {
 		return reply{}, err
 	}
+	m.Prepare()
 	var box mailbox.Box
 	var place mailbox.Placement
 	err = c.update(func(tx *mailbox.Tx) (err error) {

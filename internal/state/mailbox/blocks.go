@@ -94,6 +94,9 @@ func (t *Tx) scanBlocks(b *boxState, r kv.Range) iter.Seq2[*block, error] {
 // allBlocks is the blocks of a mailbox in UID order, without those that were
 // emptied in this transaction.
 func (t *Tx) allBlocks(b *boxState) ([]*block, error) {
+	if b.all != nil {
+		return b.all, nil
+	}
 	var all []*block
 	for k, err := range t.scanBlocks(b, kv.Prefix(t.boxKey(tagRun, b.row.ID))) {
 		if err != nil {
@@ -104,6 +107,9 @@ func (t *Tx) allBlocks(b *boxState) ([]*block, error) {
 		}
 	}
 	slices.Reverse(all)
+	if t.w == nil {
+		b.all = all
+	}
 	return all, nil
 }
 

@@ -114,14 +114,7 @@ func (t *Tx) BoxByName(name string) (Box, error) {
 
 // BoxByRole is the mailbox that has the role, or fault.NotFound.
 func (t *Tx) BoxByRole(r Role) (Box, error) {
-	v, ok, err := t.r.Get(t.roleKey(r))
-	if err != nil {
-		return Box{}, fault.Wrap("mailbox.BoxByRole", err)
-	}
-	if !ok {
-		return Box{}, fault.New(fault.NotFound, "mailbox.BoxByRole", "there is no such mailbox")
-	}
-	id, err := decodeID(v)
+	id, err := t.roleBox(r)
 	if err != nil {
 		return Box{}, err
 	}

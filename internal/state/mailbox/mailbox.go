@@ -118,6 +118,10 @@ type NewMessage struct {
 	Flags    mail.Flags
 	Keywords []string
 	Arrival  mail.ArrivalID // with it, a repeated Add into the same mailbox changes nothing
+
+	prepared bool
+	view     []byte   // what is kept of Index
+	threads  []uint64 // see threadKeys
 }
 
 // Usage is what an account holds: each message once, however many placements it has.

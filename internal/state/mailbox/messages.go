@@ -108,15 +108,57 @@ func (t *Tx) keywordNumbers(words []string, grow bool) ([]uint32, error) {
 
 // create writes the rows of a message that comes.
 func (t *Tx) create(m NewMessage) (*messageState, error) {
-	r := messageRow{threads: threadKeys(m.Index), Message: Message{
+	m.Prepare()
+	r := messageRow{threads: m.threads, Message: Message{
 		Blob: m.Content.ID(), Prefix: m.Prefix, Size: int64(len(m.Prefix)) + m.Content.Size(),
 		Received: m.Received.UTC(), Arrival: m.Arrival,
 	}}
-	var view []byte
-	if m.Index != nil {
-		view = m.Index.Marshal()
+	return t.enter(r, m.Content, m.view)
+}
+
+// Prepare makes of the index what Add keeps of it. Add does so itself, but inside
+// the transaction, while others wait for the account. The index may not change
+// afterwards.
+func (m *NewMessage) Prepare() {
+	if m.prepared || m.Index == nil {
+		return
 	}
-	return t.enter(r, m.Content, view)
+	m.prepared, m.view, m.threads = true, m.Index.Marshal(), threadKeys(m.Index)
+}
+
+// Deliver lays a message down in the mailbox that has the role, or else INBOX, of
+// an account that is provisioned if it is not yet: what a delivery does, in one
+// call. See Add.
+func (t *Tx) Deliver(r Role, m NewMessage) (Placement, error) {
+	if err := t.begin("mailbox.Deliver"); err != nil {
+		return Placement{}, err
+	}
+	defer t.done()
+	defer func(hold bool) { t.hold = hold }(t.hold)
+	t.hold = true // what is read now is not read again
+	if err := t.Provision(); err != nil {
+		return Placement{}, err
+	}
+	box, err := t.roleBox(r)
+	if box == 0 && err == nil {
+		box, err = t.lookup([]string{inbox})
+	}
+	if err != nil {
+		return Placement{}, err
+	}
+	return t.Add(box, m)
+}
+
+// roleBox is the mailbox that has a role, 0 if none has.
+func (t *Tx) roleBox(r Role) (BoxID, error) {
+	if r == RoleNone {
+		return 0, nil
+	}
+	v, ok, err := t.r.Get(t.roleKey(r))
+	if err != nil || !ok {
+		return 0, fault.Wrap("mailbox.BoxByRole", err)
+	}
+	return decodeID(v)
 }
 
 // enter writes a message's own rows: itself, its view, its thread. It gets a new

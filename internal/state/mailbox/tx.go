@@ -41,7 +41,8 @@ type boxState struct {
 	row    *boxRow
 	due    bool
 	blocks map[UID]*block
-	last   *block // the one used last: neighbours are used together
+	last   *block   // the one used last: neighbours are used together
+	all    []*block // all of them, in a View
 }
 
 type messageState struct {
