@@ -77,13 +77,19 @@ func (c *corpus) letter(i, size int) string {
 
 func (c *corpus) word() string { return c.words[c.zipf.Uint64()] }
 
-// BenchmarkFind measures the search index on disk: one round is one build, with
-// EKIDEN_BENCH_MESSAGES messages of about 4 KiB.
-func BenchmarkFind(b *testing.B) {
-	n := 20_000
-	if s := os.Getenv("EKIDEN_BENCH_MESSAGES"); s != "" {
-		n, _ = strconv.Atoi(s)
+// setting is a number that the environment may set.
+func setting(name string, n int) int {
+	if v, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return v
 	}
+	return n
+}
+
+// BenchmarkFind measures the search index on disk: it builds one, asks it this
+// and that, and then again and again for one rare word. The environment says how
+// many messages and of what size, in octets.
+func BenchmarkFind(b *testing.B) {
+	n, size := setting("EKIDEN_BENCH_MESSAGES", 20_000), setting("EKIDEN_BENCH_SIZE", 4<<10)
 	dir, err := os.MkdirTemp(os.Getenv("EKIDEN_BENCH_DIR"), "ekiden-find")
 	if err != nil {
 		b.Fatal(err)
@@ -101,7 +107,7 @@ func BenchmarkFind(b *testing.B) {
 	defer blobs.Close()
 	s := &bench{t: b, db: db, blobs: blobs, Store: New(Options{DB: db, Blobs: blobs})}
 	s.update(func(t *Tx) error { return t.Provision() })
-	text := fillCorpus(b, s, n)
+	text := fillCorpus(b, s, n, size)
 	start := time.Now()
 	for more := true; more; {
 		if more, err = s.IndexMessages(b.Context(), alice); err != nil {
@@ -109,9 +115,9 @@ func BenchmarkFind(b *testing.B) {
 		}
 	}
 	took := time.Since(start)
-	size := indexSize(b, db)
+	index := indexSize(b, db)
 	b.Logf("%d messages, text %d MB, indexed at %.0f messages/s, index %d MB, %.1f %% of the text",
-		n, text>>20, float64(n)/took.Seconds(), size>>20, 100*float64(size)/float64(text))
+		n, text>>20, float64(n)/took.Seconds(), index>>20, 100*float64(index)/float64(text))
 	for _, q := range []search.Query{
 		{In: search.Body, Text: "zanzibar"}, {In: search.Text, Text: "zanzibar"}, {In: search.Body, Text: "anziba"}, {In: search.Body, Text: " zanzib"},
 		{In: search.Body, Text: "for zanzibar by"}, {In: search.Body, Text: "東京"}, {In: search.Body, Text: "東京タワー"}, {In: search.Body, Text: "京"},
@@ -128,12 +134,12 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-func fillCorpus(b *testing.B, s *bench, n int) (text int64) {
+func fillCorpus(b *testing.B, s *bench, n, size int) (text int64) {
 	box, c := s.box("INBOX").ID, newCorpus(1)
 	for i := 0; i < n; {
 		var letters []NewMessage
 		for ; len(letters) < 200 && i < n; i++ {
-			raw := c.letter(i, 4<<10)
+			raw := c.letter(i, size)
 			text += int64(len(raw))
 			h, err := s.blobs.Put(b.Context(), []byte(raw))
 			if err != nil {

@@ -35,6 +35,7 @@ type Batch struct {
 	left    int // octets and terms that the message may still have
 	fresh   int
 	unsure  bool
+	region  byte
 	key     []byte
 	tokens  tokenizer
 	scratch Scratch
@@ -80,15 +81,14 @@ func (b *Batch) Unsure(id uint64) {
 // message out.
 func (b *Batch) Add(id uint64, ix *message.Index, r io.ReaderAt) error {
 	b.begin(id)
-	b.key = append(b.key[:0], 0)
 	Fields(ix.Header, func(name, value string) bool {
-		b.key[0] = inOthers
+		b.region = inOthers
 		b.text([]byte(name))
-		b.key[0] = RegionOf(name).octet()
+		b.region = RegionOf(name).octet()
 		_ = b.reader(bytes.NewReader([]byte(value)))
 		return !b.unsure
 	})
-	b.key[0] = inBody
+	b.region = inBody
 	err := Texts(ix, r, func(text io.Reader) bool {
 		_ = b.reader(text) // Texts tells
 		return !b.unsure
@@ -110,8 +110,8 @@ func (b *Batch) begin(id uint64) {
 
 func (b *Batch) end() {
 	if b.unsure {
-		b.key = append(b.key[:0], inUnsure)
-		b.term(nil)
+		b.region = inUnsure
+		b.term(nil, false)
 	}
 }
 
@@ -129,9 +129,13 @@ func (b *Batch) reader(r io.Reader) error {
 	return err
 }
 
-// term notes that the message has a term in the region that key begins with.
-func (b *Batch) term(t []byte) {
-	b.key = append(b.key[:1], t...)
+// term notes that the message has a term in the region in hand.
+func (b *Batch) term(t []byte, dense bool) {
+	region := b.region
+	if dense {
+		region += inDense
+	}
+	b.key = append(append(b.key[:0], region), t...)
 	e := b.terms[string(b.key)]
 	if e == nil {
 		e = &entry{}

@@ -11,7 +11,7 @@ import (
 
 // terms tokenizes s in pieces of n octets, but cut between characters.
 func terms(s []byte, n int) (all []string) {
-	t := tokenizer{long: func() { all = append(all, "long") }, emit: func(b []byte) { all = append(all, string(b)) }}
+	t := tokenizer{long: func() { all = append(all, "long") }, emit: func(b []byte, _ bool) { all = append(all, string(b)) }}
 	for len(s) > 0 {
 		k := min(n, len(s))
 		for k < len(s) && !utf8.RuneStart(s[k]) {

@@ -14,6 +14,7 @@ type need struct {
 	word  []byte
 	left  bool // the term begins with it
 	right bool // the term ends with it
+	dense bool // the term is
 	in    Regions
 }
 
@@ -52,16 +53,31 @@ func newPlan(q Query) *plan {
 	if q.Field != "" && RegionOf(q.Field) == Others {
 		// That the field is there; whether the text is in it, somebody must look.
 		p.exact = false
-		t := tokenizer{long: func() {}, emit: func(term []byte) {
-			p.needs = append(p.needs, need{word: bytes.Clone(term), left: true, right: true, in: Others})
+		t := tokenizer{long: func() {}, emit: func(term []byte, dense bool) {
+			p.needs = append(p.needs, need{word: bytes.Clone(term), left: true, right: true, dense: dense, in: Others})
 		}}
 		t.write(fold(q.Field))
 		t.end()
 	}
-	// The rarest first, as far as one can guess.
-	slices.SortStableFunc(p.needs, func(a, b need) int { return len(b.word) - len(a.word) })
+	// What costs least and is rarest first, as far as one can guess.
+	slices.SortStableFunc(p.needs, func(a, b need) int { return b.rank() - a.rank() })
 	return p
 }
+
+// rank is higher for what is found by a look into few pieces, and for long words.
+func (n *need) rank() int {
+	rank := len(n.word)
+	if n.left {
+		rank += maxTerm
+		if n.right {
+			rank += maxTerm
+		}
+	}
+	return rank
+}
+
+// fewHits is when looking at the messages costs less than asking further.
+const fewHits = 32
 
 func (p *plan) word(folded []byte, from, to int, q Query) {
 	n := need{word: folded[from:to], left: from > 0 || q.Mode == Words, right: to < len(folded) || q.Mode == Words, in: q.In}
@@ -74,13 +90,13 @@ func (p *plan) word(folded []byte, from, to int, q Query) {
 func (p *plan) dense(run []byte, q Query) {
 	_, n := utf8.DecodeRune(run)
 	if n == len(run) {
-		p.needs = append(p.needs, need{word: run, in: q.In})
+		p.needs = append(p.needs, need{word: run, dense: true, in: q.In})
 		return
 	}
 	for n < len(run) {
 		_, b := utf8.DecodeLastRune(run[:n])
 		_, k := utf8.DecodeRune(run[n:])
-		p.needs = append(p.needs, need{word: run[n-b : n+k], left: true, right: true, in: q.In})
+		p.needs = append(p.needs, need{word: run[n-b : n+k], left: true, right: true, dense: true, in: q.In})
 		n += k
 	}
 }
@@ -98,7 +114,7 @@ func (p *plan) ask(h shelf, seg *segment, out *Result) error {
 		} else {
 			hits.and(s)
 		}
-		if hits.count() == 0 {
+		if n := hits.count(); n == 0 || n <= fewHits && !p.exact {
 			break
 		}
 	}
@@ -130,18 +146,22 @@ func (s *segment) find(h shelf, n *need) (*set, error) {
 		}
 		return hits, f.prefixed([]byte{inUnsure}, []byte{'\n', inUnsure, '\n'})
 	}
+	kind := byte(0)
+	if n.dense {
+		kind = inDense
+	}
 	if !n.left {
 		pattern := bytes.Clone(n.word)
 		if n.right {
 			pattern = append(pattern, '\n')
 		}
-		return hits, f.contained(n.in, pattern)
+		return hits, f.contained(n.in, kind, pattern)
 	}
 	for b := byte(inSubject); b <= inBody; b++ {
 		if !n.in.has(b) {
 			continue
 		}
-		term := append([]byte{b}, n.word...)
+		term := append([]byte{b + kind}, n.word...)
 		pattern := append([]byte{'\n'}, term...)
 		if n.right {
 			pattern = append(pattern, '\n')
@@ -181,8 +201,9 @@ func (f *finder) prefixed(term, pattern []byte) error {
 	return f.pieces(lo, hi, pattern, 1, func(byte) bool { return true })
 }
 
-// contained looks for terms that contain pattern in the regions of in.
-func (f *finder) contained(in Regions, pattern []byte) error {
+// contained looks for terms of a kind that contain pattern in the regions of in.
+func (f *finder) contained(in Regions, kind byte, pattern []byte) error {
+	want := func(b byte) bool { return in.has(b - kind) }
 	for b := byte(inSubject); b <= inBody; b++ {
 		if !in.has(b) {
 			continue
@@ -191,8 +212,8 @@ func (f *finder) contained(in Regions, pattern []byte) error {
 		for end <= inBody && in.has(end) {
 			end++
 		}
-		lo, hi := f.s.span([]byte{b}, []byte{end})
-		if err := f.pieces(lo, hi, pattern, 0, in.has); err != nil {
+		lo, hi := f.s.span([]byte{b + kind}, []byte{end + kind})
+		if err := f.pieces(lo, hi, pattern, 0, want); err != nil {
 			return err
 		}
 		b = end - 1

@@ -40,6 +40,7 @@ const (
 	inBcc     = 0x06
 	inOthers  = 0x07
 	inBody    = 0x08
+	inDense   = 0x10 // added for dense terms, so that who looks for words passes them over
 )
 
 // octet is what the terms of one region begin with.
@@ -52,7 +53,7 @@ func (r Regions) octet() byte {
 	return inOthers
 }
 
-// has says whether terms that begin with b belong to r.
+// has says whether the terms of region b belong to r.
 func (r Regions) has(b byte) bool { return b >= inSubject && b <= inBody && r>>(b-inSubject)&1 != 0 }
 
 // cursor is what there is once in an account's index.

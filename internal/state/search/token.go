@@ -8,7 +8,7 @@ const maxTerm = 200
 // tokenizer cuts folded text into terms: words as they are; of what is written
 // without spaces, each two neighbours, or a character that has none.
 type tokenizer struct {
-	emit  func(term []byte)
+	emit  func(term []byte, dense bool)
 	long  func()  // a word of more than maxTerm octets was left out
 	word  []byte  // the word that the last piece ended in
 	over  bool    // it is too long
@@ -52,7 +52,7 @@ func (t *tokenizer) ascii(b []byte) int {
 		n++
 	}
 	if n < len(b) && b[n] < utf8.RuneSelf && len(t.word) == 0 && !t.over && n <= maxTerm {
-		t.emit(b[:n])
+		t.emit(b[:n], false)
 		return n
 	}
 	t.grow(b[:n])
@@ -73,7 +73,7 @@ func (t *tokenizer) dense(b []byte) {
 		return
 	}
 	n := t.n + copy(t.pair[t.n:], b)
-	t.emit(t.pair[:n])
+	t.emit(t.pair[:n], true)
 	t.n, t.alone = copy(t.pair[:], b), false
 }
 
@@ -85,7 +85,7 @@ func (t *tokenizer) end() {
 
 func (t *tokenizer) endWord() {
 	if len(t.word) > 0 {
-		t.emit(t.word)
+		t.emit(t.word, false)
 		t.word = t.word[:0]
 	}
 	if t.over {
@@ -96,7 +96,7 @@ func (t *tokenizer) endWord() {
 
 func (t *tokenizer) endDense() {
 	if t.n > 0 && t.alone {
-		t.emit(t.pair[:t.n])
+		t.emit(t.pair[:t.n], true)
 	}
 	t.n = 0
 }
