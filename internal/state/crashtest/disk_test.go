@@ -30,10 +30,14 @@ type disk struct {
 	root  *node
 	rng   *rand.Rand
 	ops   int
-	cutAt int         // the power goes at this operation; 0 is never
-	kill  bool        // only the process ends: what is written stays, synced or not
-	left  *disk       // what there is after the cut
-	dead  atomic.Bool // the cut was; whoever still works is in a world that ends
+	cutAt int  // the power goes at this operation; 0 is never
+	names int  // operations on the names of segments
+	cutIn int  // the power goes at this one of them; 0 is never
+	kill  bool // only the process ends: what is written stays, synced or not
+	// killed says that the last run ended so.
+	killed bool
+	left   *disk       // what there is after the cut
+	dead   atomic.Bool // the cut was; whoever still works is in a world that ends
 	// lie says of a file's or directory's path that its syncs do nothing.
 	lie func(name string) bool
 }
@@ -85,8 +89,12 @@ func (d *disk) tell(fn func()) {
 
 // op counts an operation, and cuts the power when its time has come. The lock is
 // held.
-func (d *disk) op() {
-	if d.ops++; d.ops == d.cutAt {
+func (d *disk) op(onNames bool) {
+	d.ops++
+	if onNames {
+		d.names++
+	}
+	if d.ops == d.cutAt || onNames && d.names == d.cutIn {
 		d.cut()
 	}
 }
@@ -104,7 +112,7 @@ func (d *disk) cut() {
 	default:
 		c.keep = d.rng.Float64()
 	}
-	d.left = &disk{root: c.copy(d.root), rng: rand.New(rand.NewPCG(d.rng.Uint64(), 7)), lie: d.lie}
+	d.left = &disk{root: c.copy(d.root), killed: d.kill, rng: rand.New(rand.NewPCG(d.rng.Uint64(), 7)), lie: d.lie}
 	d.dead.Store(true)
 }
 
@@ -284,7 +292,7 @@ func (d *disk) set(name string, n *node) error {
 	if err != nil {
 		return err
 	}
-	d.op()
+	d.op(!dir.ordered)
 	dir.seq++
 	dir.lead(base, n)
 	return nil
@@ -361,7 +369,7 @@ func (d *disk) rename(from, to string) error {
 	if toDir != dir {
 		return errors.ErrUnsupported
 	}
-	d.op()
+	d.op(!dir.ordered)
 	dir.seq++
 	dir.lead(toBase, n)
 	dir.lead(base, nil)
@@ -384,13 +392,13 @@ func (d *disk) list(name string) ([]string, error) {
 func (d *disk) sync(name string, n *node) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.op()
+	d.op(n.names != nil && !n.ordered)
 	upTo := n.seq
 	pause := time.Duration(d.rng.IntN(120)) * time.Microsecond
 	d.mu.Unlock()
 	time.Sleep(pause)
 	d.mu.Lock()
-	d.op()
+	d.op(n.names != nil && !n.ordered)
 	switch {
 	case d.lie != nil && d.lie(name):
 	case n.names != nil:
@@ -438,7 +446,7 @@ func (d *disk) readAt(n *node, b []byte, off int64) int {
 func (d *disk) writeAt(n *node, b []byte, off int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.op()
+	d.op(false)
 	n.seq++
 	n.writes = append(n.writes, write{n.seq, int(off), slices.Clone(b)})
 	n.changed = time.Now()
@@ -451,7 +459,7 @@ func (d *disk) writeAt(n *node, b []byte, off int64) {
 func (d *disk) truncate(n *node, size int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.op()
+	d.op(false)
 	n.resize(size)
 }
 

@@ -96,15 +96,6 @@ func (f *file) Allocate(int64) error { return nil }
 // Trim ends the file at size.
 func (f *file) Trim(size int64) error { f.d.truncate(f.n, int(size)); return nil }
 
-// Punch makes a part read as zeros.
-func (f *file) Punch(off, n int64) error {
-	size, _ := f.d.size(f.n)
-	if n = min(n, size-off); n > 0 {
-		f.d.writeAt(f.n, make([]byte, n), off)
-	}
-	return nil
-}
-
 // Stat tells size and time.
 func (f *file) Stat() (vfs.FileInfo, error) {
 	size, changed := f.d.size(f.n)

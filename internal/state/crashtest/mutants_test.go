@@ -77,7 +77,7 @@ func mutants() []mutant {
 			"\t\tg.mu.Lock()\n\t\tg.next = nil\n\t\tg.mu.Unlock()\n\t\tmine.err, mine.done = file(), true\n",
 			"\t\tmine.err, mine.done = file(), true\n\t\tg.mu.Lock()\n\t\tg.next = nil\n\t\tg.mu.Unlock()\n"}},
 		{"the name of a new segment is not synced", segment, []string{
-			"errors.Join(f.Allocate(s.size), s.fs.Sync())", "f.Allocate(s.size)"}},
+			"errors.Join(s.allocate(f), s.fs.Sync())", "s.allocate(f)"}},
 		{"a body that becomes a segment is not synced", segment, []string{
 			"if err := f.Sync(); err != nil {", "if err := error(nil); err != nil {"}},
 		{"its name is not synced", segment, []string{

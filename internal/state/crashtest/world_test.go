@@ -123,9 +123,15 @@ type point struct {
 // live lets everybody work on the disk until the power goes.
 func live(d *disk, b *book, seed uint64) point {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	d.kill = rng.IntN(3) == 0
 	reach := []int{12, 60, 250, 250, 800}[rng.IntN(5)]
+	if d.killed && rng.IntN(2) == 0 {
+		reach = 60 // before all that the kill left is synced with other things
+	}
+	d.kill = rng.IntN(3) == 0
 	d.cutAt = d.ops + 1 + rng.IntN(reach)
+	if rng.IntN(3) == 0 { // segments begin seldom
+		d.cutAt, d.cutIn, d.kill = 0, d.names+1+rng.IntN(12), rng.IntN(2) == 0
+	}
 	w, err := open(d, b)
 	if err != nil {
 		return point{wrong: []string{fmt.Sprintf("opening: %v", err)}}
