@@ -30,6 +30,7 @@ type accountAddCmd struct {
 	Address       string `arg:"" help:"The address, which is the login name too."`
 	PasswordStdin bool   `help:"Read the password from standard input: its first line."`
 	Quota         string `placeholder:"5GB" help:"How much mail the account may hold."`
+	MaxMessages   int64  `placeholder:"N" help:"How many messages the account may hold."`
 }
 
 // newPassword is an account as it was added, with the password that was made up for it.
@@ -52,7 +53,7 @@ func (c *accountAddCmd) Run() error {
 		return err
 	}
 	var out newPassword
-	in := map[string]any{"address": c.Address, "password": password, "quota": quota}
+	in := map[string]any{"address": c.Address, "password": password, "quota": quota, "max_messages": c.MaxMessages}
 	if err := c.call(http.MethodPost, "/accounts", in, &out.Account); err != nil {
 		return err
 	}
@@ -179,6 +180,9 @@ func (c *accountShowCmd) Run() error {
 		row(w, "id", a.ID)
 		row(w, "state", accountState(a))
 		row(w, "quota", quota(a.Quota))
+		if a.Messages > 0 {
+			row(w, "messages at most", a.Messages)
+		}
 		if a.Usage != nil {
 			row(w, "used", size(a.Usage.Octets))
 			row(w, "messages", a.Usage.Messages)
@@ -193,6 +197,7 @@ type accountSetCmd struct {
 	Password      bool    `xor:"password" help:"Ask for a new password, or make one up and print it."`
 	PasswordStdin bool    `xor:"password" help:"Read the new password from standard input: its first line."`
 	Quota         *string `placeholder:"5GB" help:"How much mail the account may hold; none for no limit."`
+	MaxMessages   *int64  `placeholder:"N" help:"How many messages the account may hold; 0 for no limit."`
 	Disable       bool    `xor:"state" help:"Let nobody log in; mail still arrives."`
 	Enable        bool    `xor:"state" help:"Let its owner log in again."`
 }
@@ -210,6 +215,9 @@ func (c *accountSetCmd) Run() error {
 		}
 		in["quota"] = n
 	}
+	if c.MaxMessages != nil {
+		in["max_messages"] = *c.MaxMessages
+	}
 	if c.Disable || c.Enable {
 		in["disabled"] = c.Disable
 	}
@@ -224,7 +232,7 @@ func (c *accountSetCmd) Run() error {
 		}
 	}
 	if len(in) == 0 {
-		return usageError{errors.New("nothing to set: give --password, --password-stdin, --quota, --disable or --enable")}
+		return usageError{errors.New("nothing to set: give --password, --password-stdin, --quota, --max-messages, --disable or --enable")}
 	}
 	if err := c.call(http.MethodPatch, at("accounts", c.Address), in, &out.Account); err != nil {
 		return err

@@ -37,6 +37,9 @@ type cli struct {
 	Import   ImportCmd   `cmd:"" help:"Bring mail from elsewhere into an account."`
 	Export   ExportCmd   `cmd:"" help:"Write an account's mail in a form that other programs read."`
 	Undelete UndeleteCmd `cmd:"" help:"Deleted messages, for as long as they are kept."`
+	Backup   BackupCmd   `cmd:"" help:"Take a backup while mail flows: only what is new since the last one in that directory is written."`
+	Restore  RestoreCmd  `cmd:"" help:"Bring a backup back into a data directory that holds no store; the server must not run."`
+	Verify   VerifyCmd   `cmd:"" help:"Read all that is stored, and say what is wrong."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 

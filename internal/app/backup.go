@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"path/filepath"
 	"time"
@@ -46,4 +47,11 @@ func Restore(ctx context.Context, c Config, dir string, tell func(backup.Progres
 		},
 	})
 	return report, fault.Wrap("app.Restore", err)
+}
+
+// VerifyBackup reads all of the backup in dir and tells problem of what is
+// wrong; see backup.Check.
+func VerifyBackup(ctx context.Context, dir string, problem func(string)) (backup.Report, error) {
+	report, err := backup.Check(ctx, dir, func(what string, err error) { problem(fmt.Sprintf("body %s: %v", what, err)) }, nil)
+	return report, fault.Wrap("app.VerifyBackup", err)
 }

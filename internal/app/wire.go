@@ -101,6 +101,10 @@ func (c *Config) params() login.Params {
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
 		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Login: r.login, Version: version, Sink: r.sink,
+		Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
+		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
+			return r.verify(ctx, problem, nil)
+		},
 	})
 }
 

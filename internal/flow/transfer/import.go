@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +25,8 @@ import (
 type Options struct {
 	Mailbox *mailbox.Store
 	Account mail.AccountID
-	Quota   int64 // octets; 0 is none
-	Anew    bool  // also what was imported before
+	Quota   mailbox.Quota
+	Anew    bool // also what was imported before
 }
 
 // Imported is what became of a parcel.
@@ -54,7 +55,7 @@ type importer struct {
 	batch  []incoming
 	octets int64
 
-	room int64 // what is left of the quota; it is asked for again when it ends
+	room mailbox.Usage // what is left of the quota; it is asked for again when it ends
 }
 
 // incoming is a message whose content is in the store.
@@ -140,8 +141,9 @@ func passable(err error) bool {
 // hasRoom keeps to the quota. Those imported before are counted too until the
 // room seems to end; then the account is asked what it really holds.
 func (i *importer) hasRoom(ctx context.Context, size int64) error {
-	if i.Quota == 0 || size <= i.room {
-		i.room -= size
+	if i.Quota == (mailbox.Quota{}) || i.room.Messages > 0 && size <= i.room.Octets {
+		i.room.Messages--
+		i.room.Octets -= size
 		return nil
 	}
 	if err := i.flush(ctx); err != nil {
@@ -152,8 +154,14 @@ func (i *importer) hasRoom(ctx context.Context, size int64) error {
 		if err != nil {
 			return err
 		}
-		i.room = i.Quota - u.Octets - size
-		return u.Room(i.Quota, size)
+		left := func(limit, used int64) int64 {
+			if limit == 0 {
+				return math.MaxInt64
+			}
+			return limit - used
+		}
+		i.room = mailbox.Usage{Octets: left(i.Quota.Octets, u.Octets+size), Messages: left(i.Quota.Messages, u.Messages+1)}
+		return i.Quota.Room(u, mailbox.Usage{Octets: size, Messages: 1})
 	})
 }
 

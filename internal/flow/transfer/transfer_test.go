@@ -318,12 +318,16 @@ func TestQuota(t *testing.T) {
 		}
 		return &b
 	}
-	got, err := Import(ctx, Options{Mailbox: s, Account: 1, Quota: 512}, parcel())
+	got, err := Import(ctx, Options{Mailbox: s, Account: 1, Quota: mailbox.Quota{Octets: 512}}, parcel())
 	if !fault.Is(err, fault.OverQuota) || got.Messages != 5 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	got, err = Import(ctx, Options{Mailbox: s, Account: 1, Quota: 2000}, parcel())
-	if err != nil || got.Messages != 5 || got.Repeated != 5 {
+	got, err = Import(ctx, Options{Mailbox: s, Account: 1, Quota: mailbox.Quota{Octets: 2000, Messages: 7}}, parcel())
+	if !fault.Is(err, fault.OverQuota) || got.Messages != 2 || got.Repeated != 5 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	got, err = Import(ctx, Options{Mailbox: s, Account: 1}, parcel())
+	if err != nil || got.Messages != 3 || got.Repeated != 7 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

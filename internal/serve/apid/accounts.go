@@ -18,6 +18,7 @@ type Account struct {
 	Address  string    `json:"address" example:"alice@example.com"`
 	Added    time.Time `json:"added"`
 	Quota    int64     `json:"quota" doc:"octets; 0 means none"`
+	Messages int64     `json:"max_messages,omitempty" doc:"how many messages it may hold; 0 means any number"`
 	Disabled bool      `json:"disabled" doc:"nobody logs in; mail still arrives"`
 	Usage    *Usage    `json:"usage,omitempty" doc:"only where one account is asked for"`
 }
@@ -29,7 +30,7 @@ type Usage struct {
 }
 
 func accountBody(a directory.Account) Account {
-	return Account{ID: uint64(a.ID), Address: a.Address.String(), Added: a.Added, Quota: a.Quota, Disabled: a.Disabled}
+	return Account{ID: uint64(a.ID), Address: a.Address.String(), Added: a.Added, Quota: a.Quota, Messages: a.MaxMessages, Disabled: a.Disabled}
 }
 
 // AccountPath names an account.
@@ -45,6 +46,7 @@ type newAccount struct {
 		Password string `json:"password,omitempty" doc:"1 to 1024 octets"`
 		Hash     string `json:"hash,omitempty" doc:"instead of a password: argon2id in PHC form"`
 		Quota    int64  `json:"quota,omitempty" minimum:"0" doc:"octets; 0 means none"`
+		Messages int64  `json:"max_messages,omitempty" minimum:"0" doc:"how many messages it may hold; 0 means any number"`
 	}
 }
 
@@ -54,6 +56,7 @@ type changedAccount struct {
 		Password *string `json:"password,omitempty"`
 		Hash     *string `json:"hash,omitempty" doc:"instead of a password: argon2id in PHC form"`
 		Quota    *int64  `json:"quota,omitempty" minimum:"0"`
+		Messages *int64  `json:"max_messages,omitempty" minimum:"0"`
 		Disabled *bool   `json:"disabled,omitempty"`
 	}
 }
@@ -140,6 +143,16 @@ func (s *server) addAccount(ctx context.Context, in *newAccount) (Account, error
 	if err != nil {
 		return Account{}, err
 	}
+	if n := in.Body.Messages; n > 0 {
+		err := s.o.Directory.UpdateAccount(ctx, addr, func(a *directory.Account) error {
+			a.MaxMessages = n
+			return nil
+		})
+		if err != nil {
+			return accountBody(a), err
+		}
+		a.MaxMessages = n
+	}
 	// From here on the account is there. Mailboxes that cannot be made now are
 	// made by the first message.
 	err = s.o.Mailbox.Update(context.WithoutCancel(ctx), a.ID, a.ID, func(tx *mailbox.Tx) error { return tx.Provision() })
@@ -164,10 +177,13 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 			return Account{}, err
 		}
 	}
-	if b := in.Body; b.Quota != nil || b.Disabled != nil {
+	if b := in.Body; b.Quota != nil || b.Messages != nil || b.Disabled != nil {
 		err := s.o.Directory.UpdateAccount(ctx, addr, func(a *directory.Account) error {
 			if b.Quota != nil {
 				a.Quota = *b.Quota
+			}
+			if b.Messages != nil {
+				a.MaxMessages = *b.Messages
 			}
 			if b.Disabled != nil {
 				a.Disabled = *b.Disabled

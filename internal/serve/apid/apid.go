@@ -17,19 +17,23 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/state/backup"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
 
-// Options are what the API stands on; all but Sink and Version are needed.
+// Options are what the API stands on; all but Backup, Verify, Sink and Version
+// are needed.
 type Options struct {
 	Directory *directory.Store
 	Mailbox   *mailbox.Store
 	Queue     *queue.Store
 	History   *history.Store
 	Login     *login.Login
+	Backup    func(ctx context.Context, dir string) (backup.Report, error)
+	Verify    func(ctx context.Context, problem func(string)) (backup.Verified, error)
 	Sink      event.Sink
 	Version   string // of the server
 }
@@ -71,6 +75,7 @@ func New(o Options) http.Handler {
 	s.accounts()
 	s.messages()
 	s.deleted()
+	s.store()
 	s.aliases()
 	s.queue()
 	s.trace()

@@ -125,20 +125,21 @@ func (s *server) undelete(ctx context.Context, in *undeletion) (Restored, error)
 		chosen[id] = true
 	}
 	var ids []mailbox.GoneID
-	var octets int64
+	var more mailbox.Usage
 	for g, err := range s.o.Mailbox.Gone(ctx, a.ID, f) {
 		if err != nil {
 			return Restored{}, err
 		}
 		if len(chosen) == 0 || chosen[g.ID] {
 			ids = append(ids, g.ID)
-			octets += g.Message.Size
+			more.Octets += g.Message.Size
+			more.Messages++
 		}
 	}
 	if len(ids) == 0 || len(ids) < len(chosen) {
 		return Restored{}, fault.New(fault.NotFound, "apid", "there is no such deleted message any more; nothing was restored")
 	}
-	if err := s.room(ctx, a, octets, int64(len(ids))); err != nil {
+	if err := s.room(ctx, a, more); err != nil {
 		return Restored{}, err
 	}
 	placed, err := s.o.Mailbox.Restore(context.WithoutCancel(ctx), a.ID, a.ID, ids, strings.TrimSpace(in.Body.Into))
@@ -146,14 +147,14 @@ func (s *server) undelete(ctx context.Context, in *undeletion) (Restored, error)
 }
 
 // room refuses what does not fit into an account's quota.
-func (s *server) room(ctx context.Context, a directory.Account, octets, _ int64) error {
+func (s *server) room(ctx context.Context, a directory.Account, more mailbox.Usage) error {
 	return s.o.Mailbox.View(ctx, a.ID, func(t *mailbox.Tx) error {
 		u, err := t.Usage()
 		if err != nil {
 			return err
 		}
-		if u.Room(a.Quota, octets) != nil {
-			return fault.Newf(fault.OverQuota, "apid", "there is no room for %d octets more in the account", octets)
+		if quotaOf(a).Room(u, more) != nil {
+			return fault.Newf(fault.OverQuota, "apid", "there is no room for %d octets in %d messages more in the account", more.Octets, more.Messages)
 		}
 		return nil
 	})

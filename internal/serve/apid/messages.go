@@ -11,6 +11,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/transfer"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 )
 
 // parcelType is what whole mailboxes travel as.
@@ -78,12 +79,16 @@ func (s *server) found(ctx context.Context, address string) (directory.Account, 
 	return s.o.Directory.Account(ctx, addr)
 }
 
+func quotaOf(a directory.Account) mailbox.Quota {
+	return mailbox.Quota{Octets: a.Quota, Messages: a.MaxMessages}
+}
+
 func (s *server) importMessages(ctx context.Context, in *importRequest) (Imported, error) {
 	a, err := s.found(ctx, in.Address)
 	if err != nil {
 		return Imported{}, err
 	}
-	got, err := transfer.Import(ctx, transfer.Options{Mailbox: s.o.Mailbox, Account: a.ID, Quota: a.Quota, Anew: in.Anew}, in.body.r)
+	got, err := transfer.Import(ctx, transfer.Options{Mailbox: s.o.Mailbox, Account: a.ID, Quota: quotaOf(a), Anew: in.Anew}, in.body.r)
 	out := Imported{
 		Messages: got.Messages, Repeated: got.Repeated, Octets: got.Octets, Mailboxes: got.Mailboxes, Problems: got.Listed, Failed: got.Count,
 	}
