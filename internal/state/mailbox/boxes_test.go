@@ -273,3 +273,33 @@ func TestThreads(t *testing.T) {
 	b.must(err)
 	b.audit()
 }
+
+// A message that comes late and names two threads does not move what is there;
+// what answers either later meets in the older one.
+func TestThreadsMeetLate(t *testing.T) {
+	b := newBench(t)
+	add := func(header string) (th ThreadID) {
+		p := b.add("INBOX", b.letter("Subject: Re: plan|"+header, "x"))
+		b.view(func(tx *Tx) error {
+			m, err := tx.Message(p.Message)
+			th = m.Thread
+			return err
+		})
+		return th
+	}
+	one := add("Message-ID: <1@x>")
+	two := add("Message-ID: <2@x>|References: <lost@x>")
+	if one == two {
+		t.Fatal("two threads that have nothing in common are one")
+	}
+	equal(t, "late", add("Message-ID: <3@x>|References: <lost@x> <1@x>"), one)
+	equal(t, "answer to the late one", add("Message-ID: <4@x>|In-Reply-To: <3@x>"), one)
+	equal(t, "answer to the lost one", add("Message-ID: <5@x>|In-Reply-To: <lost@x>"), one)
+	equal(t, "answer within the other", add("Message-ID: <6@x>|In-Reply-To: <2@x>"), two)
+	b.view(func(tx *Tx) error {
+		ids, err := tx.Thread(two)
+		equalList(t, "the other thread", ids, []MessageID{2, 6})
+		return err
+	})
+	b.audit()
+}

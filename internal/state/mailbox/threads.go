@@ -55,7 +55,8 @@ func (t *Tx) threadRow(h uint64) (r threadRow, ok bool, err error) {
 
 // joinThread puts a new message into the oldest thread that knows one of its
 // ids, or into one of its own. Two threads that a late message connects stay
-// two: a message never changes its thread.
+// two, as a message never changes its thread (RFC 8474 §5.2), but later answers
+// to either join the older one.
 func (t *Tx) joinThread(m *messageRow) error {
 	keys := m.threads
 	rows := make([]threadRow, len(keys))
@@ -70,9 +71,7 @@ func (t *Tx) joinThread(m *messageRow) error {
 		}
 	}
 	for i, h := range keys {
-		if rows[i].count == 0 {
-			rows[i].thread = m.Thread
-		}
+		rows[i].thread = m.Thread // what comes later meets here
 		rows[i].count++
 		t.set(t.threadKey(h), rows[i].encode())
 	}
