@@ -147,7 +147,7 @@ func (s *settlement) write(ctx context.Context) error {
 			shards = join(shards, l.plan.Shards())
 		}
 	}
-	return s.r.o.DB.Update(ctx, shards, func(tx kv.Tx) error {
+	return s.r.o.DB.Update(kv.Freeing(ctx), shards, func(tx kv.Tx) error {
 		if s.local != nil && !s.local.Empty() {
 			if err := s.local.Commit(tx); err != nil {
 				return err

@@ -343,7 +343,7 @@ func TestReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	full = true
-	s.space.next = time.Time{}
+	s.space.Forget()
 	if _, err := w.Write(noise(900_000, 1)); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("a large body that had begun: %v", err)
 	}

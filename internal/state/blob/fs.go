@@ -118,17 +118,23 @@ func (d disk) Free() (int64, error) {
 	return int64(s.Bavail) * int64(s.Bsize), err
 }
 
+// Total gives the room there is.
+func (d disk) Total() (int64, error) {
+	var s unix.Statfs_t
+	err := unix.Statfs(d.dir, &s)
+	return int64(s.Blocks) * int64(s.Bsize), err
+}
+
 // Trim ends the file at size.
 func (f diskFile) Trim(size int64) error { return f.Truncate(size) }
 
 // broken gives what the disk said a kind: whatever it is, trying again later is
 // right for a write.
 func broken(op string, err error) error {
-	e := &fault.Error{Kind: fault.Unavailable, Op: op, Err: err}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		e.Public = "out of space just now; please try again later"
+		err = fault.Full(err)
 	}
-	return e
+	return fault.As(fault.Unavailable, op, err)
 }
 
 // unreadable gives a failed read a kind: bytes that should be there and are not,

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -23,7 +21,7 @@ type Options struct {
 	FS      FS     // instead of Dir
 	Inline  int    // bodies of at most so many octets become rows; 0 is 8 KiB, at most 1 MiB
 	Segment int64  // octets of a segment file; 0 is 64 MiB
-	Reserve int64  // octets of free space below which nothing is stored; 0 is 512 MiB, negative none
+	Reserve int64  // octets of free space below which nothing is stored; 0 is 512 MiB or a quarter of the disk, negative none
 }
 
 // Store keeps blobs.
@@ -32,7 +30,7 @@ type Store struct {
 	fs     FS
 	inline int
 	size   int64 // of a segment
-	space  space
+	space  kv.Space
 	pack   *zstd.Encoder
 	unpack *zstd.Decoder
 
@@ -58,10 +56,11 @@ func Open(o Options) (*Store, error) {
 	if s.inline < 0 || s.inline > maxInline {
 		return nil, fault.Newf(fault.Invalid, "blob.Open", "the limit of inline bodies is %d, not 0 to %d", s.inline, maxInline)
 	}
-	s.space.reserve = o.Reserve
+	s.space.Reserve = o.Reserve
 	if o.Reserve == 0 {
-		s.space.reserve = 512 << 20
+		s.space.Reserve, s.space.Share = 512<<20, 4
 	}
+	s.space.Stat = s.stat
 	var err error
 	switch {
 	case s.fs != nil:
@@ -109,7 +108,7 @@ func (s *Store) Create(ctx context.Context) (*Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fault.Wrap("blob.Create", err)
 	}
-	if err := s.space.check(s.fs); err != nil {
+	if err := s.space.Check(false); err != nil {
 		return nil, broken("blob.Create", err)
 	}
 	return &Writer{s: s, ctx: ctx, sum: sha256.New()}, nil
@@ -153,27 +152,11 @@ func (s *Store) open(ctx context.Context, id mail.BlobID) (*Reader, error) {
 	return r, nil
 }
 
-// space watches the room that is left.
-type space struct {
-	reserve int64
-
-	mu   sync.Mutex
-	next time.Time // when to look again
-	err  error
-}
-
-// lookAgain is how long the last look holds.
-const lookAgain = time.Second
-
-func (s *space) check(fs FS) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := time.Now(); now.After(s.next) {
-		s.next = now.Add(lookAgain)
-		var free int64
-		if free, s.err = fs.Free(); s.err == nil && free < s.reserve {
-			s.err = syscall.ENOSPC
-		}
+// stat gives the room that is left, and of a disk also how much there is.
+func (s *Store) stat() (free, total int64, err error) {
+	free, err = s.fs.Free()
+	if d, ok := s.fs.(interface{ Total() (int64, error) }); ok && err == nil {
+		total, err = d.Total()
 	}
-	return s.err
+	return free, total, err
 }

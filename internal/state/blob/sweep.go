@@ -27,6 +27,7 @@ type mark struct {
 // no shard are serialised, so a mark is not removed while Handle resets it.
 // One sweep runs at a time.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
+	ctx = kv.Freeing(ctx)
 	s.sweeps.Lock()
 	defer s.sweeps.Unlock()
 	for from := []byte(deadPrefix); from != nil; {

@@ -81,7 +81,7 @@ func (w *Writer) flush() error {
 
 // spill moves what is in memory to a file.
 func (w *Writer) spill() error {
-	if err := w.s.space.check(w.s.fs); err != nil {
+	if err := w.s.space.Check(false); err != nil {
 		return broken("blob.Write", err)
 	}
 	if w.file == nil {

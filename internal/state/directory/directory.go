@@ -92,7 +92,8 @@ func (s *Store) view(ctx context.Context, fn func(rows) error) error {
 // update runs fn in a transaction. What is remembered is not used there: the
 // transaction reads its own writes.
 func (s *Store) update(ctx context.Context, fn func(kv.Tx, rows) error) error {
-	return s.db.Update(ctx, []kv.Shard{kv.DirectoryShard()}, func(tx kv.Tx) error {
+	// What operators write is little, and may be the way out when the disk is full.
+	return s.db.Update(kv.Freeing(ctx), []kv.Shard{kv.DirectoryShard()}, func(tx kv.Tx) error {
 		return fn(tx, rows{Reader: tx})
 	})
 }

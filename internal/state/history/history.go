@@ -173,6 +173,7 @@ const trimPage = 500
 // of entries. A partition's entries are looked at in the order of commits; it
 // stops at the first that is not older.
 func (s *Store) Trim(ctx context.Context, before time.Time) (int, error) {
+	ctx = kv.Freeing(ctx)
 	total := 0
 	for part := range uint8(kv.Partitions) {
 		for {

@@ -102,6 +102,7 @@ func (t *Tx) displace(b *boxState, p placed) error {
 // its last place is gone, and can be restored for a time (Restore). After an
 // error the UIDs are what was done before it.
 func (s *Store) Expunge(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, force bool) (gone []UID, err error) {
+	ctx = kv.Freeing(ctx)
 	if who != a && who != 0 {
 		return nil, fault.New(fault.Denied, "mailbox.Expunge", "")
 	}
@@ -195,6 +196,7 @@ var errPiece = errors.New("more than one piece")
 // Move is Copy and Expunge of the same messages as one step (RFC 6851), each
 // piece atomic. After an error src and dst are what was moved before it.
 func (s *Store) Move(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, dest BoxID) (src, dst []UID, uidvalidity uint32, err error) {
+	ctx = kv.Freeing(ctx)
 	uids = ordered(uids)
 	// Also says that there is no such mailbox. Where b is dest a later piece must
 	// not take what an earlier one made.
@@ -260,6 +262,7 @@ func (t *Tx) transfer(id BoxID, uids []UID, d *boxState, move bool) (from, to []
 
 // DeleteBox is Tx.DeleteBox, and the rest of the messages in pieces.
 func (s *Store) DeleteBox(ctx context.Context, who, a mail.AccountID, name string) error {
+	ctx = kv.Freeing(ctx)
 	var id BoxID
 	err := s.Update(ctx, who, a, func(t *Tx) error {
 		box, err := t.BoxByName(name)

@@ -119,6 +119,7 @@ func (t *Tx) scanLog(tag byte, id BoxID, since ModSeq) func(yield func(logged, e
 // the given time, in pieces. Changes that reach back behind that are
 // fault.Expunged from then on.
 func (s *Store) Tidy(ctx context.Context, a mail.AccountID, before time.Time) error {
+	ctx = kv.Freeing(ctx)
 	if err := s.sweepStages(ctx, a, stageLife); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
 )
 
 // SetFlags changes the flags of the uids that are still in mailbox b, in pieces
@@ -15,6 +16,7 @@ import (
 // their UIDs given in modified (RFC 7162 §3.1.3). After an error changed is what
 // was done before it.
 func (s *Store) SetFlags(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, c FlagChange, unchangedSince ModSeq) (changed []Placement, modified []UID, err error) {
+	ctx = kv.Freeing(ctx)
 	if err := checkKeywords(c.Keywords); err != nil {
 		return nil, nil, err
 	}

@@ -246,6 +246,7 @@ func (t *Tx) gone(r kv.Range) iter.Seq2[goneMessage, error] {
 // Purge forgets for good what went before the given time, in pieces: nobody can
 // restore it any more, and its blobs are released. Tidy calls it.
 func (s *Store) Purge(ctx context.Context, a mail.AccountID, before time.Time) error {
+	ctx = kv.Freeing(ctx)
 	for more := true; more; {
 		err := s.Update(ctx, 0, a, func(t *Tx) (err error) {
 			more, err = t.purge(before)

@@ -38,7 +38,7 @@ func readRecent(r kv.Reader, a mail.AccountID, b BoxID) (UID, error) {
 
 // SetRecent notes that a session was told of all UIDs below next.
 func (s *Store) SetRecent(ctx context.Context, a mail.AccountID, b BoxID, next UID) error {
-	err := s.db.Update(ctx, []kv.Shard{kv.SessionShard(a)}, func(tx kv.Tx) error {
+	err := s.db.Update(kv.Freeing(ctx), []kv.Shard{kv.SessionShard(a)}, func(tx kv.Tx) error {
 		first, err := readRecent(tx, a, b)
 		if err == nil && next > first {
 			tx.Set(recentKey(a, b), kv.Value{}.Byte(format1).Uint(uint64(next)))
@@ -50,7 +50,7 @@ func (s *Store) SetRecent(ctx context.Context, a mail.AccountID, b BoxID, next U
 
 // forgetRecent is for an account that goes.
 func (s *Store) forgetRecent(ctx context.Context, a mail.AccountID) error {
-	return s.db.Update(ctx, []kv.Shard{kv.SessionShard(a)}, func(tx kv.Tx) error {
+	return s.db.Update(kv.Freeing(ctx), []kv.Shard{kv.SessionShard(a)}, func(tx kv.Tx) error {
 		tx.Clear(kv.Prefix(kv.SessionShard(a)))
 		return nil
 	})

@@ -153,6 +153,7 @@ func (c *Content) Close() error { return c.blob.Close() }
 // any more: the directory has let it go before. It can be repeated. Nothing of it
 // can be restored.
 func (s *Store) RemoveAccount(ctx context.Context, a mail.AccountID) error {
+	ctx = kv.Freeing(ctx)
 	if err := s.Purge(ctx, a, time.Unix(math.MaxInt64, 0)); err != nil {
 		return err
 	}

@@ -169,6 +169,7 @@ func (s *Store) Release(ctx context.Context, f Filter) (int, error) {
 // Drop takes away what f chooses; no sender is told. An attempt in flight is
 // not stopped.
 func (s *Store) Drop(ctx context.Context, f Filter) (int, error) {
+	ctx = kv.Freeing(ctx)
 	return s.change(ctx, f, DidDrop, func(tx kv.Tx, d Delivery, _ time.Time) (bool, error) {
 		unindex(tx, d)
 		return true, remove(tx, d)

@@ -6,6 +6,9 @@ import "github.com/ekiden-mail/ekiden/internal/fault"
 // where SMTP and LMTP do so. Doubt is temporary: what nobody classified is 451.
 func Fault(err error) Reply {
 	code, enhanced := faultCode(fault.KindOf(err))
+	if fault.IsFull(err) {
+		code, enhanced = 452, Enhanced{4, 3, 1} // RFC 5321 §4.2.3, RFC 3463 §3.4
+	}
 	return Answer(code, enhanced, "%s", fault.Public(err))
 }
 

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"sync"
-	"time"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
@@ -37,13 +37,15 @@ func open(dir string, o Options) (*DB, error) {
 	if o.MemTable == 0 {
 		o.MemTable = 16 << 20
 	}
+	share := int64(0)
 	if o.Reserve == 0 {
-		o.Reserve = 256 << 20
+		o.Reserve, share = 256<<20, 8
 	}
 	if o.Fatal == nil {
 		o.Fatal = exit
 	}
-	db := &DB{o: o, seed: maphash.MakeSeed(), space: space{fs: o.FS, dir: dir, reserve: o.Reserve}}
+	db := &DB{o: o, seed: maphash.MakeSeed()}
+	db.space = kv.Space{Reserve: o.Reserve, Share: share, Stat: func() (int64, int64, error) { return db.disk(dir) }}
 	db.life.idle.L = &db.life.mu
 	p := &pebble.Options{
 		FS:                          o.FS,
@@ -170,39 +172,15 @@ func (db *DB) restore(ctx context.Context, r io.Reader) error {
 		batch.Commit(pebble.Sync)))
 }
 
-// space watches the room that is left on the disk.
-type space struct {
-	fs      vfs.FS
-	dir     string
-	reserve int64
-
-	mu   sync.Mutex
-	next time.Time // when to look again
-	err  error
-}
-
-// lookAgain is how long the last look at the disk holds.
-const lookAgain = time.Second
-
-// check refuses work before it begins when little room is left, so that what was
-// begun can be finished.
-func (s *space) check() error {
-	if s.reserve < 0 {
-		return nil
+// disk gives the room that is left. A disk that takes no writes is an error, so
+// that transactions are refused before they break the log.
+func (db *DB) disk(dir string) (free, total int64, err error) {
+	usage, err := db.o.FS.GetDiskUsage(dir)
+	switch {
+	case errors.Is(err, vfs.ErrUnsupported):
+		return math.MaxInt64, 0, nil
+	case err == nil && db.o.FS == vfs.Default:
+		err = unix.Access(dir, unix.W_OK)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := time.Now(); now.After(s.next) {
-		s.next = now.Add(lookAgain)
-		s.err = nil
-		usage, err := s.fs.GetDiskUsage(s.dir)
-		switch {
-		case errors.Is(err, vfs.ErrUnsupported):
-		case err != nil:
-			s.err = fault.As(fault.Unavailable, "pebblekv", err)
-		case usage.AvailBytes < uint64(s.reserve):
-			s.err = fault.New(fault.Unavailable, "pebblekv", "out of space just now; please try again later")
-		}
-	}
-	return s.err
+	return int64(min(usage.AvailBytes, math.MaxInt64)), int64(min(usage.TotalBytes, math.MaxInt64)), err
 }

@@ -23,7 +23,10 @@ type Options struct {
 	FS       vfs.FS // nil is the disk
 	Cache    int64  // octets of the block cache; 0 is 64 MiB
 	MemTable uint64 // octets of a memtable, of which there are up to four; 0 is 16 MiB
-	Reserve  int64  // octets of free space below which Updates are refused; 0 is 256 MiB, negative none
+	// Reserve is the octets of free space below which Updates are refused, but for
+	// those that free room (kv.Freeing), which have three quarters of it. 0 is
+	// 256 MiB or an eighth of the disk, whichever is less; negative is none.
+	Reserve int64
 	// Fatal is called when a commit could not be made durable, or the engine
 	// found itself broken. Rows may then be visible that are not on disk, so the
 	// process has to end; nil says why on standard error and ends it. If Fatal
@@ -44,7 +47,7 @@ const stripes = 1024
 type DB struct {
 	pebble   *pebble.DB
 	o        Options
-	space    space
+	space    kv.Space
 	watchers kv.Watchers
 	flights  flights
 	life     life
@@ -98,7 +101,7 @@ func (db *DB) Update(ctx context.Context, shards []kv.Shard, fn func(kv.Tx) erro
 		return err
 	}
 	defer db.life.leave()
-	if err := db.space.check(); err != nil {
+	if err := db.space.Check(kv.IsFreeing(ctx)); err != nil {
 		return err
 	}
 	batch := db.pebble.NewIndexedBatch()

@@ -231,15 +231,29 @@ func TestReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	fs.left.Store(1 << 20)
-	db.space.next = time.Time{}
+	db.space.Forget()
 	if err := put(db, "d/k", 2); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("with the disk full: %v", err)
+	}
+	freeing := func() error {
+		return db.Update(kv.Freeing(context.Background()), []kv.Shard{dir}, func(tx kv.Tx) error { tx.Delete([]byte("d/other")); return nil })
+	}
+	if err := freeing(); !fault.Is(err, fault.Unavailable) || !fault.IsFull(err) {
+		t.Errorf("a deletion with nearly nothing left: %v", err)
+	}
+	fs.left.Store(100 << 20)
+	db.space.Forget()
+	if err := put(db, "d/k", 2); !fault.IsFull(err) {
+		t.Errorf("below the reserve: %v", err)
+	}
+	if err := freeing(); err != nil {
+		t.Errorf("a deletion below the reserve: %v", err)
 	}
 	if v, _ := get(t, db, dir, "d/k"); v != 1 {
 		t.Errorf("reading with the disk full gave %d", v)
 	}
 	fs.left.Store(1 << 30)
-	db.space.next = time.Time{}
+	db.space.Forget()
 	if err := put(db, "d/k", 3); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
