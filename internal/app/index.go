@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	indexAfter = time.Second      // after a delivery, so that many share a batch
+	indexAfter = 2 * time.Second  // without a delivery: a burst is not slowed, and many share a batch
+	indexLag   = 15 * time.Second // at most, however many come
 	indexEvery = 30 * time.Second // to look for what no hint told of
 	indexPage  = 100              // accounts that are read at a time
 )
@@ -25,11 +26,8 @@ func (s *Server) index(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-s.rooms.mailbox.Lagged():
-			timer.Reset(indexAfter)
-			select {
-			case <-ctx.Done():
+			if err := quiet(ctx, s.rooms.mailbox.Lagged()); err != nil {
 				return nil
-			case <-timer.C:
 			}
 		case <-timer.C:
 		}
@@ -44,6 +42,26 @@ func (s *Server) index(ctx context.Context) error {
 			timer.Reset(0)
 		default:
 			timer.Reset(indexEvery)
+		}
+	}
+}
+
+// quiet returns when no hint has come for a while, or hints come for too long. Its
+// error is that of ctx.
+func quiet(ctx context.Context, hints <-chan struct{}) error {
+	calm, late := time.NewTimer(indexAfter), time.NewTimer(indexLag)
+	defer calm.Stop()
+	defer late.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-hints:
+			calm.Reset(indexAfter)
+		case <-calm.C:
+			return nil
+		case <-late.C:
+			return nil
 		}
 	}
 }

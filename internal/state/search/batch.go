@@ -3,6 +3,7 @@ package search
 import (
 	"bytes"
 	"context"
+	"hash/maphash"
 	"io"
 	"slices"
 
@@ -35,6 +36,8 @@ type Batch struct {
 	left    int // octets and terms that the message may still have
 	fresh   int
 	unsure  bool
+	seed    maphash.Seed
+	seen    []seen
 	region  byte
 	key     []byte
 	tokens  tokenizer
@@ -48,7 +51,7 @@ type entry struct {
 
 // NewBatch begins an index of the messages behind after.
 func NewBatch(after uint64) *Batch {
-	b := &Batch{after: after, terms: map[string]*entry{}}
+	b := &Batch{after: after, terms: map[string]*entry{}, seed: maphash.MakeSeed(), seen: make([]seen, 4<<10)}
 	b.tokens = tokenizer{emit: b.term, long: func() { b.unsure = true }}
 	return b
 }
@@ -129,6 +132,14 @@ func (b *Batch) reader(r io.Reader) error {
 	return err
 }
 
+// seen remembers terms of a message by their hash, so that a repeated one, which
+// most are, costs no look into the large table. That two terms of a message have
+// the same 64 bits happens once in 10^14 messages.
+type seen struct {
+	hash uint64
+	doc  uint32
+}
+
 // term notes that the message has a term in the region in hand.
 func (b *Batch) term(t []byte, dense bool) {
 	region := b.region
@@ -136,6 +147,12 @@ func (b *Batch) term(t []byte, dense bool) {
 		region += inDense
 	}
 	b.key = append(append(b.key[:0], region), t...)
+	h := maphash.Bytes(b.seed, b.key)
+	was := &b.seen[h%uint64(len(b.seen))]
+	if was.hash == h && was.doc == b.doc+1 {
+		return
+	}
+	*was = seen{h, b.doc + 1}
 	e := b.terms[string(b.key)]
 	if e == nil {
 		e = &entry{}
@@ -145,9 +162,9 @@ func (b *Batch) term(t []byte, dense bool) {
 		return
 	}
 	e.last = b.doc + 1
-	was := len(e.b)
+	size := len(e.b)
 	e.add(b.doc)
-	b.size += len(e.b) - was
+	b.size += len(e.b) - size
 	b.fresh--
 }
 
