@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -112,9 +113,23 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 // graceful is how long a request to the REST API may take at the end.
 const graceful = 5 * time.Second
 
-// serveSocket answers the command line.
+// serveSocket answers the command line. A request that takes long, such as an
+// import, is cut off at the end: it can be given again. The store closes next, so
+// none outlives it.
 func (s *Server) serveSocket(ctx context.Context) error {
-	h := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
+	var busy sync.RWMutex // each request holds it for reading
+	api := s.Handler()
+	running, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	h := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			busy.RLock()
+			defer busy.RUnlock()
+			api.ServeHTTP(w, r)
+		}),
+		BaseContext:       func(net.Listener) context.Context { return running },
+		ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(s.socket) }()
 	select {
@@ -125,7 +140,13 @@ func (s *Server) serveSocket(ctx context.Context) error {
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
 	defer cancel()
 	err := h.Shutdown(end)
+	if errors.Is(err, context.DeadlineExceeded) {
+		cut()
+		err = h.Close()
+	}
 	<-failed
+	busy.Lock()
+	defer busy.Unlock()
 	return err
 }
 

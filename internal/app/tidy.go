@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 )
 
 const (
@@ -62,6 +63,28 @@ func (r *rooms) trim(ctx context.Context, before time.Time) error {
 	}
 	for _, a := range accounts {
 		if err := r.mailbox.Tidy(ctx, a.ID, before); err != nil {
+			return err
+		}
+	}
+	return r.sweepRemoved(ctx)
+}
+
+// sweepRemoved ends removals of accounts that a crash interrupted.
+func (r *rooms) sweepRemoved(ctx context.Context) error {
+	removed, err := r.directory.Removed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range removed {
+		var boxes []mailbox.Box
+		err := r.mailbox.View(ctx, id, func(t *mailbox.Tx) (err error) {
+			boxes, err = t.Boxes()
+			return err
+		})
+		if err == nil && len(boxes) > 0 { // they go with the last row
+			err = r.mailbox.RemoveAccount(ctx, id)
+		}
+		if err != nil {
 			return err
 		}
 	}
