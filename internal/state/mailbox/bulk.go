@@ -136,15 +136,18 @@ func (t *Tx) expunge(id BoxID, uids []UID, force bool) (gone []UID, n int, err e
 		return nil, 0, err
 	}
 	rows, err := t.getRows(id, uids)
+	if !force {
+		rows = slices.DeleteFunc(rows, func(p placed) bool { return !p.row.flags.Has(deleted) })
+	}
+	if err == nil {
+		err = t.loadMessages(rows)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
 	for _, p := range rows {
 		if t.full() {
 			return gone, slices.Index(uids, p.uid), nil
-		}
-		if !force && !p.row.flags.Has(deleted) {
-			continue
 		}
 		if err := t.displace(b, p); err != nil {
 			return nil, 0, err
@@ -233,6 +236,9 @@ func (t *Tx) transfer(id BoxID, uids []UID, d *boxState, move bool) (from, to []
 		return nil, nil, 0, err
 	}
 	rows, err := t.getRows(id, uids)
+	if err == nil {
+		err = t.loadMessages(rows)
+	}
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -364,6 +370,9 @@ func (t *Tx) emptyBox(b *boxState) error {
 		if some = append(some, p); len(some) == t.store.piece {
 			break
 		}
+	}
+	if err := t.loadMessages(some); err != nil {
+		return err
 	}
 	for _, p := range some {
 		if t.full() {

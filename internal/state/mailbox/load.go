@@ -92,3 +92,24 @@ func (t *Tx) rowsBetween(tag byte, ids []MessageID, first, last MessageID, found
 	}
 	return nil
 }
+
+// loadMessages takes the messages of placements in hand: those that came
+// together lie side by side, and are read with one scan.
+func (t *Tx) loadMessages(rows []placed) error {
+	ids := make([]MessageID, 0, len(rows))
+	for _, p := range rows {
+		if t.messages[p.row.message] == nil {
+			ids = append(ids, p.row.message)
+		}
+	}
+	return fault.Wrap("mailbox.message", t.rowsOf(tagMessage, ids, func(i int, v []byte) error {
+		r, err := decodeMessage(ids[i], v)
+		if err != nil {
+			return fault.As(fault.Corrupt, "mailbox.message", err)
+		}
+		if t.messages[ids[i]] == nil {
+			t.messages[ids[i]] = &messageState{row: &r}
+		}
+		return nil
+	}))
+}

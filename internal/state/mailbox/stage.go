@@ -180,6 +180,9 @@ func (t *Tx) settlePiece(id BoxID) (more bool, err error) {
 			break
 		}
 	}
+	if err := t.loadMessages(some); err != nil {
+		return false, err
+	}
 	for i := range some {
 		if t.full() {
 			return true, nil
