@@ -25,6 +25,7 @@ func (c *session) search(cmd *imap.SearchCommand) (reply, error) {
 	if err := c.consult(&all); err != nil {
 		return reply{}, err
 	}
+	defer c.learn(&all)
 	if some, ok := all.candidates(); ok && len(some.ids) < len(v.uids)/fewIDs {
 		if found, err = c.searchFew(&all, some, cmd.UID, &m); err != nil {
 			return reply{}, err

@@ -12,6 +12,9 @@ import (
 // mailbox's rows: when they are less than one in so many.
 const fewIDs = 4
 
+// maxSeen is how many messages a search remembers to have looked at.
+const maxSeen = 50_000
+
 // consult asks the index for each key that looks into texts.
 func (c *session) consult(k *key) error {
 	for i := range k.keys {
@@ -39,9 +42,19 @@ func (c *session) consult(k *key) error {
 		return nil
 	}
 	if err == nil && !r.Blind {
-		k.found = &r
+		k.found, k.asked, k.seen = &r, q, map[uint64]bool{}
 	}
 	return err
+}
+
+// learn tells the index what was found out beside it.
+func (c *session) learn(k *key) {
+	for i := range k.keys {
+		c.learn(&k.keys[i])
+	}
+	if k.found != nil {
+		c.o.Mailbox.Learn(c.account(), k.asked, k.seen)
+	}
 }
 
 // indexed is what the index says of a message.

@@ -24,6 +24,8 @@ type key struct {
 	text   search.Needle
 	raw    string // of text, as it came
 	found  *search.Result
+	asked  search.Query    // that was answered by found
+	seen   map[uint64]bool // what looking at messages has shown
 	number int64
 	date   time.Time
 	in     []span // of SET and UID: indexes into the view
@@ -156,17 +158,29 @@ func (k *key) full(r *row, b *body) (bool, error) {
 	if a := k.cheap(r); a != perhaps {
 		return a == surely, nil
 	}
+	if k.found != nil {
+		hit, err := k.look(b)
+		if id := uint64(r.Placement.Message); err == nil && id <= k.found.UpTo && len(k.seen) < maxSeen {
+			k.seen[id] = hit
+		}
+		return hit, err
+	}
+	return k.look(b)
+}
+
+// look is full where the placement did not decide.
+func (k *key) look(b *body) (bool, error) {
 	switch k.op {
 	case "AND", "OR":
 		for i := range k.keys {
-			hit, err := k.keys[i].full(r, b)
+			hit, err := k.keys[i].full(b.row, b)
 			if err != nil || hit == (k.op == "OR") {
 				return hit, err
 			}
 		}
 		return k.op == "AND", nil
 	case "NOT":
-		hit, err := k.keys[0].full(r, b)
+		hit, err := k.keys[0].full(b.row, b)
 		return !hit, err
 	case "HEADER":
 		return k.inHeader(b)

@@ -61,6 +61,11 @@ func (s *Store) Search(ctx context.Context, a mail.AccountID, q search.Query) (s
 	return s.search.Search(ctx, a, q)
 }
 
+// Learn tells the index what a look at messages has shown; see search.Store.
+func (s *Store) Learn(a mail.AccountID, q search.Query, seen map[uint64]bool) {
+	s.search.Learn(a, q, seen)
+}
+
 // How much IndexMessages reads at a time: messages of a page, octets of a batch, and the
 // octets of a message that is read into memory at once.
 const (

@@ -14,10 +14,13 @@ import (
 
 // Store holds the indexes of all accounts. One writer an account is enough for
 // all of them; a second one gets fault.Conflict.
-type Store struct{ db kv.DB }
+type Store struct {
+	db       kv.DB
+	verdicts verdicts
+}
 
 // New gives the store over db.
-func New(db kv.DB) *Store { return &Store{db} }
+func New(db kv.DB) *Store { return &Store{db: db} }
 
 // Mode says what it means to find a text.
 type Mode uint8
@@ -80,6 +83,9 @@ func (s *Store) Search(ctx context.Context, a mail.AccountID, q Query) (Result, 
 		}
 		return nil
 	})
+	if err == nil && len(out.Maybe) > 0 {
+		s.verdicts.apply(a, q, &out)
+	}
 	return out, fault.Wrap("search.Search", err)
 }
 

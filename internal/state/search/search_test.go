@@ -222,6 +222,9 @@ func compare(t *rapid.T, s *Store, letters []letter, gone map[uint64]bool, q Que
 		if got := l.scan(q); got != want {
 			t.Fatalf("%+v: the scan says %v\n%s", q, got, l.raw)
 		}
+		if maybe && !gone[id] && id%2 == 0 { // the next one who asks is told
+			s.Learn(1, q, map[uint64]bool{id: want})
+		}
 		switch {
 		case gone[id]:
 		case sure && maybe:
@@ -231,6 +234,42 @@ func compare(t *rapid.T, s *Store, letters []letter, gone map[uint64]bool, q Que
 		case !want && sure:
 			t.Fatalf("%+v: %d has it not\n%s", q, id, l.raw)
 		}
+	}
+}
+
+// What was found out is not found out again, within bounds.
+func TestVerdicts(t *testing.T) {
+	ctx := context.Background()
+	s := New(memkv.New(memkv.Options{}))
+	b := NewBatch(0)
+	for id := uint64(1); id <= 3; id++ {
+		raw := []byte("Subject: one two\r\n\r\n")
+		if err := b.Add(id, message.ParseBytes(raw), bytes.NewReader(raw)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Commit(ctx, 1, b, 3); err != nil {
+		t.Fatal(err)
+	}
+	q := Query{In: Subject, Text: "ONE two"}
+	s.Learn(1, q, map[uint64]bool{1: true, 2: false})
+	r, err := s.Search(ctx, 1, q)
+	if err != nil || !slices.Equal(r.Sure, []uint64{1}) || !slices.Equal(r.Maybe, []uint64{3}) {
+		t.Fatal(r, err)
+	}
+	for i := range maxQueries {
+		s.Learn(2, Query{In: Subject, Text: fmt.Sprint(i)}, map[uint64]bool{1: true})
+	}
+	if r, err = s.Search(ctx, 1, q); err != nil || len(r.Maybe) != 3 || len(s.verdicts.by) != maxQueries || s.verdicts.n != maxQueries {
+		t.Fatal(r, err, len(s.verdicts.by), s.verdicts.n)
+	}
+	many := map[uint64]bool{}
+	for id := range uint64(maxVerdicts) {
+		many[id] = true
+	}
+	s.Learn(3, q, many)
+	if s.verdicts.n > maxVerdicts {
+		t.Fatal(s.verdicts.n)
 	}
 }
 
