@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"io/fs"
 	"math"
+	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -47,6 +49,11 @@ func open(dir string, o Options) (*DB, error) {
 	db := &DB{o: o, seed: maphash.MakeSeed()}
 	db.space = kv.Space{Reserve: o.Reserve, Share: share, Stat: func() (int64, int64, error) { return db.disk(dir) }}
 	db.life.idle.L = &db.life.mu
+	// What is in the log is written anew when the database opens. Without room for
+	// that Pebble would try without end and say nothing.
+	if err := db.space.Check(true); err != nil {
+		return nil, &fault.Error{Kind: fault.Unavailable, Op: "pebblekv.Open", Public: "there is no space left to open the store in " + dir, Err: err}
+	}
 	p := &pebble.Options{
 		FS:                          o.FS,
 		CacheSize:                   o.Cache,
@@ -176,6 +183,10 @@ func (db *DB) restore(ctx context.Context, r io.Reader) error {
 // that transactions are refused before they break the log.
 func (db *DB) disk(dir string) (free, total int64, err error) {
 	usage, err := db.o.FS.GetDiskUsage(dir)
+	for errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) { // it is about to be made
+		dir = filepath.Dir(dir)
+		usage, err = db.o.FS.GetDiskUsage(dir)
+	}
 	switch {
 	case errors.Is(err, vfs.ErrUnsupported):
 		return math.MaxInt64, 0, nil
