@@ -35,6 +35,7 @@ type Options struct {
 	Accounts []string // local parts; default: alice, bob. The password is Password
 	Data     string   // default: a directory of the test's
 	Args     []string // more arguments
+	Under    []string // a command that runs the program, such as strace with its options
 }
 
 // Password is every account's.
@@ -121,7 +122,8 @@ func (s *Server) start() {
 		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	s.cmd = exec.Command(Binary(t), s.arguments()...)
+	command := append(append(append([]string(nil), s.Under...), Binary(t)), s.arguments()...)
+	s.cmd = exec.Command(command[0], command[1:]...)
 	s.cmd.Stderr = log
 	if s.out, err = s.cmd.StdoutPipe(); err != nil {
 		t.Fatal(err)
