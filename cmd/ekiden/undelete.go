@@ -113,7 +113,7 @@ type undeleteRestoreCmd struct {
 	IDs     []string `arg:"" name:"id" optional:"" help:"Messages, as undelete list has them."`
 	Gone
 	All  bool   `help:"All that can be restored."`
-	Into string `placeholder:"NAME" help:"The mailbox that all go into."`
+	Into string `placeholder:"NAME" help:"The mailbox that all go into; it is made if need be."`
 }
 
 // Run restores.

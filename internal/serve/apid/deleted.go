@@ -3,7 +3,6 @@ package apid
 import (
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -67,7 +66,7 @@ type undeletion struct {
 		IDs []string `json:"ids,omitempty" maxItems:"10000"`
 		DeletedFilter
 		All  bool   `json:"all,omitempty" doc:"asked for where nothing else is chosen"`
-		Into string `json:"into,omitempty" maxLength:"20000" doc:"a mailbox; otherwise each goes where it was, or into INBOX"`
+		Into string `json:"into,omitempty" maxLength:"20000" doc:"a mailbox, which is made if need be; otherwise each goes where it was, or into INBOX"`
 	}
 }
 
@@ -142,8 +141,28 @@ func (s *server) undelete(ctx context.Context, in *undeletion) (Restored, error)
 	if err := s.room(ctx, a, more); err != nil {
 		return Restored{}, err
 	}
-	placed, err := s.o.Mailbox.Restore(context.WithoutCancel(ctx), a.ID, a.ID, ids, strings.TrimSpace(in.Body.Into))
+	if err := s.into(ctx, a, in.Body.Into); err != nil {
+		return Restored{}, err
+	}
+	placed, err := s.o.Mailbox.Restore(context.WithoutCancel(ctx), a.ID, a.ID, ids, in.Body.Into)
 	return Restored{len(placed)}, err
+}
+
+// into makes the mailbox that messages are restored into, where it is not there.
+func (s *server) into(ctx context.Context, a directory.Account, name string) error {
+	if name == "" {
+		return nil
+	}
+	return s.o.Mailbox.Update(ctx, a.ID, a.ID, func(t *mailbox.Tx) error {
+		_, err := t.BoxByName(name)
+		if !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		if _, err = t.CreateBox(name, mailbox.RoleNone); err != nil {
+			return err
+		}
+		return t.Subscribe(name, true)
+	})
 }
 
 // room refuses what does not fit into an account's quota.
