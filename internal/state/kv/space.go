@@ -66,6 +66,13 @@ func (s *Space) look() {
 	}
 }
 
+// Err is why the disk could not be used at the last look.
+func (s *Space) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
 // Forget makes the next Check look at the disk.
 func (s *Space) Forget() {
 	s.mu.Lock()

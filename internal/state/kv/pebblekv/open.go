@@ -52,7 +52,11 @@ func open(dir string, o Options) (*DB, error) {
 	// What is in the log is written anew when the database opens. Without room for
 	// that Pebble would try without end and say nothing.
 	if err := db.space.Check(true); err != nil {
-		return nil, &fault.Error{Kind: fault.Unavailable, Op: "pebblekv.Open", Public: "there is no space left to open the store in " + dir, Err: err}
+		e := &fault.Error{Kind: fault.Unavailable, Op: "pebblekv.Open", Public: "there is no space left to open the store in " + dir, Err: err}
+		if !fault.IsFull(err) { // such as a disk that is read-only
+			e.Public = fmt.Sprintf("the store in %s cannot be written: %v", dir, db.space.Err())
+		}
+		return nil, e
 	}
 	p := &pebble.Options{
 		FS:                          o.FS,
