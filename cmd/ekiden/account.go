@@ -142,8 +142,8 @@ type accountListCmd struct {
 
 // Run lists the accounts.
 func (c *accountListCmd) Run() error {
-	var all items[apid.Account]
-	if err := c.call(http.MethodGet, "/accounts?domain="+url.QueryEscape(c.Domain), nil, &all); err != nil {
+	all, err := c.accounts(c.Domain)
+	if err != nil {
 		return err
 	}
 	return c.print(all, func(w io.Writer) {
@@ -152,6 +152,32 @@ func (c *accountListCmd) Run() error {
 			row(w, a.ID, a.Address, quota(a.Quota), accountState(a), date(a.Added))
 		}
 	})
+}
+
+// accounts asks for the accounts of a domain, or of all, page by page.
+func (a *At) accounts(domain string) (all items[apid.Account], err error) {
+	ctx, stop := untilSignal()
+	defer stop()
+	server, err := a.connect(ctx, true)
+	if err != nil {
+		return all, err
+	}
+	defer func() { err = errors.Join(err, server.close()) }()
+	all.Items = []apid.Account{}
+	for more, after := true, uint64(0); more; {
+		var page struct {
+			items[apid.Account]
+			More bool `json:"more"`
+		}
+		if err := server.call(ctx, http.MethodGet, fmt.Sprintf("/accounts?domain=%s&after=%d", url.QueryEscape(domain), after), nil, &page); err != nil {
+			return all, err
+		}
+		all.Items = append(all.Items, page.Items...)
+		if more = page.More && len(page.Items) > 0; more {
+			after = page.Items[len(page.Items)-1].ID
+		}
+	}
+	return all, nil
 }
 
 func accountState(a apid.Account) string {

@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
@@ -91,8 +90,8 @@ func (c *domainShowCmd) Run() error {
 	if c.JSON {
 		return c.print(d, nil)
 	}
-	var accounts items[apid.Account]
-	if err := c.call(http.MethodGet, "/accounts?domain="+url.QueryEscape(d.Name), nil, &accounts); err != nil {
+	accounts, err := c.accounts(d.Name)
+	if err != nil {
 		return err
 	}
 	return c.print(d, func(w io.Writer) {

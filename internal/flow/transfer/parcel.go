@@ -134,11 +134,11 @@ func (c content) Read(b []byte) (int, error) {
 
 // itemOf reads a header; ok is false for what is neither mailbox nor message.
 func itemOf(h *tar.Header) (it Item, ok bool) {
-	name := path.Clean(strings.TrimLeft(h.Name, "/"))
+	name := path.Clean("/" + h.Name)[1:]
 	it = Item{Box: h.Typeflag == tar.TypeDir, Received: h.ModTime, Size: h.Size, Where: h.PAXRecords[recWhere]}
 	it.Mailbox = h.PAXRecords[recMailbox]
 	switch {
-	case it.Box && name == ".":
+	case it.Box && name == "":
 		return it, false
 	case !it.Box && h.Typeflag != tar.TypeReg:
 		return it, false

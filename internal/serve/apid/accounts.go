@@ -73,19 +73,34 @@ func (in inDomain) parse() (mail.Domain, error) {
 	return parseDomain(in.Domain)
 }
 
+type accountsQuery struct {
+	Domain string `query:"domain" maxLength:"255" doc:"only those of this domain"`
+	After  uint64 `query:"after" doc:"only those with a greater id: the last one of the page before"`
+	Limit  int    `query:"limit" default:"10000" minimum:"1" maximum:"10000"`
+}
+
+type accountList struct {
+	Items []Account `json:"items" doc:"in the order of their ids"`
+	More  bool      `json:"more,omitempty" doc:"the limit was reached"`
+}
+
 func (s *server) accounts() {
 	register(s, operation(http.MethodGet, "/accounts", "list-accounts", "accounts", "List the accounts"),
-		func(ctx context.Context, in *inDomain) (list[Account], error) {
-			out := list[Account]{Items: []Account{}}
-			d, err := in.parse()
+		func(ctx context.Context, in *accountsQuery) (accountList, error) {
+			out := accountList{Items: []Account{}}
+			d, err := inDomain{in.Domain}.parse()
 			if err != nil {
 				return out, err
 			}
 			all, err := s.o.Directory.Accounts(ctx)
 			for _, a := range all {
-				if d == "" || a.Address.Domain == d {
-					out.Items = append(out.Items, accountBody(a))
+				if uint64(a.ID) <= in.After || d != "" && a.Address.Domain != d {
+					continue
 				}
+				if out.More = len(out.Items) == in.Limit; out.More {
+					break
+				}
+				out.Items = append(out.Items, accountBody(a))
 			}
 			return out, err
 		})
