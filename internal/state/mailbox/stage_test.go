@@ -124,6 +124,15 @@ func TestTidyRemovesStages(t *testing.T) {
 	in := b.box("INBOX").ID
 	b.piece = 2
 	b.beginCopy(in, b.uids(in))
+	b.view(func(tx *Tx) error {
+		a, err := tx.acctRow()
+		b.must(err)
+		_, err = tx.Box(a.lastBox)
+		b.fails(fault.NotFound, err)
+		m, err := tx.Message(1)
+		equalList(t, "places", m.Places, []Place{{in, 1}})
+		return err
+	})
 	b.expungeAll("INBOX")
 	equal(t, "gone", len(b.listGone(GoneFilter{})), 0)
 	b.must(b.Tidy(t.Context(), alice, time.Unix(0, 0)))
