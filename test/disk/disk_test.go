@@ -260,11 +260,13 @@ func TestReadOnlyDisk(t *testing.T) {
 	d := disk{t, mount(t)}
 	s := blackbox.Start(t, blackbox.Options{Data: filepath.Join(d.dir, "data"), Args: []string{"--no-limits", "--no-checks"}})
 	var p promises
+	c := dial(t, s)
 	for range 5 {
-		if err := p.send(s, dial(t, s), 300); err != nil {
+		if err := p.send(s, c, 300); err != nil {
 			t.Fatal(err)
 		}
 	}
+	c.Quit()
 	s.Stop()
 	if err := unix.Mount("", d.dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Skipf("cannot mount read-only: %v", err)

@@ -51,6 +51,7 @@ func open(t testing.TB, db kv.DB, fs FS) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.keep = spillAt // so that small files do for what large ones do in life
 	return s
 }
 

@@ -28,6 +28,7 @@ func TestOnDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.keep = spillAt
 		return s
 	}
 	s := reopen()

@@ -210,3 +210,43 @@ func TestPieces(t *testing.T) {
 		t.Errorf("a piece that is not there: %v", err)
 	}
 }
+
+// What writers keep in memory together is bounded, and given back.
+func TestWritersShareMemory(t *testing.T) {
+	s := open(t, memkv.New(memkv.Options{}), newMemory())
+	defer func() { _ = s.Close() }()
+	s.keep = keepMost
+	var all []*Writer
+	for i := range 20 {
+		w, err := s.Create(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(noise(3_000_000, uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, w)
+		if n := s.kept.Load(); n > keepAll || n <= 0 {
+			t.Fatalf("%d octets are kept", n)
+		}
+	}
+	spilled := 0
+	for i, w := range all {
+		if w.file != nil {
+			spilled++
+		}
+		if i%2 == 0 {
+			w.Abort()
+			continue
+		}
+		h, err := w.Commit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		refer(t, s.db, h, byte(i))
+		wantContent(t, s, h.ID(), noise(3_000_000, uint64(i)))
+	}
+	if n := s.kept.Load(); n != 0 || spilled == 0 || spilled == len(all) {
+		t.Errorf("%d octets are still kept; %d of %d writers had a file", n, spilled, len(all))
+	}
+}

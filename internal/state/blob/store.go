@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -22,6 +23,7 @@ type Options struct {
 	Inline  int    // bodies of at most so many octets become rows; 0 is 8 KiB, at most 1 MiB
 	Segment int64  // octets of a segment file; 0 is 64 MiB
 	Reserve int64  // octets of free space below which nothing is stored; 0 is 512 MiB or a quarter of the disk, negative none
+	Memory  int    // octets that one writer may keep of a body, 32 MiB among all; 0 is 4 MiB; every one may keep 512 KiB
 }
 
 // Store keeps blobs.
@@ -36,6 +38,9 @@ type Store struct {
 
 	sweeps sync.Mutex // held by a sweep and by those who want none
 
+	keep int          // octets of a record that a writer may keep in memory
+	kept atomic.Int64 // octets that writers keep in memory beyond their spillAt
+
 	mu      sync.Mutex
 	current *segment            // that is written to; nil before the first write
 	last    uint64              // the highest number of a segment
@@ -46,7 +51,7 @@ type Store struct {
 // Open opens the store. What an earlier run left unfinished is removed or lies
 // idle: nothing refers to it.
 func Open(o Options) (*Store, error) {
-	s := &Store{db: o.DB, fs: o.FS, inline: o.Inline, size: o.Segment, busy: map[uint64]*segment{}}
+	s := &Store{db: o.DB, fs: o.FS, inline: o.Inline, size: o.Segment, keep: keepMost, busy: map[uint64]*segment{}}
 	if s.inline == 0 {
 		s.inline = 8 << 10
 	}
@@ -55,6 +60,9 @@ func Open(o Options) (*Store, error) {
 	}
 	if s.inline < 0 || s.inline > maxInline {
 		return nil, fault.Newf(fault.Invalid, "blob.Open", "the limit of inline bodies is %d, not 0 to %d", s.inline, maxInline)
+	}
+	if o.Memory > 0 {
+		s.keep = o.Memory
 	}
 	s.space.Reserve = o.Reserve
 	if o.Reserve == 0 {

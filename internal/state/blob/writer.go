@@ -12,11 +12,17 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 )
 
-// spillAt is how many octets of a record a writer keeps in memory.
-const spillAt = 512 << 10
+const (
+	// spillAt is how many octets of a record every writer may keep in memory.
+	spillAt = 512 << 10
+	// keepMost is how many it may keep while all writers together are within
+	// keepAll: what never was in a file of its own is written once, not twice.
+	keepMost = 4 << 20
+	keepAll  = 32 << 20
+)
 
-// Writer takes a blob's bytes. It holds about one chunk and spillAt octets of
-// memory, however long the blob gets.
+// Writer takes a blob's bytes. It holds about one chunk and keepMost octets of
+// memory, however long the blob gets; when there are many writers, spillAt.
 type Writer struct {
 	s      *Store
 	ctx    context.Context
@@ -26,6 +32,7 @@ type Writer struct {
 	buf    []byte  // the record's octets that are not in the file
 	file   File    // the record's octets before those; nil while there are none
 	name   string  // of the file
+	kept   int64   // octets in buf beyond spillAt that count in the store's sum
 	stored int64   // octets of the record so far, without the head
 	chunks []chunk // so far
 	err    error
@@ -73,10 +80,33 @@ func (w *Writer) flush() error {
 	w.chunks = append(w.chunks, c)
 	w.stored += c.length
 	w.plain = w.plain[:0]
-	if len(w.buf) > spillAt {
+	if !w.mayKeep() {
 		return w.spill()
 	}
 	return nil
+}
+
+// mayKeep says whether what is in memory may stay there.
+func (w *Writer) mayKeep() bool {
+	if len(w.buf) <= spillAt {
+		return true
+	}
+	if len(w.buf) > w.s.keep || w.file != nil {
+		return false
+	}
+	more := int64(len(w.buf)) - spillAt - w.kept
+	if w.s.kept.Add(more) > keepAll {
+		w.s.kept.Add(-more)
+		return false
+	}
+	w.kept += more
+	return true
+}
+
+// letGo takes what is no longer kept from the store's sum.
+func (w *Writer) letGo() {
+	w.s.kept.Add(-w.kept)
+	w.kept = 0
 }
 
 // spill moves what is in memory to a file.
@@ -98,7 +128,10 @@ func (w *Writer) spill() error {
 	if _, err := w.file.WriteAt(w.buf, headSize+w.stored-int64(len(w.buf))); err != nil {
 		return broken("blob.Write", err)
 	}
-	w.buf = w.buf[:0]
+	if w.buf = w.buf[:0]; w.kept > 0 { // it had grown
+		w.buf = make([]byte, 0, spillAt+chunkSize)
+	}
+	w.letGo()
 	return nil
 }
 
@@ -174,7 +207,7 @@ func (w *Writer) store(id mail.BlobID) (location, error) {
 	if err != nil {
 		return location{}, err
 	}
-	if w.file == nil || n < w.s.size/4 {
+	if w.file == nil || n < w.s.size/16 {
 		return w.s.append(record, n)
 	}
 	at, err := w.s.adopt(w.file, w.name, n)
@@ -212,6 +245,7 @@ func (w *Writer) Abort() {
 		return
 	}
 	w.done = true
+	w.letGo()
 	if w.file != nil { // a file that stays behind is removed by the next Open
 		_ = w.file.Close()
 		_ = w.s.fs.Remove(w.name)
