@@ -289,9 +289,9 @@ func (k *worker) transfer(h *holder, p *pending, box mailbox.Box, uids []uint32,
 func (k *worker) peek() {
 	h := k.book.holders[k.IntN(accounts)]
 	switch n := k.IntN(20); {
-	case n < 8:
+	case n < 5:
 		k.look(h, boxName(k.IntN(5)), 6)
-	case n < 12: // an Update that writes nothing
+	case n < 8: // an Update that writes nothing
 		var v mailbox.ModSeq
 		err := k.boxes.Update(k.ctx, 0, h.id, func(t *mailbox.Tx) error { v = t.Version(); return nil })
 		if k.must("an empty update", err) {
@@ -309,8 +309,10 @@ func (k *worker) peek() {
 func (k *worker) peekFlying(n int) {
 	var l *letter
 	k.disk.tell(func() {
-		if f := k.book.flying; len(f) > 0 {
-			l = f[k.IntN(len(f))]
+		for _, f := range k.book.flying {
+			if !f.promised() && (l == nil || k.IntN(2) == 0) {
+				l = f
+			}
 		}
 	})
 	if l == nil {
@@ -318,14 +320,14 @@ func (k *worker) peekFlying(n int) {
 	}
 	var there bool
 	switch {
-	case n < 16 && l.unique:
+	case n < 13 && l.unique:
 		var err error
 		if _, err = k.blobs.Handle(k.ctx, l.blob); err == nil {
 			there = true
 		} else if !fault.Is(err, fault.NotFound) {
 			k.must("asking for a body", err)
 		}
-	case n == 16 && l.unique: // the rows of a small body, by scanning
+	case n < 18 && l.unique: // the rows of a small body, by scanning
 		err := k.db.View(k.ctx, nil, func(r kv.Reader) error {
 			for _, err := range r.Scan(kv.Prefix(kv.NewKey([]byte("b/ref/")).Fixed(l.blob[:]))) {
 				there = err == nil
