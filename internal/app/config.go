@@ -25,12 +25,19 @@ import (
 type Config struct {
 	Data     string   `toml:"data"`     // directory of everything that is kept
 	Hostname string   `toml:"hostname"` // how the server calls itself; its reverse name should match
+	Store    Store    `toml:"store"`
 	TLS      TLS      `toml:"tls"`
 	Listen   Listen   `toml:"listen"`
 	Log      Log      `toml:"log"`
 	Auth     Auth     `toml:"auth"`
 	Limits   Limits   `toml:"limits"`
 	Outbound Outbound `toml:"outbound"`
+}
+
+// Store is about what is kept.
+type Store struct {
+	Cache       int64    `toml:"cache"`        // octets of rows kept in memory
+	KeepDeleted Duration `toml:"keep_deleted"` // how long deleted messages can be restored
 }
 
 // TLS says where the certificate comes from: from two files, or from an own
@@ -120,7 +127,8 @@ func Default() Config {
 			SMTP: []string{":25"}, Submission: []string{":587"}, SubmissionAlt: []string{":2525"}, Submissions: []string{":465"},
 			POP3: []string{":110"}, POP3S: []string{":995"}, IMAP: []string{":143"}, IMAPS: []string{":993"},
 		},
-		Log: Log{Level: "info", Format: "text"},
+		Store: Store{Cache: 64 << 20, KeepDeleted: Duration(30 * 24 * time.Hour)},
+		Log:   Log{Level: "info", Format: "text"},
 		Auth: Auth{
 			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
 		},
@@ -179,6 +187,9 @@ func (c *Config) Check() error {
 	}
 	if c.Data == "" {
 		return errors.New("data: no directory given")
+	}
+	if c.Store.Cache < 1<<20 || c.Store.KeepDeleted <= 0 {
+		return errors.New("store: cache wants at least 1048576 octets, and keep_deleted some time")
 	}
 	if err := c.checkTLS(); err != nil {
 		return err

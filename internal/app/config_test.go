@@ -81,6 +81,8 @@ func TestLoadRefuses(t *testing.T) {
 		{own + "[outbound]\nport = 0\n", "outbound.port"},
 		{own + "[outbound]\nsource_address = \"x\"\n", "outbound.source_address"},
 		{own + "[outbound]\nresolvers = [\"dns.example.com\"]\n", "outbound.resolvers"},
+		{own + "[store]\ncache = 1\n", "store"},
+		{own + "[store]\nkeep_deleted = \"0s\"\n", "keep_deleted"},
 		{own + "[auth]\nplaintext = true\n", "unknown key"},
 		{own + "[auth]\nscram_iterations = 4096\n", "scram_iterations"},
 		{own + "data = \"twice\"\n", "tls.data"},

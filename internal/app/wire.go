@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -58,13 +57,13 @@ type rooms struct {
 // network.
 func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	const op = "app.openRooms"
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+	if err := makeData(c.Data); err != nil {
 		return nil, fault.As(fault.Unavailable, op, err)
 	}
 	if err := backup.Ready(c.Data); err != nil {
 		return nil, fault.Wrap(op, err)
 	}
-	db, err := pebblekv.Open(c.rowsDir(), pebblekv.Options{})
+	db, err := pebblekv.Open(c.rowsDir(), pebblekv.Options{Cache: c.Store.Cache})
 	if err != nil {
 		return nil, fault.Wrap(op, err)
 	}
@@ -74,7 +73,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	}
 	r := &rooms{db: db, blobs: blobs, sink: sink}
 	r.directory = directory.New(db)
-	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs})
+	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Keep: time.Duration(c.Store.KeepDeleted)})
 	r.queue = queue.New(db, blobs)
 	r.queue.OnChange = relay.Record
 	r.history = history.New(db)
