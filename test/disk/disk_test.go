@@ -30,14 +30,14 @@ const megabytes = 160
 func mount(t *testing.T) string {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("only root can mount a small disk")
+		blackbox.Missing(t, "root, to mount a small disk,")
 	}
 	dir := filepath.Join(t.TempDir(), "disk")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", megabytes)); err != nil {
-		t.Skipf("cannot mount a tmpfs here: %v", err)
+		blackbox.Missing(t, fmt.Sprintf("mount of a tmpfs (%v)", err))
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -269,7 +269,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	c.Quit()
 	s.Stop()
 	if err := unix.Mount("", d.dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		t.Skipf("cannot mount read-only: %v", err)
+		blackbox.Missing(t, fmt.Sprintf("read-only mount (%v)", err))
 	}
 	out, err := blackbox.Try(t, "/", "", blackbox.Binary(t), "demo", "--json", "--data", s.Data, "--bind", s.Bind, "--port-base", strconv.Itoa(s.PortBase))
 	if err == nil || !strings.Contains(out, "read-only") {

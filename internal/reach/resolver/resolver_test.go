@@ -63,16 +63,27 @@ func zone(t *testing.T, text string) dns.HandlerFunc {
 	}
 }
 
+// listen gives one port for UDP and TCP.
+func listen(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 100 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, l
+		}
+		_ = pc.Close() // another program has that port for TCP
+	}
+	t.Fatal("no port is free for both")
+	return nil, nil
+}
+
 func serve(t *testing.T, h dns.HandlerFunc) *server {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Skip("port taken for TCP")
-	}
+	pc, l := listen(t)
 	s := &server{addr: pc.LocalAddr().String()}
 	counted := func(n *atomic.Int32) dns.HandlerFunc {
 		return func(w dns.ResponseWriter, q *dns.Msg) { n.Add(1); h(w, q) }

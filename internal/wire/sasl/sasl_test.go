@@ -280,7 +280,7 @@ func FuzzClient(f *testing.F) {
 	f.Add([]byte("r=N,s=,i=4096,x"), []byte("e=other-error"))
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		if bytes.Contains(a, []byte("i=")) && modest(string(a)) && !bytes.Contains(a, []byte("i=4096")) {
-			t.Skip("dear")
+			return // many iterations are what costs, and prove nothing more
 		}
 		c := newScramClient("user", "pencil", func() string { return "N" })
 		c.Start()

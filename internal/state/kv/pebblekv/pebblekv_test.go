@@ -37,9 +37,6 @@ func TestContract(t *testing.T) {
 }
 
 func TestContractOnDisk(t *testing.T) {
-	if testing.Short() {
-		t.Skip("many syncs")
-	}
 	kvtest.Run(t, func(t *testing.T) kv.DB {
 		db, err := Open(t.TempDir(), Options{Reserve: -1})
 		if err != nil {
