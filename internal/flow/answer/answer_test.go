@@ -2,10 +2,8 @@ package answer
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,31 +11,10 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/testkit/golden"
 	"github.com/ekiden-mail/ekiden/internal/wire/dsn"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *rewrite {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (run with -rewrite and read the difference); now:\n%s", path, got)
-	}
-}
 
 const hello = "Received: by mx.example.test; Tue, 24 Nov 2026 07:00:00 +0000\r\nFrom: alice@example.test\r\nTo: bob@remote.test\r\n" +
 	"Subject: =?utf-8?B?5pel5pys6Kqe?=\r\nMessage-ID: <m1@example.test>\r\n\r\nHello Bob\r\n"
@@ -119,7 +96,7 @@ func TestReports(t *testing.T) {
 		if err != nil || len(r.Recipients) != len(c.rcpts) || r.Recipients[0].Final != c.rcpts[0].Final || r.EnvelopeID != "E1" {
 			t.Errorf("%s: %+v %v", c.name, r, err)
 		}
-		golden(t, filepath.Join("testdata", c.name+".txt"), shown(t, b))
+		golden.Check(t, filepath.Join("testdata", c.name+".txt"), shown(t, b))
 	}
 }
 

@@ -2,7 +2,6 @@ package dsn
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,32 +12,11 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/testkit/golden"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
-
 const vectors = "../../../test/vectors/mime"
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *rewrite {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (run with -rewrite and read the difference); now:\n%s", path, got)
-	}
-}
 
 var realReports = []string{
 	"mimekit/messages/bounce.txt", "mimekit/messages/delivery-status.txt", "mimekit/messages/delivery-status2.txt",
@@ -72,7 +50,7 @@ func TestRealReports(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		golden(t, filepath.Join("testdata", filepath.Base(name)), dump(r))
+		golden.Check(t, filepath.Join("testdata", filepath.Base(name)), dump(r))
 	}
 	if _, err := parse(read(t, "python-test-email/msg_01.txt")); !fault.Is(err, fault.NotFound) {
 		t.Errorf("a plain message gives %v", err)
@@ -112,7 +90,7 @@ func TestWrite(t *testing.T) {
 		if !wide && !isASCII(b.String()) {
 			t.Error("not 7-bit")
 		}
-		golden(t, fmt.Sprintf("testdata/written-%v.txt", wide), b.String())
+		golden.Check(t, fmt.Sprintf("testdata/written-%v.txt", wide), b.String())
 	}
 }
 

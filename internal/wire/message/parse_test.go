@@ -2,16 +2,15 @@ package message
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+	"github.com/ekiden-mail/ekiden/internal/testkit/golden"
+)
 
 const vectors = "../../../test/vectors/mime"
 
@@ -100,27 +99,7 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s took %v", name, d)
 		}
 		checkIndex(t, msg, i)
-		golden(t, filepath.Join("testdata", "golden", name+".txt"), dump(msg, i))
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *rewrite {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (run with -rewrite and read the difference); now:\n%s", path, got)
+		golden.Check(t, filepath.Join("testdata", "golden", name+".txt"), dump(msg, i))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/testkit/golden"
 )
 
 func TestParseAddressList(t *testing.T) {
@@ -247,7 +248,7 @@ func TestCompose(t *testing.T) {
 	if want := "Grüße\r\nund =\r\n.\r\nmehr \r\n" + strings.Repeat("x", 200); string(text) != want {
 		t.Errorf("text %q", text)
 	}
-	golden(t, "testdata/composed.txt", b.String())
+	golden.Check(t, "testdata/composed.txt", b.String())
 }
 
 func TestEdit(t *testing.T) {
