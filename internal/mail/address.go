@@ -117,24 +117,39 @@ func (a Address) IsASCII() bool {
 }
 
 // String writes a as in SMTP, without the angle brackets; the local part is
-// quoted where it must be.
-func (a Address) String() string {
+// quoted where nothing else would do. Dots in a row, or at either end, are
+// written as they are: RFC 5321 §4.1.2 has them in quotes only, but the
+// telephone companies of Japan gave such addresses to their customers, who
+// write them so. Strict follows the letter.
+func (a Address) String() string { return a.write(isDotted(a.Local)) }
+
+// Strict is String with every local part in quotes that RFC 5321 §4.1.2 wants
+// in quotes. Both forms are one address.
+func (a Address) Strict() string { return a.write(isDotted(a.Local) && !a.OddDots()) }
+
+// OddDots says whether the local part is letters and dots of which some stand
+// in a row or at an end, so that Strict and String differ.
+func (a Address) OddDots() bool {
+	return isDotted(a.Local) &&
+		(strings.HasPrefix(a.Local, ".") || strings.HasSuffix(a.Local, ".") || strings.Contains(a.Local, ".."))
+}
+
+func (a Address) write(bare bool) string {
 	if a.IsNull() {
 		return ""
 	}
-	local := quoteLocal(a.Local)
+	local := a.Local
+	if !bare {
+		local = quote(local)
+	}
 	if a.Domain == "" {
 		return local
 	}
 	return local + "@" + string(a.Domain)
 }
 
-// quoteLocal gives local as a dot-string or, where it is none, as a
-// quoted-string (RFC 5321 §4.1.2).
-func quoteLocal(local string) string {
-	if isDotString(local) {
-		return local
-	}
+// quote gives local as a quoted-string (RFC 5321 §4.1.2).
+func quote(local string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for i := 0; i < len(local); i++ {
@@ -147,18 +162,14 @@ func quoteLocal(local string) string {
 	return b.String()
 }
 
-func isDotString(s string) bool {
-	for atom := range strings.SplitSeq(s, ".") {
-		if atom == "" {
+// isDotted says whether s is of atext and dots, in whatever order.
+func isDotted(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '.' && !IsAtext(s[i]) {
 			return false
 		}
-		for i := 0; i < len(atom); i++ {
-			if !IsAtext(atom[i]) {
-				return false
-			}
-		}
 	}
-	return true
+	return s != ""
 }
 
 // IsAtext says whether c may stand in an atom (RFC 5322 §3.2.3, with the
@@ -169,8 +180,8 @@ func IsAtext(c byte) bool {
 }
 
 // ParseAddress reads local@domain as SMTP, the command line and the REST API
-// take it: a dot-string or quoted-string, an @, and a domain in either form.
-// It takes no display name and no angle brackets.
+// take it: a dot-string, with the dots anywhere, or a quoted-string, an @, and a
+// domain in either form. It takes no display name and no angle brackets.
 func ParseAddress(s string) (Address, error) {
 	bad := func() (Address, error) { return Address{}, fmt.Errorf("not an address: %.100q", s) }
 	local, rest, ok := cutLocal(s)
@@ -191,7 +202,7 @@ func ParseAddress(s string) (Address, error) {
 func cutLocal(s string) (local, rest string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {
 		i := strings.IndexByte(s, '@')
-		if i < 0 || !isDotString(s[:i]) {
+		if i < 0 || !isDotted(s[:i]) {
 			return "", s, false
 		}
 		return s[:i], s[i:], true

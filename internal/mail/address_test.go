@@ -37,8 +37,11 @@ func TestParseAddress(t *testing.T) {
 		{`"a b"@example.test`, "a b", "example.test"},
 		{`"a\"\\@b"@example.test`, `a"\@b`, "example.test"},
 		{"利用者@例え.jp", "利用者", "xn--r8jz45g.jp"},
-		{"", "", ""}, {"alice", "", ""}, {"@example.test", "", ""}, {"alice@", "", ""}, {"a..b@example.test", "", ""},
-		{".a@example.test", "", ""}, {"a b@example.test", "", ""}, {`"a@example.test`, "", ""}, {`"a"b@example.test`, "", ""},
+		{"", "", ""}, {"alice", "", ""}, {"@example.test", "", ""}, {"alice@", "", ""},
+		// As the telephone companies of Japan had them.
+		{"a..b@docomo.example", "a..b", "docomo.example"}, {"a.@docomo.example", "a.", "docomo.example"},
+		{".a@docomo.example", ".a", "docomo.example"}, {`"a..b."@docomo.example`, "a..b.", "docomo.example"},
+		{"a b@example.test", "", ""}, {`"a@example.test`, "", ""}, {`"a"b@example.test`, "", ""},
 		{"a@b@c", "", ""}, {"<a@b.test>", "", ""}, {"a\x80@b.test", "", ""}, {"\"a\r\nb\"@example.test", "", ""},
 		{strings.Repeat("a", MaxLocalPart+1) + "@b.test", "", ""},
 	}
@@ -55,7 +58,8 @@ func TestAddressString(t *testing.T) {
 		"":                       {},
 		"postmaster":             {Local: "postmaster"},
 		"a.b@example.test":       {"a.b", "example.test"},
-		`"a..b"@example.test`:    {"a..b", "example.test"},
+		"a..b@example.test":      {"a..b", "example.test"},
+		"a.@example.test":        {"a.", "example.test"},
 		`"a b"@example.test`:     {"a b", "example.test"},
 		`"a\"b\\c"@example.test`: {`a"b\c`, "example.test"},
 		`""@example.test`:        {"", "example.test"},
@@ -70,6 +74,23 @@ func TestAddressString(t *testing.T) {
 	}
 	if (Address{"利", "a.test"}).IsASCII() || !(Address{"a", "a.test"}).IsASCII() {
 		t.Error("IsASCII")
+	}
+}
+
+// TestOddDots: with and without quotes is one address, written as it was or by
+// the letter.
+func TestOddDots(t *testing.T) {
+	for in, strict := range map[string]string{
+		"a..b@docomo.example": `"a..b"@docomo.example`, "a.@docomo.example": `"a."@docomo.example`, ".a@docomo.example": `".a"@docomo.example`,
+		"a.b@docomo.example": "a.b@docomo.example", `"a b..c"@docomo.example`: `"a b..c"@docomo.example`,
+	} {
+		a, err := ParseAddress(in)
+		if err != nil || a.String() != in || a.Strict() != strict || a.OddDots() != (in != strict) {
+			t.Errorf("%s: %s, %s, %v, %v", in, a, a.Strict(), a.OddDots(), err)
+		}
+		if b, err := ParseAddress(strict); err != nil || b != a {
+			t.Errorf("%s is %+v, %v", strict, b, err)
+		}
 	}
 }
 
