@@ -7,7 +7,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -17,17 +19,23 @@ var rewrite = flag.Bool("rewrite", false, "write docs/config.md anew")
 
 const configDoc = "../../docs/config.md"
 
-// TestConfigDoc keeps docs/config.md what the comments in config.go say.
+// TestConfigDoc keeps docs/config.md what the comments in config*.go say.
 func TestConfigDoc(t *testing.T) {
-	fset := token.NewFileSet()
-	tree, err := parser.ParseFile(fset, "config.go", nil, parser.ParseComments)
+	types := map[string]documented{}
+	paths, err := filepath.Glob("config*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, path := range paths {
+		tree, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(types, structs(tree))
+	}
 	var b bytes.Buffer
 	b.WriteString("# Configuration\n\nThe file of `ekiden serve -c FILE`, in TOML. An unknown key is an error. " +
-		"Relative paths are relative to the file.\nThis page is made from the comments in `internal/app/config.go`.\n")
-	types := structs(tree)
+		"Relative paths are relative to the file.\nThis page is made from the comments in `internal/app/config*.go`.\n")
 	describe(&b, types, "Config", "", reflect.ValueOf(Default()))
 	if *rewrite {
 		if err := os.WriteFile(configDoc, b.Bytes(), 0o644); err != nil {
@@ -35,7 +43,7 @@ func TestConfigDoc(t *testing.T) {
 		}
 	}
 	if have, err := os.ReadFile(configDoc); err != nil || !bytes.Equal(have, b.Bytes()) {
-		t.Errorf("docs/config.md is not what config.go says (%v): go test ./internal/app -rewrite", err)
+		t.Errorf("docs/config.md is not what config*.go says (%v): go test ./internal/app -rewrite", err)
 	}
 }
 
