@@ -63,6 +63,7 @@ type Recipient struct {
 	Address  Address
 	Original string // ORCPT, as given
 	Notify   Notify
+	Quoted   bool // to be written as Address.Strict does
 }
 
 // Envelope is what SMTP says about a message, whatever its header claims.
@@ -74,6 +75,8 @@ type Envelope struct {
 	UTF8       bool   // SMTPUTF8 (RFC 6531)
 	EightBit   bool   // BODY=8BITMIME (RFC 6152)
 	RequireTLS bool   // RFC 8689
+	Demands
+	Quoted     bool   // From is to be written as Address.Strict does
 }
 
 // Peer is who is at the other end of a session.
@@ -87,6 +90,10 @@ type Peer struct {
 	TLSInfo string    // version and cipher suite, for Received and the log
 	Account AccountID // who logged in; zero if nobody
 	User    Address   // the address of Account
+
+	// Ref names the transaction, or what comes before the first, in refusals;
+	// the message that comes of it is known by the same id.
+	Ref ArrivalID
 }
 
 // Arrival is one message on its way in. Each room fills its part; none takes anything out.

@@ -163,7 +163,8 @@ func (p *Plan) remote(r mail.Recipient, to mail.Address) {
 	}
 	p.waiting = append(p.waiting, queue.Delivery{
 		Message: p.arrival.ID, N: uint32(len(p.waiting)), To: to, Original: original(r, to), Notify: r.Notify,
-		Due: p.arrival.At, First: p.arrival.At,
+		Quoted: r.Quoted && to == r.Address,
+		Due:    p.arrival.At, First: p.arrival.At,
 	})
 }
 

@@ -36,7 +36,7 @@ func New(o Options) *Receiver { return &Receiver{o} }
 func (r *Receiver) Begin(_ context.Context, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
 	t := &Transaction{r: r, arrival: mail.Arrival{
 		ID: mail.NewArrivalID(), At: time.Now(), Peer: *p,
-		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit},
+		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit, Quoted: o.Quoted},
 	}}
 	return t, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok")
 }
@@ -52,7 +52,7 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	if err := t.r.o.Deliver.Accepts(ctx, to); err != nil {
 		return t.r.o.Deliver.Refuse(ctx, &t.arrival, to, refusal(to, err))
 	}
-	t.arrival.Envelope.To = append(t.arrival.Envelope.To, mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify})
+	t.arrival.Envelope.To = append(t.arrival.Envelope.To, mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted})
 	return smtp.Answer(250, smtp.Enhanced{2, 1, 5}, "recipient ok")
 }
 

@@ -277,13 +277,13 @@ func (t *transfer) refused(h route.Host, addr netip.AddrPort, err error) {
 func (t *transfer) carry(ctx context.Context) {
 	l := t.l
 	msg := smtpc.Message{From: t.m.From, Options: smtp.MailOptions{
-		EightBit: t.m.EightBit, UTF8: t.m.UTF8, HeadersOnly: t.m.HeadersOnly, EnvelopeID: t.m.EnvID,
+		EightBit: t.m.EightBit, UTF8: t.m.UTF8, HeadersOnly: t.m.HeadersOnly, EnvelopeID: t.m.EnvID, Quoted: t.m.Quoted,
 	}}
 	var of []*result
 	for i := range t.rs {
 		if d := &t.rs[i]; !d.final {
 			of = append(of, d)
-			msg.To = append(msg.To, smtpc.Recipient{Address: d.To, Options: smtp.RcptOptions{Original: d.Original, Notify: d.Notify}})
+			msg.To = append(msg.To, smtpc.Recipient{Address: d.To, Options: smtp.RcptOptions{Original: d.Original, Notify: d.Notify, Quoted: d.Quoted}})
 		}
 	}
 	size := int64(len(t.m.Prefix)) + t.m.Size

@@ -21,11 +21,11 @@ func (r *Relay) lay(ctx context.Context, m queue.Message, rs []result) bool {
 		ID: mail.NewArrivalID(), At: time.Now(), Content: m.Blob, Size: m.Size, Prefix: m.Prefix,
 		Peer: mail.Peer{LMTP: true}, // an answer for each recipient, none put off
 		Envelope: mail.Envelope{
-			From: m.From, ID: m.EnvID, Headers: m.HeadersOnly, UTF8: m.UTF8, EightBit: m.EightBit, RequireTLS: m.RequireTLS,
+			From: m.From, ID: m.EnvID, Headers: m.HeadersOnly, UTF8: m.UTF8, EightBit: m.EightBit, RequireTLS: m.RequireTLS, Quoted: m.Quoted,
 		},
 	}
 	for _, res := range rs {
-		a.Envelope.To = append(a.Envelope.To, mail.Recipient{Address: res.To, Original: res.Original, Notify: res.Notify})
+		a.Envelope.To = append(a.Envelope.To, mail.Recipient{Address: res.To, Original: res.Original, Notify: res.Notify, Quoted: res.Quoted})
 	}
 	plan, err := r.o.Deliver.Prepare(ctx, a, h)
 	if err != nil {

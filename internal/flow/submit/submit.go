@@ -35,7 +35,7 @@ func New(o Options) *Submitter { return &Submitter{o} }
 func (s *Submitter) Begin(ctx context.Context, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
 	t := &Transaction{s: s, arrival: mail.Arrival{
 		ID: mail.NewArrivalID(), At: time.Now(), Peer: *p,
-		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit},
+		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit, Quoted: o.Quoted},
 	}}
 	if p.Account == 0 {
 		return nil, t.refuse(ctx, mail.Address{}, smtp.Answer(530, smtp.Enhanced{5, 7, 0}, "authentication required"))
@@ -73,7 +73,7 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	case err != nil:
 		return t.refuse(ctx, to, smtp.Fault(err))
 	}
-	t.arrival.Envelope.To = append(t.arrival.Envelope.To, mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify})
+	t.arrival.Envelope.To = append(t.arrival.Envelope.To, mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted})
 	return smtp.Answer(250, smtp.Enhanced{2, 1, 5}, "recipient ok")
 }
 

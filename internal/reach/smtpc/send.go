@@ -265,7 +265,7 @@ func (t *transaction) rcptAnswers(from, to int, refused bool) error {
 func (t *transaction) mailLine() string {
 	o := t.m.Options
 	var b strings.Builder
-	fmt.Fprintf(&b, "MAIL FROM:<%s>", t.m.From)
+	fmt.Fprintf(&b, "MAIL FROM:<%s>", written(t.m.From, o.Quoted))
 	if t.size > 0 && t.Has("SIZE") {
 		fmt.Fprintf(&b, " SIZE=%d", t.size)
 	}
@@ -286,8 +286,16 @@ func (t *transaction) mailLine() string {
 	return b.String() + "\r\n"
 }
 
+// written is a path in the form in which it came.
+func written(a mail.Address, quoted bool) string {
+	if quoted {
+		return a.Strict()
+	}
+	return a.String()
+}
+
 func (t *transaction) rcptLine(r Recipient) string {
-	s := "RCPT TO:<" + r.Address.String() + ">"
+	s := "RCPT TO:<" + written(r.Address, r.Options.Quoted) + ">"
 	if t.Has("DSN") {
 		if n := notifyWords(r.Options.Notify); n != "" {
 			s += " NOTIFY=" + n

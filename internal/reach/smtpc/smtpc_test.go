@@ -230,6 +230,7 @@ func TestManyRecipients(t *testing.T) {
 // needs.
 func TestParameters(t *testing.T) {
 	utf8 := Recipient{Address: mail.Address{Local: "用户", Domain: "foo.example"}}
+	odd := mail.Address{Local: "a..b.", Domain: "docomo.example"}
 	asked := Recipient{Address: rcpt("b").Address, Options: smtp.RcptOptions{Original: "rfc822;a+b@c.d", Notify: mail.NotifyFailure | mail.NotifyDelay}}
 	for name, c := range map[string]struct {
 		offers  string
@@ -239,8 +240,10 @@ func TestParameters(t *testing.T) {
 		say     string // what the client says, one line each
 		want    string
 	}{
-		"SIZE (RFC 1870)":                   {"SIZE 100", Message{From: from, To: []Recipient{rcpt("b")}}, "x\r\n", 3, "MAIL FROM:<a@bar.example> SIZE=3\nRCPT TO:<b@foo.example>", "250"},
-		"SIZE, too large":                   {"SIZE 2", Message{From: from, To: []Recipient{rcpt("b")}}, "x\r\n", 3, "", "552"},
+		"SIZE (RFC 1870)": {"SIZE 100", Message{From: from, To: []Recipient{rcpt("b")}}, "x\r\n", 3, "MAIL FROM:<a@bar.example> SIZE=3\nRCPT TO:<b@foo.example>", "250"},
+		"SIZE, too large": {"SIZE 2", Message{From: from, To: []Recipient{rcpt("b")}}, "x\r\n", 3, "", "552"},
+		"odd dots as they came": {"X", Message{From: odd, Options: smtp.MailOptions{Quoted: true}, To: []Recipient{{Address: odd}, {Address: odd, Options: smtp.RcptOptions{Quoted: true}}}},
+			"x\r\n", 3, "MAIL FROM:<\"a..b.\"@docomo.example>\nRCPT TO:<a..b.@docomo.example>\nRCPT TO:<\"a..b.\"@docomo.example>", "250 250"},
 		"SIZE without a number":             {"SIZE", Message{From: from, To: []Recipient{rcpt("b")}}, "x\r\n", 3, "MAIL FROM:<a@bar.example> SIZE=3\nRCPT TO:<b@foo.example>", "250"},
 		"8BITMIME (RFC 6152)":               {"8BITMIME", Message{From: from, Options: smtp.MailOptions{EightBit: true}, To: []Recipient{rcpt("b")}}, "\xc3\xa9\r\n", 0, "MAIL FROM:<a@bar.example> BODY=8BITMIME\nRCPT TO:<b@foo.example>", "250"},
 		"no 8BITMIME, and needed":           {"X", Message{From: from, Options: smtp.MailOptions{EightBit: true}, To: []Recipient{rcpt("b")}}, "\xc3\xa9\r\n", 0, "", "554"},

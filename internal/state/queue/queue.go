@@ -70,6 +70,7 @@ type Message struct {
 	UTF8        bool           // SMTPUTF8 (RFC 6531)
 	EightBit    bool           // BODY=8BITMIME (RFC 6152)
 	RequireTLS  bool           // RFC 8689
+	Quoted      bool           // From is written as mail.Address.Strict does
 	Account     mail.AccountID // who submitted it; zero if nobody of ours
 }
 
@@ -83,6 +84,7 @@ type Delivery struct {
 	To        mail.Address
 	Original  string // ORCPT, as given
 	Notify    mail.Notify
+	Quoted    bool // To is written as mail.Address.Strict does
 	State     State
 	Due       time.Time // when it is tried next
 	Attempts  int

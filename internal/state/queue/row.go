@@ -50,6 +50,13 @@ const (
 	bitUTF8
 	bitEightBit
 	bitRequireTLS
+	bitQuoted
+)
+
+// Bits of a delivery row.
+const (
+	bitWarned = 1 << iota
+	bitQuotedTo
 )
 
 func encodeMessage(m Message) []byte {
@@ -59,7 +66,7 @@ func encodeMessage(m Message) []byte {
 
 func bits(m Message) (b byte) {
 	for bit, set := range map[byte]bool{
-		bitHeadersOnly: m.HeadersOnly, bitUTF8: m.UTF8, bitEightBit: m.EightBit, bitRequireTLS: m.RequireTLS,
+		bitHeadersOnly: m.HeadersOnly, bitUTF8: m.UTF8, bitEightBit: m.EightBit, bitRequireTLS: m.RequireTLS, bitQuoted: m.Quoted,
 	} {
 		if set {
 			b |= bit
@@ -74,7 +81,7 @@ func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 	flags := r.Byte()
 	m := Message{
 		ID: id, HeadersOnly: flags&bitHeadersOnly != 0, UTF8: flags&bitUTF8 != 0,
-		EightBit: flags&bitEightBit != 0, RequireTLS: flags&bitRequireTLS != 0,
+		EightBit: flags&bitEightBit != 0, RequireTLS: flags&bitRequireTLS != 0, Quoted: flags&bitQuoted != 0,
 	}
 	m.At = r.Time()
 	copy(m.Blob[:], r.Fixed(len(m.Blob)))
@@ -87,11 +94,14 @@ func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 }
 
 func encodeDelivery(d Delivery) []byte {
-	warned := byte(0)
+	flags := byte(0)
 	if d.Warned {
-		warned = 1
+		flags = bitWarned
 	}
-	return kv.Value{}.Byte(rowVersion).Byte(byte(d.State)).Byte(byte(d.Notify)).Byte(warned).Byte(d.place.lane).Uint(d.place.pos).
+	if d.Quoted {
+		flags |= bitQuotedTo
+	}
+	return kv.Value{}.Byte(rowVersion).Byte(byte(d.State)).Byte(byte(d.Notify)).Byte(flags).Byte(d.place.lane).Uint(d.place.pos).
 		Time(d.Due).Time(d.First).Time(d.Last).Uint(uint64(d.Attempts)).
 		Address(d.To).Text(d.Original).Text(d.LastReply).Text(d.LastHost)
 }
@@ -100,7 +110,8 @@ func readDelivery(ref Ref, b []byte) (Delivery, error) {
 	r := kv.ReadValue(b)
 	r.Version()
 	d := Delivery{Message: ref.Message, N: ref.N, State: State(r.Byte()), Notify: mail.Notify(r.Byte())}
-	d.Warned = r.Byte() != 0
+	flags := r.Byte()
+	d.Warned, d.Quoted = flags&bitWarned != 0, flags&bitQuotedTo != 0
 	d.place = place{lane: r.Byte(), pos: r.Uint()}
 	d.Due, d.First, d.Last = r.Time(), r.Time(), r.Time()
 	d.Attempts = int(min(r.Uint(), 1<<31-1))

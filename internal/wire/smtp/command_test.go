@@ -105,6 +105,13 @@ func TestPaths(t *testing.T) {
 			}
 		}
 	}
+	for in, want := range map[string]bool{"<a..b@docomo.example>": false, `<"a..b"@docomo.example>`: true, `<"a.b"@docomo.example>`: false, `<"a b"@x.example>`: false} {
+		m, _ := ParseCommand([]byte("MAIL FROM:"+in), all)
+		r, _ := ParseCommand([]byte("RCPT TO:"+in+` NOTIFY=NEVER`), all)
+		if m.Mail.Quoted != want || r.Rcpt.Quoted != want {
+			t.Errorf("%s: %v, %v", in, m.Mail.Quoted, r.Rcpt.Quoted)
+		}
+	}
 	for in, want := range map[string]string{
 		"MAIL FROM:<>": `MAIL "" ""`, "mail from: <>": `MAIL "" ""`, "RCPT TO:<>": "501 5.1.3", // RFC 5321 §4.1.1.3
 		"RCPT TO:<postmaster>": `RCPT "postmaster" ""`, "rcpt to:<PostMaster>": `RCPT "PostMaster" ""`, "MAIL FROM:<postmaster>": "501 5.1.7",

@@ -12,10 +12,12 @@ type MailOptions struct {
 	Auth        string // RFC 4954 §5, decoded; for the log only
 	HeadersOnly bool   // RET=HDRS (RFC 3461 §4.3)
 	EnvelopeID  string // ENVID (RFC 3461 §4.4), decoded
+	Quoted      bool   // the path has odd dots and stood in quotes (mail.Address.Strict)
 }
 
 // RcptOptions are the parameters of RCPT TO.
 type RcptOptions struct {
 	Original string      // ORCPT (RFC 3461 §4.2): type;address, the address decoded
 	Notify   mail.Notify // RFC 3461 §4.1
+	Quoted   bool        // the path has odd dots and stood in quotes (mail.Address.Strict)
 }

@@ -22,7 +22,8 @@ func parseMail(c Command, arg string, x Extensions) (Command, Reply) {
 	if !ok || c.Path.Domain == "" && c.Path.Local != "" {
 		return c, Answer(501, Enhanced{5, 1, 7}, "That is no address a message can come from")
 	}
-	c.NonASCII = !isASCII(rest[:len(rest)-len(params)])
+	path := rest[:len(rest)-len(params)]
+	c.NonASCII, c.Mail.Quoted = !isASCII(path), c.Path.OddDots() && strings.Contains(path, `"`)
 	return c, c.Mail.parse(params, x)
 }
 
@@ -36,7 +37,8 @@ func parseRcpt(c Command, arg string, x Extensions) (Command, Reply) {
 	if !ok || c.Path.IsNull() || c.Path.Domain == "" && !strings.EqualFold(c.Path.Local, "postmaster") {
 		return c, Answer(501, Enhanced{5, 1, 3}, "That is no address a message can go to")
 	}
-	c.NonASCII = !isASCII(rest[:len(rest)-len(params)])
+	path := rest[:len(rest)-len(params)]
+	c.NonASCII, c.Rcpt.Quoted = !isASCII(path), c.Path.OddDots() && strings.Contains(path, `"`)
 	return c, c.Rcpt.parse(params, x)
 }
 
