@@ -75,8 +75,8 @@ type Envelope struct {
 	UTF8       bool   // SMTPUTF8 (RFC 6531)
 	EightBit   bool   // BODY=8BITMIME (RFC 6152)
 	RequireTLS bool   // RFC 8689
-	Demands
 	Quoted     bool   // From is to be written as Address.Strict does
+	Demands
 }
 
 // Peer is who is at the other end of a session.

@@ -94,7 +94,7 @@ func TestClient(t *testing.T) {
 				if got := replies(res); got != want || res.Unknown {
 					t.Errorf("%s", got)
 				}
-				if noted := h.take(); !strings.HasSuffix(noted, `content ".dot\r\n..\r\ncafé\r\n.\r\n"`) || !strings.Contains(noted, "EightBit:true") {
+				if noted := h.take(); !strings.HasSuffix(noted, `content ".dot\r\n..\r\ncafé\r\n.\r\n"`) || !strings.Contains(noted, "BODY=8BITMIME") {
 					t.Errorf("%s", noted)
 				}
 			}

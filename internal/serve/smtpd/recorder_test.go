@@ -53,7 +53,7 @@ func (h *recorder) Begin(_ context.Context, p *mail.Peer, from mail.Address, o s
 	h.mu.Lock()
 	h.open++
 	h.mu.Unlock()
-	h.note("begin <%s> %+v helo=%s esmtp=%t lmtp=%t tls=%t user=%s", from, o, p.Helo, p.ESMTP, p.LMTP, p.TLS, p.User)
+	h.note("begin <%s>%s helo=%s esmtp=%t lmtp=%t tls=%t user=%s", from, o, p.Helo, p.ESMTP, p.LMTP, p.TLS, p.User)
 	return &recording{h: h, from: from}, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "Ok")
 }
 

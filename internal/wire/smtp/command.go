@@ -8,10 +8,10 @@ import (
 )
 
 // Longest command lines that are taken, in octets without CRLF. RFC 5321
-// §4.5.3.1.4 promises 512, and extensions add to it; AUTH carries base64
-// (RFC 4954 §4).
+// §4.5.3.1.4 promises 512, and extensions add to it, RFC 3865 alone 1,007; AUTH
+// carries base64 (RFC 4954 §4).
 const (
-	MaxCommandLine = 2048
+	MaxCommandLine = 4096
 	MaxAuthLine    = 12288
 )
 
@@ -51,6 +51,14 @@ func (v Verb) String() string { return verbNames[v] }
 // parameter of an extension that was not announced is unknown (RFC 5321 §4.1.1.11).
 type Extensions struct {
 	Size, EightBit, UTF8, Auth, DSN bool
+
+	Binary        bool // BINARYMIME with CHUNKING (RFC 3030)
+	RequireTLS    bool // RFC 8689
+	TLS           bool // STARTTLS can be said, and REQUIRETLS after it
+	DeliverBy     bool // RFC 2852
+	FutureRelease bool // RFC 4865
+	Priority      bool // MT-PRIORITY (RFC 6710)
+	NoSoliciting  bool // RFC 3865
 }
 
 // Command is one line of a client. Which fields are filled depends on Verb.

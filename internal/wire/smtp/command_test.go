@@ -8,7 +8,10 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 )
 
-var all = Extensions{Size: true, EightBit: true, UTF8: true, Auth: true, DSN: true}
+var all = Extensions{
+	Size: true, EightBit: true, UTF8: true, Auth: true, DSN: true,
+	Binary: true, RequireTLS: true, DeliverBy: true, FutureRelease: true, Priority: true, NoSoliciting: true,
+}
 
 // show is a command as a table can hold it.
 func show(c Command, r Reply) string {
@@ -19,13 +22,13 @@ func show(c Command, r Reply) string {
 	case Mail:
 		s := fmt.Sprintf("MAIL %q %q", c.Path.Local, c.Path.Domain)
 		if c.Mail != (MailOptions{}) {
-			s += fmt.Sprintf(" %+v", c.Mail)
+			s += fmt.Sprintf("%s", c.Mail)
 		}
 		return s + map[bool]string{true: " !ASCII"}[c.NonASCII]
 	case Rcpt:
 		s := fmt.Sprintf("RCPT %q %q", c.Path.Local, c.Path.Domain)
 		if c.Rcpt != (RcptOptions{}) {
-			s += fmt.Sprintf(" %+v", c.Rcpt)
+			s += fmt.Sprintf("%s", c.Rcpt)
 		}
 		return s + map[bool]string{true: " !ASCII"}[c.NonASCII]
 	case Auth:
@@ -137,11 +140,12 @@ func TestParameters(t *testing.T) {
 		{"M SIZE=99999999999999999999", ok(MailOptions{Size: 1<<63 - 1})},
 		{"M SIZE", "501 5.5.4"}, {"M SIZE=", "501 5.5.4"}, {"M SIZE=x", "501 5.5.4"}, {"M SIZE=-1", "501 5.5.4"}, {"M SIZE=1 SIZE=1", "501 5.5.4"},
 		{"M BODY=8BITMIME", ok(MailOptions{EightBit: true})}, {"M body=7bit", ok(MailOptions{})}, // RFC 6152
-		{"M BODY=BINARYMIME", "501 5.5.4"}, {"M BODY", "501 5.5.4"},
+		{"M BODY=BINARYMIME", ok(MailOptions{Binary: true})}, {"M BODY=16BIT", "501 5.5.4"}, {"M BODY", "501 5.5.4"},
 		{"M SMTPUTF8", ok(MailOptions{UTF8: true})}, {"M SMTPUTF8=1", "501 5.5.4"}, // RFC 6531
 		{"M AUTH=<>", ok(MailOptions{Auth: "<>"})}, {"M AUTH=e+3Dmc2@example.com", ok(MailOptions{Auth: "e=mc2@example.com"})}, // RFC 4954 §5
 		{"M AUTH", "501 5.5.4"}, {"M AUTH=+4", "501 5.5.4"},
-		{"M RET=HDRS ENVID=a+2Bb", ok(MailOptions{HeadersOnly: true, EnvelopeID: "a+b"})}, {"M RET=FULL", ok(MailOptions{})}, // RFC 3461
+		{"M RET=HDRS ENVID=a+2Bb", ok(MailOptions{HeadersOnly: true, EnvelopeID: "a+b"})}, {"M RET=FULL", ok(MailOptions{Full: true})}, // RFC 3461
+		{"M ENVID=a+07", "501 5.5.4"}, {"M ENVID=a RET=FULL RET=HDRS", "501 5.5.4"},
 		{"M RET=x", "501 5.5.4"}, {"M ENVID", "501 5.5.4"}, {"M ENVID=" + strings.Repeat("e", 101), "501 5.5.4"},
 		{"M  SMTPUTF8   SIZE=5 ", ok(MailOptions{UTF8: true, Size: 5})},
 		{"M X", "555 5.5.4"}, {"M X=1", "555 5.5.4"}, {"M NOTIFY=NEVER", "555 5.5.4"}, {"M =1", "501 5.5.4"}, {"M -X", "501 5.5.4"}, {"M X=a=b", "501 5.5.4"},

@@ -67,26 +67,69 @@ func (o *MailOptions) parse(s string, x Extensions) Reply {
 			o.Size, ok = parseNumber(value)
 		case key == "BODY" && x.EightBit: // RFC 6152 §2
 			o.EightBit = strings.EqualFold(value, "8BITMIME")
-			ok = o.EightBit || strings.EqualFold(value, "7BIT")
+			o.Binary = strings.EqualFold(value, "BINARYMIME") && x.Binary // RFC 3030 §3
+			ok = o.EightBit || o.Binary || strings.EqualFold(value, "7BIT")
 		case key == "SMTPUTF8" && x.UTF8: // RFC 6531 §3.4
 			o.UTF8, ok = true, !hasValue
 		case key == "AUTH" && x.Auth: // RFC 4954 §5
 			o.Auth, ok = DecodeXtext(value)
 			ok = ok && value != ""
 		case key == "RET" && x.DSN: // RFC 3461 §4.3
-			o.HeadersOnly = strings.EqualFold(value, "HDRS")
-			ok = o.HeadersOnly || strings.EqualFold(value, "FULL")
+			o.HeadersOnly, o.Full = strings.EqualFold(value, "HDRS"), strings.EqualFold(value, "FULL")
+			ok = o.HeadersOnly || o.Full
 		case key == "ENVID" && x.DSN: // RFC 3461 §4.4
 			o.EnvelopeID, ok = DecodeXtext(value)
-			ok = ok && value != "" && len(value) <= 100
+			ok = ok && value != "" && len(value) <= 100 && isPrintable(o.EnvelopeID)
 		default:
-			return unknownParam(key)
+			return o.demand(key, value, hasValue, x)
 		}
 		if !ok {
 			return badParam(key)
 		}
 		return Reply{}
 	})
+}
+
+// demand reads the parameters that ask something of the way a message takes.
+func (o *MailOptions) demand(key, value string, hasValue bool, x Extensions) Reply {
+	ok := true
+	switch {
+	case key == "REQUIRETLS" && x.RequireTLS: // RFC 8689 §2
+		o.RequireTLS, ok = true, !hasValue
+	case key == "REQUIRETLS" && x.TLS: // it is there once TLS is
+		return Answer(530, Enhanced{5, 7, 10}, "REQUIRETLS can be asked for only after STARTTLS")
+	case key == "BY" && x.DeliverBy: // RFC 2852 §4
+		o.By, ok = parseBy(value)
+	case key == "HOLDFOR" && x.FutureRelease: // RFC 4865 §3
+		o.HoldFor, ok = parseHoldFor(value)
+		ok = ok && o.HoldUntil.IsZero()
+	case key == "HOLDUNTIL" && x.FutureRelease:
+		o.HoldUntil, ok = parseHoldUntil(value)
+		ok = ok && o.HoldFor == 0
+	case key == "MT-PRIORITY" && x.Priority: // RFC 6710 §7
+		o.Priority, o.Prioritized = ParsePriority(value)
+		if !o.Prioritized {
+			return Answer(501, Enhanced{5, 5, 2}, "MT-PRIORITY wants a number from -9 to 9") // RFC 6710 §4.1
+		}
+	case key == "SOLICIT" && x.NoSoliciting: // RFC 3865 §2.3
+		o.Solicit, ok = value, ValidSolicitation(value)
+	default:
+		return unknownParam(key)
+	}
+	if !ok {
+		return badParam(key)
+	}
+	return Reply{}
+}
+
+// isPrintable says whether s is graphic and white space of ASCII (RFC 3461 §4.4).
+func isPrintable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; (c < ' ' && c != '\t') || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // parse reads the parameters of RCPT.
