@@ -13,6 +13,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/ban"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/wire/sasl"
 )
@@ -23,7 +24,9 @@ type Options struct {
 	Directory *directory.Store
 	Sink      event.Sink
 	Params    Params
-	NoLimits  bool // guessers are not slowed: for load tests
+	NoLimits  bool       // guessers are not slowed: for load tests
+	Bans      *ban.Store // where guessers are banned; nil: they are only slowed
+	Guesses   Guesses    // how guessers are slowed and banned
 }
 
 // Login decides who may come in. It may be used by many goroutines at once.
@@ -47,7 +50,7 @@ func New(o Options) *Login {
 	decoy := phc{Params: o.Params, salt: make([]byte, saltSize), sum: make([]byte, sumSize)}
 	_, _ = rand.Read(decoy.salt)
 	_, _ = rand.Read(decoy.sum)
-	return &Login{o: o, gate: newGate(), guesses: newGuesses(), known: newMemory(), decoy: decoy}
+	return &Login{o: o, gate: newGate(), guesses: newGuesses(o.Guesses), known: newMemory(), decoy: decoy}
 }
 
 // Attempt is where somebody tries to come in.
@@ -176,7 +179,7 @@ func (l *Login) slot(a Attempt, addr mail.Address) (time.Duration, error) {
 	if l.o.NoLimits {
 		return 0, nil
 	}
-	return l.guesses.slot(time.Now(), addr, a.Addr.Addr())
+	return l.mayTry(time.Now(), addr, a.Addr.Addr())
 }
 
 // hold waits. Whoever goes away meanwhile has failed: otherwise a guesser would
@@ -195,7 +198,7 @@ func (l *Login) hold(ctx context.Context, a Attempt, addr mail.Address, wait tim
 	case <-t.C:
 		return nil
 	case <-ctx.Done():
-		l.guesses.failed(time.Now(), addr, a.Addr.Addr())
+		l.failed(ctx, addr, a.Addr.Addr())
 		return ctx.Err()
 	}
 }
@@ -204,7 +207,7 @@ func (l *Login) hold(ctx context.Context, a Attempt, addr mail.Address, wait tim
 // which are the same for each.
 func (l *Login) fail(ctx context.Context, a Attempt, mechanism, user string, addr mail.Address, reason string) error {
 	if !l.o.NoLimits {
-		l.guesses.failed(time.Now(), addr, a.Addr.Addr())
+		l.failed(ctx, addr, a.Addr.Addr())
 	}
 	l.tell(ctx, a, mechanism, user, reason)
 	return fault.New(fault.Unauthenticated, "login.fail", "")
@@ -231,7 +234,7 @@ func cut(user string) string {
 }
 
 func (l *Login) welcome(ctx context.Context, a Attempt, mechanism string, acct directory.Account) Who {
-	l.guesses.succeeded(acct.Address, a.Addr.Addr())
+	l.succeeded(acct.Address, a.Addr.Addr())
 	l.o.Sink.Emit(ctx, event.LoggedIn{Door: a.Door, Peer: a.Addr, User: acct.Address, Mechanism: mechanism, TLS: a.TLS})
 	return Who{Account: acct.ID, Address: acct.Address, Stamp: acct.Changed}
 }

@@ -330,115 +330,6 @@ func TestNobodyIsTurnedAwayUnhashed(t *testing.T) {
 	})
 }
 
-// try logs in and gives how long that took in the bubble's time.
-func try(l *Login, from, user, pass string) (time.Duration, error) {
-	begin := time.Now()
-	_, err := l.Password(context.Background(), at(from), user, pass)
-	return time.Since(begin), err
-}
-
-func TestSlowsGuessers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, _ := open(t, small)
-		for i, want := range []time.Duration{0, 0, 0, 1, 2, 4, 8, 10, 10} {
-			took, err := try(l, "192.0.2.1:9", "alice@x.test", "chalk")
-			if took != want*time.Second || !fault.Is(err, fault.Unauthenticated) {
-				t.Errorf("failure %d took %v: %v", i, took, err)
-			}
-		}
-		// The owner of an attacked account waits, elsewhere, and gets in; then all is forgotten there.
-		if took, err := try(l, "192.0.2.99:9", "alice@x.test", "pencil"); took > maxDelay || err != nil {
-			t.Errorf("the owner waited %v: %v", took, err)
-		}
-		if took, err := try(l, "192.0.2.99:9", "alice@x.test", "chalk"); took != 0 || !fault.Is(err, fault.Unauthenticated) {
-			t.Errorf("a typing error took %v: %v", took, err)
-		}
-		// The owner whose password is remembered does not wait.
-		for range 5 {
-			_, _ = try(l, "127.0.0.1:9", "alice@x.test", "chalk")
-		}
-		if took, err := try(l, "192.0.2.98:9", "alice@x.test", "pencil"); took != 0 || err != nil {
-			t.Errorf("the owner waited %v: %v", took, err)
-		}
-		// The guesser's address is still slow with other accounts, and quick again after a while.
-		if took, _ := try(l, "192.0.2.1:9", "carol@x.test", "chalk"); took == 0 {
-			t.Error("another name was guessed at once")
-		}
-		time.Sleep(forgetAfter + time.Second)
-		if took, _ := try(l, "192.0.2.1:9", "alice@x.test", "chalk"); took != 0 {
-			t.Errorf("a failure long ago costs %v", took)
-		}
-	})
-}
-
-func TestManyAtOnceFromOneAddress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, _ := open(t, small)
-		kinds := map[fault.Kind]int{}
-		var mu sync.Mutex
-		var wg sync.WaitGroup
-		for i := range 30 {
-			if i == 5 {
-				synctest.Wait()
-			}
-			wg.Go(func() {
-				_, err := try(l, "[2001:db8::1]:9", fmt.Sprintf("u%d@x.test", i), "chalk")
-				mu.Lock()
-				kinds[fault.KindOf(err)]++
-				mu.Unlock()
-			})
-		}
-		wg.Wait()
-		if kinds[fault.TooMany] < 10 || kinds[fault.Unauthenticated] < 5 || kinds[fault.TooMany]+kinds[fault.Unauthenticated] != 30 {
-			t.Errorf("got %v", kinds)
-		}
-		if took, err := try(l, "[2001:db8::2]:9", "alice@x.test", "chalk"); took == 0 || err == nil {
-			t.Errorf("a neighbour in the /64 waited %v: %v", took, err)
-		}
-		if took, err := try(l, "[2001:db8:1::2]:9", "alice@x.test", "pencil"); took != 0 || err != nil {
-			t.Errorf("a stranger waited %v: %v", took, err)
-		}
-	})
-}
-
-func TestBan(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, _ := open(t, small)
-		for _, from := range []string{"192.0.2.1:9", "127.0.0.1:9"} {
-			for i := range banAccounts {
-				_, _ = try(l, from, fmt.Sprintf("u%d@x.test", i), "chalk")
-			}
-		}
-		if _, err := try(l, "127.0.0.1:9", "alice@x.test", "pencil"); err != nil {
-			t.Errorf("loopback got %v", err)
-		}
-		if _, err := try(l, "192.0.2.1:9", "alice@x.test", "pencil"); !fault.Is(err, fault.TooMany) {
-			t.Errorf("got %v", err)
-		}
-		time.Sleep(firstBan)
-		if _, err := try(l, "192.0.2.1:9", "alice@x.test", "pencil"); err != nil {
-			t.Errorf("after the ban: %v", err)
-		}
-	})
-}
-
-func TestGoingAwayCounts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, _ := open(t, small)
-		for range freeFailures {
-			_, _ = try(l, "192.0.2.1:9", "alice@x.test", "chalk")
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-		defer cancel()
-		if _, err := l.Password(ctx, at("192.0.2.1:9"), "alice@x.test", "chalk"); !fault.Is(err, fault.Unavailable) {
-			t.Error(err)
-		}
-		if n := l.guesses.accounts[alice].failures; n != freeFailures+1 {
-			t.Errorf("%d failures", n)
-		}
-	})
-}
-
 func TestNoLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := open(t, small)
@@ -449,16 +340,6 @@ func TestNoLimits(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestGuessesAreBounded(t *testing.T) {
-	g, now := newGuesses(), time.Now()
-	for i := range maxGuessed + 100 {
-		g.failed(now, mail.Address{Local: fmt.Sprint(i)}, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
-	}
-	if len(g.accounts) > maxGuessed || len(g.addrs) > maxGuessed {
-		t.Errorf("%d and %d", len(g.accounts), len(g.addrs))
-	}
 }
 
 func TestGate(t *testing.T) {

@@ -25,5 +25,8 @@ func Partition(n uint8) Shard { return Shard(NewKey([]byte("p/")).Uint8(n)) }
 // DirectoryShard holds the directory.
 func DirectoryShard() Shard { return Shard("d/") }
 
+// BanShard holds who may not come in, and who is never kept out.
+func BanShard() Shard { return Shard("g/") }
+
 // Loose is the prefix of the rows that lie in no shard.
 const Loose = "b/"
