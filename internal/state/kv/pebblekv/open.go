@@ -63,10 +63,12 @@ func open(dir string, o Options) (*DB, error) {
 		CacheSize:                   o.Cache,
 		MemTableSize:                o.MemTable,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       2,
-		L0StopWritesThreshold:       1000,
-		MaxOpenFiles:                500,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		// Rows by hash lie everywhere, so what leaves level 0 rewrites all of the next:
+		// the more goes at once, the less often.
+		L0CompactionThreshold:      4,
+		L0StopWritesThreshold:      1000,
+		MaxOpenFiles:               500,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
 		// Pinned below the format with value separation, of which there are open
 		// reports of damage.
 		FormatMajorVersion: pebble.FormatTableFormatV6,
