@@ -69,10 +69,11 @@ func (t *Tx) arrived(a mail.ArrivalID, id BoxID) (r arrivalRow, before *Place, e
 	if a == (mail.ArrivalID{}) {
 		return r, nil, nil
 	}
-	_, err = t.get("mailbox.Add", t.arrivalKey(a), func(v []byte) (err error) {
-		r, err = decodeArrival(v)
-		return err
-	})
+	rows, err := t.strange("mailbox.Add", t.arrivalKey(a))
+	if err == nil && rows[0] != nil {
+		r, err = decodeArrival(rows[0])
+		err = fault.As(fault.Corrupt, "mailbox.Add", err)
+	}
 	if i := slices.IndexFunc(r.places, func(p Place) bool { return p.Box == id }); i >= 0 {
 		before = &r.places[i]
 	}

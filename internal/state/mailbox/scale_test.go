@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -22,13 +23,20 @@ func scales() []int {
 }
 
 // onDisk is a store on Pebble whose INBOX has n messages with the rows that
-// deliveries make, but for the bodies. The last hundredth is unseen.
+// deliveries make, but for the bodies. The last hundredth is unseen. In the
+// directory EKIDEN_BENCH_STORES it is kept for the next run, with what the run adds.
 func onDisk(b *testing.B, n int) (*bench, BoxID) {
 	b.Helper()
 	s := &bench{t: b}
 	dir := b.TempDir()
+	if kept := os.Getenv("EKIDEN_BENCH_STORES"); kept != "" {
+		dir = filepath.Join(kept, fmt.Sprint(n))
+	}
 	s.reopen(b, dir)
 	b.Cleanup(func() { s.blobs.Close(); s.db.Close() })
+	if used, _ := s.usage(); used.Messages >= int64(n) {
+		return s, s.box("INBOX").ID
+	}
 	s.update(func(t *Tx) error { return t.Provision() })
 	id := s.box("INBOX").ID
 	m := s.delivery(0)

@@ -61,14 +61,22 @@ func (t *Tx) joinThread(m *messageRow) error {
 	keys := m.threads
 	rows := make([]threadRow, len(keys))
 	m.Thread = ThreadID(m.ID)
+	at := make([][]byte, len(keys))
 	for i, h := range keys {
-		r, ok, err := t.threadRow(h)
-		if err != nil {
-			return err
+		at[i] = t.threadKey(h)
+	}
+	known, err := t.strange("mailbox.thread", at...)
+	if err != nil {
+		return err
+	}
+	for i, v := range known {
+		if v == nil {
+			continue
 		}
-		if rows[i] = r; ok {
-			m.Thread = min(m.Thread, r.thread)
+		if rows[i], err = decodeThread(v); err != nil {
+			return fault.As(fault.Corrupt, "mailbox.thread", err)
 		}
+		m.Thread = min(m.Thread, rows[i].thread)
 	}
 	for i, h := range keys {
 		rows[i].thread = m.Thread // what comes later meets here

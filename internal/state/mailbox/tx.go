@@ -169,6 +169,13 @@ func (t *Tx) get(op string, key []byte, decode func([]byte) error) (ok bool, err
 	return ok, nil
 }
 
+// strange gives rows of which most are not there, as what a new message names is
+// seldom known: GetMany finds that out without a look at other rows.
+func (t *Tx) strange(op string, keys ...[]byte) ([][]byte, error) {
+	rows, err := t.r.GetMany(keys)
+	return rows, fault.Wrap(op, err)
+}
+
 // acctRow is the account's row; a new one where there is none yet.
 func (t *Tx) acctRow() (*accountRow, error) {
 	if t.acct != nil {
