@@ -17,7 +17,7 @@ type serveCmd struct {
 	Config string `short:"c" required:"" type:"path" placeholder:"FILE" help:"The configuration (TOML)."`
 }
 
-// Run serves until SIGTERM or SIGINT.
+// Run serves until SIGTERM or SIGINT; at SIGHUP it looks at its certificates.
 func (s serveCmd) Run() error {
 	c, err := app.Load(s.Config)
 	if err != nil {
@@ -28,6 +28,7 @@ func (s serveCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	server.ReloadOnHangup()
 	ctx, stop := untilSignal()
 	defer stop()
 	return server.Run(ctx, func() { log.Info("server.ready", "version", version, "ports", server.Ports()) })

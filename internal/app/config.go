@@ -15,9 +15,11 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/certs"
 )
 
 // Config is what is needed before the store opens. All else is data in the
@@ -38,14 +40,6 @@ type Config struct {
 type Store struct {
 	Cache       int64    `toml:"cache"`        // octets of rows kept in memory
 	KeepDeleted Duration `toml:"keep_deleted"` // how long deleted messages can be restored
-}
-
-// TLS says where the certificate comes from: from two files, or from an own
-// authority below the data directory (for trying things out).
-type TLS struct {
-	CertFile     string `toml:"cert_file"`     // PEM: the certificate and the chain behind it; looked at again each minute
-	KeyFile      string `toml:"key_file"`      // PEM: its key
-	OwnAuthority bool   `toml:"own_authority"` // make a certificate for hostname and localhost; clients trust it by ca.pem in the data directory
 }
 
 // Listen holds the addresses of each door, as "host:port" or ":port". An empty
@@ -128,6 +122,7 @@ func Default() Config {
 			POP3: []string{":110"}, POP3S: []string{":995"}, IMAP: []string{":143"}, IMAPS: []string{":993"},
 		},
 		Store: Store{Cache: 64 << 20, KeepDeleted: Duration(30 * 24 * time.Hour)},
+		TLS:   TLS{MinVersion: "1.2"},
 		Log:   Log{Level: "info", Format: "text"},
 		Auth: Auth{
 			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
@@ -154,7 +149,7 @@ func Load(path string) (Config, error) {
 		return c, fault.Newf(fault.Invalid, op, "%s: unknown key %q%s", path, key, didYouMean(key, knownKeys(reflect.TypeOf(c), "")))
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Data, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile} {
+	for _, p := range append(c.TLS.paths(), &c.Data, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -216,17 +211,6 @@ func (c *Config) Check() error {
 	return c.checkOutbound()
 }
 
-func (c *Config) checkTLS() error {
-	files := c.TLS.CertFile != "" && c.TLS.KeyFile != ""
-	switch {
-	case c.TLS.OwnAuthority && (c.TLS.CertFile != "" || c.TLS.KeyFile != ""):
-		return errors.New("tls: either own_authority or cert_file and key_file, not both")
-	case !files && !c.TLS.OwnAuthority:
-		return errors.New("tls: cert_file and key_file are needed (or own_authority = true, for trying things out)")
-	}
-	return nil
-}
-
 func (c *Config) checkOutbound() error {
 	o := c.Outbound
 	if o.Port < 1 || o.Port > 65535 {
@@ -278,10 +262,7 @@ func (c *Config) CheckFiles() error {
 	if _, err := c.roots(); err != nil {
 		return err
 	}
-	if c.TLS.OwnAuthority {
-		return nil
-	}
-	_, err := c.certificates()
+	_, err := certs.New(certs.Options{Files: c.TLS.pairs(), Hostname: c.Hostname, Sink: event.Discard{}})
 	return err
 }
 

@@ -21,7 +21,7 @@ type Server struct {
 	version string
 	log     *slog.Logger
 	rooms   *rooms
-	certs   *certs.Files
+	tls     *secrets
 	relay   Service
 	doors   []open
 	socket  net.Listener
@@ -48,7 +48,7 @@ func Open(c Config, version string, log *slog.Logger) (*Server, error) {
 // bind gets what can be refused: certificates, ports, the socket.
 func (s *Server) bind() (err error) {
 	c := &s.config
-	if s.certs, err = c.certificates(); err != nil {
+	if s.tls, err = c.openTLS(s.rooms); err != nil {
 		return err
 	}
 	if s.relay, err = s.rooms.relay(c); err != nil {
@@ -92,8 +92,8 @@ func (s *Server) Close() error {
 // Run serves until ctx ends; then the doors close, what is in hand is finished,
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	services := []Service{ServiceFunc(s.tidy), ServiceFunc(s.index), s.relay, ServiceFunc(s.serveSocket)}
-	servers := s.rooms.servers(&s.config, s.certs.Config())
+	services := []Service{ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.tls.watch), s.relay, ServiceFunc(s.serveSocket)}
+	servers := s.rooms.servers(&s.config, s.tls.config)
 	for _, d := range s.doors {
 		for _, ln := range d.listeners {
 			services = append(services, ServiceFunc(func(ctx context.Context) error { return servers[d.name].Serve(ctx, ln) }))

@@ -27,7 +27,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/serve/smtpd"
 	"github.com/ekiden-mail/ekiden/internal/state/backup"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
-	"github.com/ekiden-mail/ekiden/internal/state/certs"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
@@ -155,24 +154,16 @@ func (c *Config) smartHost() *route.SmartHost {
 	return &route.SmartHost{Addr: c.Outbound.SmartHost, User: c.Outbound.User, Password: c.Outbound.Password}
 }
 
-// certificates opens the doors' certificates.
-func (c *Config) certificates() (*certs.Files, error) {
-	if c.TLS.OwnAuthority {
-		return certs.OpenOwn(c.Data, []string{c.Hostname, "localhost", "127.0.0.1"})
-	}
-	return certs.Open(c.TLS.CertFile, c.TLS.KeyFile)
-}
-
 // server speaks through one kind of door.
 type server interface {
 	Serve(ctx context.Context, ln net.Listener) error
 }
 
-// servers makes what stands behind each door.
-func (r *rooms) servers(c *Config, t *tls.Config) map[string]server {
-	mta := func(mode smtpd.Mode, h smtpd.Handler, implicit bool) server {
+// servers makes what stands behind each door; t gives a door's TLS by its name.
+func (r *rooms) servers(c *Config, t func(door string) *tls.Config) map[string]server {
+	mta := func(door string, mode smtpd.Mode, h smtpd.Handler, implicit bool) server {
 		o := smtpd.Options{
-			Hostname: c.Hostname, Mode: mode, TLS: t, ImplicitTLS: implicit, Handler: h, Sink: r.sink, NoLimits: c.Limits.Off,
+			Hostname: c.Hostname, Mode: mode, TLS: t(door), ImplicitTLS: implicit, Handler: h, Sink: r.sink, NoLimits: c.Limits.Off,
 			PlaintextAuth: c.Auth.Plaintext, Limits: smtpd.Limits{MessageSize: c.Limits.MessageSize},
 		}
 		if mode == smtpd.Submission {
@@ -182,29 +173,29 @@ func (r *rooms) servers(c *Config, t *tls.Config) map[string]server {
 	}
 	strangers := handler[*receive.Transaction]{r.receive.Begin}
 	users := handler[*submit.Transaction]{r.submit.Begin}
-	submission := mta(smtpd.Submission, users, false)
+	submission := mta("submission", smtpd.Submission, users, false)
 	locks := pop3d.NewLocks()
 	popLimits, imapLimits := pop3d.Limits{}, imapd.Limits{Message: c.Limits.MessageSize}
 	if c.Limits.Off {
 		popLimits.Connections, popLimits.PerAddress = math.MaxInt, math.MaxInt
 		imapLimits.Connections, imapLimits.PerAddress = math.MaxInt, math.MaxInt
 	}
-	pop := func(implicit bool) server {
+	pop := func(door string, implicit bool) server {
 		return pop3d.New(pop3d.Options{
-			Hostname: c.Hostname, TLS: t, ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
+			Hostname: c.Hostname, TLS: t(door), ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
 			Locks: locks, Sink: r.sink, Limits: popLimits,
 		})
 	}
-	imap := func(implicit bool) server {
+	imap := func(door string, implicit bool) server {
 		return imapd.New(imapd.Options{
-			Hostname: c.Hostname, TLS: t, ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
+			Hostname: c.Hostname, TLS: t(door), ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
 			Sink: r.sink, Limits: imapLimits, Quota: r.quota,
 		})
 	}
 	return map[string]server{
-		"smtp": mta(smtpd.Relay, strangers, false), "lmtp": mta(smtpd.LMTP, strangers, false),
-		"submission": submission, "submission_alt": submission, "submissions": mta(smtpd.Submission, users, true),
-		"pop3": pop(false), "pop3s": pop(true), "imap": imap(false), "imaps": imap(true),
+		"smtp": mta("smtp", smtpd.Relay, strangers, false), "lmtp": mta("lmtp", smtpd.LMTP, strangers, false),
+		"submission": submission, "submission_alt": submission, "submissions": mta("submissions", smtpd.Submission, users, true),
+		"pop3": pop("pop3", false), "pop3s": pop("pop3s", true), "imap": imap("imap", false), "imaps": imap("imaps", true),
 	}
 }
 

@@ -31,22 +31,36 @@ const (
 	renewAhead = 30 * 24 * time.Hour
 )
 
-// OpenOwn serves a certificate for names (host names and addresses) signed by
-// an authority of our own in dir, and makes whatever of it is missing, about to
+// ensureOwn gives the pair for names (host names and addresses) signed by an
+// authority of our own in dir, and makes whatever of it is missing, about to
 // expire, or made for other names. Clients trust it by dir/ca.pem.
-func OpenOwn(dir string, names []string) (*Files, error) {
-	const op = "certs.OpenOwn"
+func ensureOwn(dir string, names []string) (Files, error) {
+	const op = "certs.ensureOwn"
 	ca, caKey, err := authority(dir)
 	if err != nil {
-		return nil, fault.Wrap(op, err)
+		return Files{}, fault.Wrap(op, err)
 	}
-	cert, key := filepath.Join(dir, certFile), filepath.Join(dir, keyFile)
-	if !usable(cert, key, ca, names) {
-		if err := issue(cert, key, ca, caKey, names); err != nil {
-			return nil, fault.Wrap(op, err)
-		}
+	f := Files{Cert: filepath.Join(dir, certFile), Key: filepath.Join(dir, keyFile)}
+	if usable(f.Cert, f.Key, ca, names) {
+		return f, nil
 	}
-	return Open(cert, key)
+	key, chain, err := issue(ca, caKey, names)
+	if err != nil {
+		return Files{}, fault.Wrap(op, err)
+	}
+	return f, fault.Wrap(op, writePair(f.Cert, f.Key, key, chain...))
+}
+
+// selfSigned makes a certificate that nobody trusts, for the time in which
+// there is no other: servers that send mail take it, since they would send
+// without TLS otherwise (RFC 7435 §3).
+func selfSigned(name string) (*tls.Certificate, error) {
+	key, chain, err := issue(nil, nil, []string{name})
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
+	return &tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, err
 }
 
 // authority loads the authority in dir or makes it.
@@ -101,11 +115,12 @@ func usable(cert, key string, ca *x509.Certificate, names []string) bool {
 	return true
 }
 
-// issue makes a certificate for names.
-func issue(cert, key string, ca *x509.Certificate, caKey *ecdsa.PrivateKey, names []string) error {
+// issue makes a certificate for names, signed by ca or by itself, and gives its
+// key and its chain.
+func issue(ca *x509.Certificate, caKey *ecdsa.PrivateKey, names []string) (*ecdsa.PrivateKey, [][]byte, error) {
 	leaf, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: names[0]},
@@ -119,11 +134,12 @@ func issue(cert, key string, ca *x509.Certificate, caKey *ecdsa.PrivateKey, name
 			template.DNSNames = append(template.DNSNames, n)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca, &leaf.PublicKey, caKey)
-	if err != nil {
-		return err
+	if ca == nil {
+		der, err := x509.CreateCertificate(rand.Reader, template, template, &leaf.PublicKey, leaf)
+		return leaf, [][]byte{der}, err
 	}
-	return writePair(cert, key, leaf, der, ca.Raw)
+	der, err := x509.CreateCertificate(rand.Reader, template, ca, &leaf.PublicKey, caKey)
+	return leaf, [][]byte{der, ca.Raw}, err
 }
 
 // serial is 120 random bits (RFC 5280 §4.1.2.2).
