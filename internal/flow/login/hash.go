@@ -148,7 +148,7 @@ func Hash(password string, p Params) (directory.Credentials, error) {
 	_, _ = rand.Read(h.salt)
 	_, _ = rand.Read(salt)
 	h.sum = argon2.IDKey([]byte(sasl.Prepare(password)), h.salt, p.Time, p.Memory, p.Threads, sumSize)
-	v, err := sasl.NewScramVerifier(password, salt, p.Iterations)
+	v, err := sasl.NewScramVerifier(sasl.SHA256, password, salt, p.Iterations)
 	if err != nil {
 		return directory.Credentials{}, fault.Wrap(op, err)
 	}

@@ -156,7 +156,7 @@ func TestDisabledAndChanged(t *testing.T) {
 	if got := j.take(); !strings.HasSuffix(got, "reason=disabled account") {
 		t.Error(got)
 	}
-	if err := exchange(t, l, at("127.0.0.1:9"), sasl.ScramSHA256Client("alice@x.test", "chalk")); !fault.Is(err, fault.Unauthenticated) {
+	if err := exchange(t, l, at("127.0.0.1:9"), sasl.ScramClient(sasl.SHA256, false, "alice@x.test", "chalk", nil)); !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("a disabled account gave %v", err)
 	}
 	if ok, err := l.Still(ctx, who); ok || err != nil {
@@ -199,13 +199,17 @@ func exchange(t *testing.T, l *Login, a Attempt, c sasl.Client) error {
 	return fmt.Errorf("no end")
 }
 
+func scram256(user, pass string) sasl.Client {
+	return sasl.ScramClient(sasl.SHA256, false, user, pass, nil)
+}
+
 func TestMechanisms(t *testing.T) {
 	l, j := open(t, small)
 	if _, err := l.Start(context.Background(), at("127.0.0.1:9"), "CRAM-MD5"); !fault.Is(err, fault.Unsupported) {
 		t.Error(err)
 	}
 	makers := map[string]func(u, p string) sasl.Client{
-		sasl.Plain: sasl.PlainClient, sasl.Login: sasl.LoginClient, sasl.ScramSHA256: sasl.ScramSHA256Client,
+		sasl.Plain: sasl.PlainClient, sasl.Login: sasl.LoginClient, sasl.ScramSHA256: scram256,
 	}
 	for _, m := range l.Mechanisms(Attempt{}) {
 		make := makers[m]
@@ -292,7 +296,7 @@ func TestRaise(t *testing.T) {
 		if after.Changed != before.Changed {
 			t.Error("raising a hash ended the sessions")
 		}
-		if err := exchange(t, l, at("127.0.0.1:9"), sasl.ScramSHA256Client(who.String(), "pencil")); err != nil {
+		if err := exchange(t, l, at("127.0.0.1:9"), scram256(who.String(), "pencil")); err != nil {
 			t.Error(err)
 		}
 		if strings.Contains(j.take(), "internal.failed") {

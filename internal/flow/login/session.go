@@ -43,7 +43,7 @@ func (l *Login) Start(ctx context.Context, a Attempt, mechanism string) (*Sessio
 	case sasl.Login:
 		s.server = sasl.LoginServer(s.verify)
 	case sasl.ScramSHA256:
-		s.server = sasl.ScramSHA256Server(s.lookup, nil)
+		s.server = sasl.ScramServer(sasl.ScramOptions{Hash: sasl.SHA256, Lookup: s.lookup})
 	default:
 		return nil, fault.New(fault.Unsupported, "login.Start", "that mechanism is not spoken here")
 	}
@@ -93,7 +93,7 @@ func (s *Session) verify(authzid, user, password string) error {
 
 // lookup serves SCRAM, in which the password never comes: it waits like a
 // password would, and makes up a verifier for whoever has none.
-func (s *Session) lookup(user string) (sasl.ScramVerifier, error) {
+func (s *Session) lookup(user string) ([]sasl.ScramVerifier, error) {
 	const op = "login.lookup"
 	s.user, s.addr = user, parseUser(user)
 	wait, err := s.l.slot(s.a, s.addr)
@@ -101,31 +101,31 @@ func (s *Session) lookup(user string) (sasl.ScramVerifier, error) {
 		err = s.l.hold(s.ctx, s.a, s.addr, wait)
 	}
 	if err != nil {
-		return sasl.ScramVerifier{}, s.l.refuse(s.ctx, s.a, s.mechanism, user, fault.Wrap(op, err))
+		return nil, s.l.refuse(s.ctx, s.a, s.mechanism, user, fault.Wrap(op, err))
 	}
 	secret, err := s.l.storeSecret(s.ctx)
 	if err != nil {
-		return sasl.ScramVerifier{}, fault.Wrap(op, err)
+		return nil, fault.Wrap(op, err)
 	}
 	acct, cred, err := s.l.o.Directory.Credentials(s.ctx, s.addr)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		s.reason = "unknown account"
 	case err != nil:
-		return sasl.ScramVerifier{}, fault.Wrap(op, err)
+		return nil, fault.Wrap(op, err)
 	case acct.Disabled:
 		s.reason = "disabled account"
 	case cred.SCRAM256.IsZero():
 		s.reason = "no SCRAM verifier yet"
 	default:
 		s.account = acct
-		return cred.SCRAM256, nil
+		return []sasl.ScramVerifier{cred.SCRAM256}, nil
 	}
 	name := s.addr.String()
 	if s.addr.IsNull() {
 		name = user
 	}
-	return sasl.Decoy(secret, name, s.l.o.Params.Iterations), nil
+	return []sasl.ScramVerifier{sasl.Decoy(sasl.SHA256, secret, name, s.l.o.Params.Iterations)}, nil
 }
 
 // proved ends a SCRAM exchange in which the client has shown its proof. The

@@ -230,7 +230,7 @@ func (c *Conn) auth() error {
 			return nil
 		}
 		offered := strings.Fields(strings.ToUpper(c.ext["AUTH"]))
-		if client = sasl.ClientFor(offered, c.o.User, c.o.Password); client == nil {
+		if client = sasl.ClientFor(offered, c.o.User, c.o.Password, c.bindings()); client == nil {
 			return lacking("AUTH", 504, smtp.Enhanced{5, 7, 4}, "the server offers no way to log in that we know")
 		}
 	}
@@ -238,7 +238,7 @@ func (c *Conn) auth() error {
 	if err != nil {
 		return err
 	}
-	if c.tls == nil && mechanism != sasl.ScramSHA256 && !c.mayTell() {
+	if c.tls == nil && sasl.Tells(mechanism) && !c.mayTell() {
 		return lacking("AUTH", 451, smtp.Enhanced{4, 7, 11}, "the line is in clear, and a password does not go over it")
 	}
 	command := "AUTH " + mechanism
@@ -262,6 +262,14 @@ func (c *Conn) auth() error {
 		return fmt.Errorf("AUTH: %w", err)
 	}
 	return nil
+}
+
+// bindings is what the exchange can be bound to.
+func (c *Conn) bindings() []sasl.Binding {
+	if c.tls == nil || len(c.tls.PeerCertificates) == 0 {
+		return nil
+	}
+	return sasl.Bindings(c.tls, c.tls.PeerCertificates[0])
 }
 
 // respond answers a challenge, or gives up if it makes no sense.

@@ -130,7 +130,7 @@ func TestCredentials(t *testing.T) {
 	s, ctx := open(t), context.Background()
 	must(t, s.AddDomain(ctx, "x.test"))
 	a := account(t, s, "a@x.test")
-	v, err := sasl.NewScramVerifier("pencil", []byte("0123456789abcdef"), 4096)
+	v, err := sasl.NewScramVerifier(sasl.SHA256, "pencil", []byte("0123456789abcdef"), 4096)
 	must(t, err)
 	must(t, s.SetCredentials(ctx, a.ID, directory.Credentials{Argon2: "new", SCRAM256: v}))
 	got, c, err := s.Credentials(ctx, address("A@x.test"))

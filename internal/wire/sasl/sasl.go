@@ -3,17 +3,29 @@
 // protocols are others' work.
 package sasl
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
 
-// The mechanisms, by their registered names.
+// The mechanisms, by their registered names. Those of SCRAM are made by
+// Hash.Mechanism.
 const (
 	Plain       = "PLAIN"         // RFC 4616
 	Login       = "LOGIN"         // draft-murchison-sasl-login-00
 	ScramSHA256 = "SCRAM-SHA-256" // RFC 5802, RFC 7677
+	OAuthBearer = "OAUTHBEARER"   // RFC 7628
+	XOAuth2     = "XOAUTH2"       // as Google published it
+	External    = "EXTERNAL"      // RFC 4422 appendix A
 )
 
 // MaxMessage bounds every challenge and response, in octets after base64.
 const MaxMessage = 4 << 10
+
+// MaxToken bounds an access token and what comes with it, in octets: a signed
+// token with many claims is long.
+const MaxToken = 8 << 10
 
 // MaxName and MaxPassword bound what a client may call itself and say, in octets.
 const (
@@ -26,6 +38,9 @@ var (
 	ErrMalformed = errors.New("malformed SASL message")
 	// ErrFailed means that the other side did not prove what it had to.
 	ErrFailed = errors.New("authentication failed")
+	// ErrBinding is an ErrFailed: the two sides do not see one and the same
+	// secure connection (RFC 5056), or somebody hid that it could be bound to.
+	ErrBinding = fmt.Errorf("%w: the channel binding does not hold", ErrFailed)
 )
 
 // Server is the server's side of one exchange.
@@ -53,17 +68,25 @@ type Client interface {
 }
 
 // ClientFor gives the strongest client among what the server offers; nil if it
-// offers none that we speak. Names are in upper case.
-func ClientFor(offered []string, user, password string) Client {
-	for _, m := range []struct {
-		name string
-		make func(user, password string) Client
-	}{{ScramSHA256, ScramSHA256Client}, {Plain, PlainClient}, {Login, LoginClient}} {
-		for _, o := range offered {
-			if o == m.name {
-				return m.make(user, password)
-			}
+// offers none that we speak. Names are in upper case. bindings are those of the
+// connection, if it is secure.
+func ClientFor(offered []string, user, password string, bindings []Binding) Client {
+	offers := func(m string) bool { return slices.Contains(offered, m) }
+	for _, h := range []Hash{SHA512, SHA256} {
+		if len(bindings) > 0 && offers(h.Mechanism(true)) {
+			return ScramClient(h, true, user, password, bindings)
 		}
+	}
+	for _, h := range []Hash{SHA512, SHA256} {
+		if offers(h.Mechanism(false)) {
+			return ScramClient(h, false, user, password, bindings)
+		}
+	}
+	switch {
+	case offers(Plain):
+		return PlainClient(user, password)
+	case offers(Login):
+		return LoginClient(user, password)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package sasl
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -91,58 +90,6 @@ func TestLoginServer(t *testing.T) {
 	}
 }
 
-// rfc7677 is the verifier of RFC 7677 §3.
-func rfc7677(t *testing.T) ScramVerifier {
-	t.Helper()
-	salt, err := base64.StdEncoding.DecodeString("W22ZaJ0SNY7soEsUEjb6gQ==")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := NewScramVerifier("pencil", salt, 4096)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// TestScramExample is the exchange of RFC 7677 §3, both sides of it.
-func TestScramExample(t *testing.T) {
-	v := rfc7677(t)
-	var told string
-	server := newScramServer(func(user string) (ScramVerifier, error) { return v, nil }, func(user string) { told = user },
-		func() string { return "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0" })
-	client := newScramClient("user", "pencil", func() string { return "rOprNGfwEbeRWgbNEkqO" })
-	_, c1, err := client.Start()
-	check(t, c1, err, "n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
-	s1, _, err := server.Next(c1)
-	check(t, s1, err, "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")
-	c2, err := client.Next(s1)
-	check(t, c2, err, "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
-	if client.Finish() == nil {
-		t.Error("the client believes a server that has not shown its signature")
-	}
-	s2, done, err := server.Next(c2)
-	check(t, s2, err, "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")
-	if done || told != "" {
-		t.Error("the server ended before the client had its signature")
-	}
-	c3, err := client.Next(s2)
-	check(t, c3, err, "")
-	if _, done, err = server.Next(c3); !done || err != nil || told != "user" {
-		t.Error(done, err, told)
-	}
-	if err := client.Finish(); err != nil {
-		t.Error(err)
-	}
-}
-
-func check(t *testing.T, got []byte, err error, want string) {
-	t.Helper()
-	if err != nil || string(got) != want {
-		t.Fatalf("got %q %v, want %q", got, err, want)
-	}
-}
-
 // exchange runs a client against a server.
 func exchange(c Client, s Server) error {
 	_, response, err := c.Start()
@@ -159,100 +106,16 @@ func exchange(c Client, s Server) error {
 	return err
 }
 
-func TestScram(t *testing.T) {
-	v := rfc7677(t)
-	lookup := func(user string) (ScramVerifier, error) {
-		if user == "user" {
-			return v, nil
-		}
-		return Decoy([]byte("secret"), user, 4096), nil
-	}
-	for _, c := range []struct {
-		user, pass string
-		ok         bool
-	}{{"user", "pencil", true}, {"user", "Pencil", false}, {"other", "pencil", false}, {"user", "pen\u00adcil", true}, {"user", "", false}} {
-		if err := exchange(ScramSHA256Client(c.user, c.pass), ScramSHA256Server(lookup, nil)); (err == nil) != c.ok {
-			t.Errorf("%s/%s: %v", c.user, c.pass, err)
-		}
-	}
-	down := errors.New("down")
-	s := ScramSHA256Server(func(string) (ScramVerifier, error) { return ScramVerifier{}, down }, nil)
-	if err := exchange(ScramSHA256Client("user", "pencil"), s); !errors.Is(err, down) {
-		t.Errorf("a failed lookup gave %v", err)
-	}
-	for _, first := range []string{"", "n,,n=,r=x", "n,a=boss,n=user,r=x", "p=tls-unique,,n=user,r=x", "n,,m=1,n=user,r=x",
-		"x,,n=user,r=x", "n,,n=us=er,r=x", "n,,n=\xff,r=x", "n,,n=" + strings.Repeat("u", MaxName+1) + ",r=x"} {
-		s := ScramSHA256Server(lookup, nil)
-		s.Next(nil)
-		if ch, _, err := s.Next([]byte(first)); err == nil {
-			t.Errorf("%.40q was answered with %q", first, ch)
-		}
-	}
-}
-
-func TestScramClientIsNotOverworked(t *testing.T) {
-	for _, challenge := range []string{"r=NONCEx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=2000000000", "r=NONCEx,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=1",
-		"r=other,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096", "r=NONCEx", ""} {
-		c := newScramClient("user", "pencil", func() string { return "NONCE" })
-		c.Start()
-		if got, err := c.Next([]byte(challenge)); err == nil {
-			t.Errorf("%q was answered with %q", challenge, got)
-		}
-	}
-}
-
-func TestClients(t *testing.T) {
-	v := rfc7677(t)
-	for name, s := range map[string]Server{
-		Plain: PlainServer(only("user", "pencil")), Login: LoginServer(only("user", "pencil")),
-		ScramSHA256: ScramSHA256Server(func(string) (ScramVerifier, error) { return v, nil }, nil),
-	} {
-		c := ClientFor([]string{"CRAM-MD5", name}, "user", "pencil")
-		if got, _, _ := c.Start(); got != name {
-			t.Errorf("%s was chosen of %s", got, name)
-		}
-		if err := exchange(ClientFor([]string{name}, "user", "pencil"), s); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if c := ClientFor([]string{"XOAUTH2"}, "user", "pencil"); c != nil {
-		t.Error("a client came for a mechanism that we do not speak")
-	}
-}
-
-func TestVerifier(t *testing.T) {
-	v := rfc7677(t)
-	w, err := ParseScramVerifier(v.String())
-	if err != nil || w.String() != v.String() || !w.Matches("pencil") || w.Matches("pencils") {
-		t.Errorf("%v became %v: %v", v, w, err)
-	}
-	a, b := Decoy([]byte("s"), "u", 4096), Decoy([]byte("s"), "u", 4096)
-	if !bytes.Equal(a.Salt, b.Salt) || bytes.Equal(a.Salt, Decoy([]byte("s"), "v", 4096).Salt) || len(a.Salt) != SaltSize {
-		t.Error("decoys change, or do not")
-	}
-	if _, err := ParseScramVerifier(a.String()); err != nil {
-		t.Error(err)
-	}
-	for _, s := range []string{"x", verifierPrefix, strings.Replace(v.String(), "4096", "4095", 1), strings.Replace(v.String(), "4096", "04096", 1),
-		v.String() + "A", strings.Replace(v.String(), "$", "", 1), verifierPrefix + "4096:$:"} {
-		if _, err := ParseScramVerifier(s); err == nil {
-			t.Errorf("%q was read", s)
-		}
-	}
-	if _, err := NewScramVerifier("x", nil, 4096); err == nil {
-		t.Error("no salt was taken")
-	}
-	if _, err := NewScramVerifier("x", []byte("salt"), 100); err == nil {
-		t.Error("too few iterations were taken")
-	}
-}
-
 func FuzzServers(f *testing.F) {
 	f.Add([]byte("\x00tim\x00pass"), []byte("x"), []byte(""))
 	f.Add([]byte("n,,n=user,r=rOprNGfwEbeRWgbNEkqO"), []byte("c=biws,r=rOprNGfwEbeRWgbNEkqOx,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="), []byte(""))
 	f.Add([]byte("user"), []byte("pass"), []byte("x"))
+	f.Add([]byte("n,a=user@x.test,\x01host=x\x01auth=Bearer abc\x01\x01"), []byte("\x01"), []byte(""))
+	f.Add([]byte("user=user@x.test\x01auth=Bearer abc\x01\x01"), []byte(""), []byte(""))
+	f.Add([]byte("p=tls-exporter,,n=user,r=rOprNGfwEbeRWgbNEkqO"), []byte("c=cD10bHMtZXhwb3J0ZXIsLHg=,r=rOprNGfwEbeRWgbNEkqOx,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="), []byte(""))
 	f.Add([]byte(""), []byte("p=tls-exporter,a=x,n=a=2Cb,r="), []byte("c=,r=,p="))
-	v := Decoy([]byte("x"), "user", 4096)
+	v := Decoy(SHA256, []byte("x"), "user", 4096)
+	bound := []Binding{{TLSExporter, []byte("x")}}
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
 		deny := func(authzid, u, p string) error {
 			if u == "" || p == "" || len(u) > MaxName || len(p) > MaxPassword || strings.Contains(u+p, "\x00") {
@@ -261,7 +124,11 @@ func FuzzServers(f *testing.F) {
 			return ErrFailed
 		}
 		for _, s := range []Server{PlainServer(deny), LoginServer(deny),
-			newScramServer(func(string) (ScramVerifier, error) { return v, nil }, nil, func() string { return "x" })} {
+			ScramServer(ScramOptions{Hash: SHA256, Lookup: one(v, v), nonce: func() string { return "x" }}),
+			ScramServer(ScramOptions{Hash: SHA256, Plus: true, Bindings: bound, Lookup: one(v), nonce: func() string { return "x" }}),
+			ExternalServer(func(who string) error { return deny(who, "u", "p") }),
+			OAuthBearerServer(func(b Bearer) error { return &TokenError{Status: "invalid_token"} }),
+			XOAuth2Server(func(b Bearer) error { return &TokenError{Status: "invalid_token"} })} {
 			for _, in := range [][]byte{a, b, c, a} {
 				ch, done, err := s.Next(in)
 				if done {
@@ -282,7 +149,7 @@ func FuzzClient(f *testing.F) {
 		if bytes.Contains(a, []byte("i=")) && modest(string(a)) && !bytes.Contains(a, []byte("i=4096")) {
 			return // many iterations are what costs, and prove nothing more
 		}
-		c := newScramClient("user", "pencil", func() string { return "N" })
+		c := newScramClient(SHA256, false, "user", "pencil", nil, func() string { return "N" })
 		c.Start()
 		c.Next(a)
 		c.Next(b)
@@ -293,11 +160,33 @@ func FuzzClient(f *testing.F) {
 }
 
 func FuzzVerifier(f *testing.F) {
-	f.Add(Decoy([]byte("x"), "user", 4096).String())
+	f.Add(Decoy(SHA256, []byte("x"), "user", 4096).String())
 	f.Add("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$AA==:AA==")
 	f.Fuzz(func(t *testing.T, s string) {
 		if v, err := ParseScramVerifier(s); err == nil && v.String() != s {
 			t.Errorf("%q became %q", s, v.String())
+		}
+	})
+}
+
+// FuzzBearer holds both OAuth parsers to what they may give.
+func FuzzBearer(f *testing.F) {
+	f.Add([]byte("n,a=user@x.test,\x01host=x\x01port=143\x01auth=Bearer abc==\x01\x01"))
+	f.Add([]byte("y,,\x01auth=bearer  a.b.c\x01\x01"))
+	f.Add([]byte("user=user@x.test\x01auth=Bearer abc\x01\x01"))
+	f.Add([]byte("\x01"))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		for _, parse := range []func([]byte) (Bearer, error){ParseOAuthBearer, ParseXOAuth2} {
+			b, err := parse(message)
+			if err == nil && (!isToken(b.Token) || len(b.Token) > MaxToken || len(b.User) > MaxName || strings.Contains(b.User, "\x00")) {
+				t.Errorf("%q gave %q", message, b)
+			}
+		}
+		if b, err := ParseOAuthBearer(message); err == nil {
+			_, again, _ := OAuthBearerClient(b.User, b.Token).Start()
+			if c, err := ParseOAuthBearer(again); b.User != "" && (err != nil || c != b) {
+				t.Errorf("%q became %q: %v", b, c, err)
+			}
 		}
 	})
 }

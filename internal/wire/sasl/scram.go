@@ -2,7 +2,10 @@ package sasl
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -10,47 +13,47 @@ import (
 	"github.com/xdg-go/scram"
 )
 
-// scramServer is the server of SCRAM-SHA-256 without channel binding.
+// ScramOptions are what a server of SCRAM works with. Lookup is needed.
+type ScramOptions struct {
+	Hash Hash
+	// Plus means that the client chose the mechanism whose name ends in -PLUS, and
+	// Bindings are what the connection can be bound by: if there are any, -PLUS was
+	// offered.
+	Plus     bool
+	Bindings []Binding
+	// Lookup gives the verifiers of a user, one for each of his passwords. All must
+	// have one salt and one number of iterations, since these are told before the
+	// proof comes. For a user that does not exist it gives Decoy's, so that nobody
+	// learns which names exist. An error means that it cannot answer, and ends the
+	// exchange as it is.
+	Lookup func(user string) ([]ScramVerifier, error)
+	// Done, if not nil, is told who has proved to know a password, and which of
+	// those that Lookup gave.
+	Done func(user string, which int)
+
+	nonce func() string // for the examples of the RFCs
+}
+
+// scramServer is the server of SCRAM. One conversation of the library runs for
+// each verifier, all with the same nonce.
 type scramServer struct {
-	conv  *scram.ServerConversation
-	done  func(user string)
+	o     ScramOptions
+	convs []*scram.ServerConversation
+	which int // whose proof was right
 	step  int
-	cause error // of a failed lookup
 }
 
-// ScramSHA256Server is the server of SCRAM-SHA-256 (RFC 5802, RFC 7677). lookup
-// gives the verifier of a user; for one that does not exist it gives Decoy's,
-// so that nobody learns which names exist, and an error only when it cannot
-// answer; that error ends the exchange as it is. done, if not nil, is told who
-// has proved to know the password. An authorization identity other than the
-// user's own name is refused.
-func ScramSHA256Server(lookup func(user string) (ScramVerifier, error), done func(user string)) Server {
-	return newScramServer(lookup, done, nil)
-}
-
-// newScramServer takes the nonce from outside, for the examples of the RFC.
-func newScramServer(lookup func(user string) (ScramVerifier, error), done func(user string), nonce func() string) *scramServer {
-	s := &scramServer{done: done}
-	server, err := scram.SHA256.NewServer(func(user string) (scram.StoredCredentials, error) {
-		v, err := lookup(user)
-		if err != nil {
-			s.cause = err
-			return scram.StoredCredentials{}, err
+// ScramServer is the server of the SCRAM family (RFC 5802, RFC 7677). An
+// authorization identity other than the user's own name is refused.
+func ScramServer(o ScramOptions) Server {
+	if o.nonce == nil {
+		o.nonce = func() string {
+			var b [24]byte
+			_, _ = rand.Read(b[:])
+			return base64.StdEncoding.EncodeToString(b[:])
 		}
-		return scram.StoredCredentials{
-			KeyFactors: scram.KeyFactors{Salt: string(v.Salt), Iters: v.Iterations},
-			StoredKey:  v.StoredKey, ServerKey: v.ServerKey,
-		}, nil
-	})
-	if err != nil { // the library's NewServer has no way to fail
-		s.step = scramOver
-		return s
 	}
-	if nonce != nil {
-		server.WithNonceGenerator(nonce)
-	}
-	s.conv = server.NewConversation()
-	return s
+	return &scramServer{o: o}
 }
 
 // The steps of a scramServer.
@@ -74,73 +77,172 @@ func (s *scramServer) Next(response []byte) ([]byte, bool, error) {
 			s.step = scramAsked
 			return []byte{}, false, nil
 		}
-		return s.first(response)
+		return s.first(string(response))
 	case scramFinal:
-		challenge, err := s.conv.Step(string(response))
-		if err != nil || !s.conv.Valid() {
-			return nil, false, ErrFailed
-		}
-		s.step = scramTold
-		return []byte(challenge), false, nil
+		return s.final(string(response))
 	case scramTold:
 		// The client has our signature; its empty response closes the exchange.
 		if len(response) > 0 {
 			return nil, false, ErrMalformed
 		}
-		if s.done != nil {
-			s.done(s.conv.Username())
+		if s.o.Done != nil {
+			s.o.Done(s.convs[s.which].Username(), s.which)
 		}
 		return nil, true, nil
 	}
 	return nil, false, ErrMalformed
 }
 
-// first takes client-first-message (RFC 5802 §7).
-func (s *scramServer) first(response []byte) ([]byte, bool, error) {
-	challenge, err := s.conv.Step(string(response))
+// binding reads the flag at the head of client-first-message and gives what
+// the exchange is bound by (RFC 5802 §6): with the flag "p", which comes with
+// -PLUS and only there, one that we know. "y" says that the client would have
+// bound it, had we offered to.
+func (s *scramServer) binding(first string) (scram.ChannelBinding, error) {
+	flag, _, _ := strings.Cut(first, ",")
+	name, bound := strings.CutPrefix(flag, "p=")
 	switch {
-	case s.cause != nil:
-		return nil, false, s.cause
+	case bound != s.o.Plus:
+		return scram.ChannelBinding{}, ErrMalformed
+	case bound:
+		for _, b := range s.o.Bindings {
+			if b.Type == name {
+				return scram.ChannelBinding{Type: scram.ChannelBindingType(b.Type), Data: b.Data}, nil
+			}
+		}
+		return scram.ChannelBinding{}, ErrBinding
+	case flag == "y" && len(s.o.Bindings) > 0: // and we did: somebody between us hid it
+		return scram.ChannelBinding{}, ErrBinding
+	}
+	return scram.ChannelBinding{}, nil
+}
+
+// first takes client-first-message (RFC 5802 §7).
+func (s *scramServer) first(message string) ([]byte, bool, error) {
+	bound, err := s.binding(message)
+	if err != nil {
+		return nil, false, err
+	}
+	var verifiers []ScramVerifier
+	var cause error
+	nonce := s.o.nonce()
+	// The first conversation looks the user up, for all of them.
+	challenge, conv, err := s.converse(message, bound, nonce, func(user string) (ScramVerifier, error) {
+		if user == "" || len(user) > MaxName {
+			return ScramVerifier{}, ErrMalformed
+		}
+		if verifiers, cause = s.o.Lookup(user); cause == nil && len(verifiers) == 0 {
+			cause = ErrFailed
+		}
+		if cause != nil {
+			return ScramVerifier{}, cause
+		}
+		return verifiers[0], nil
+	})
+	switch {
+	case cause != nil:
+		return nil, false, cause
 	case err != nil:
 		return nil, false, ErrMalformed
 	}
-	if a := s.conv.AuthzID(); a != "" && a != s.conv.Username() {
+	if a := conv.AuthzID(); a != "" && a != conv.Username() {
 		return nil, false, ErrFailed
 	}
-	if user := s.conv.Username(); user == "" || len(user) > MaxName {
-		return nil, false, ErrMalformed
+	s.convs = append(s.convs, conv)
+	for _, v := range verifiers[1:] {
+		if v.Hash != verifiers[0].Hash || v.Iterations != verifiers[0].Iterations || !bytes.Equal(v.Salt, verifiers[0].Salt) {
+			return nil, false, errors.New("sasl: verifiers of one user have more than one salt")
+		}
+		_, conv, err := s.converse(message, bound, nonce, func(string) (ScramVerifier, error) { return v, nil })
+		if err != nil {
+			return nil, false, ErrMalformed
+		}
+		s.convs = append(s.convs, conv)
 	}
 	s.step = scramFinal
 	return []byte(challenge), false, nil
 }
 
+// converse begins one conversation.
+func (s *scramServer) converse(first string, bound scram.ChannelBinding, nonce string, lookup func(string) (ScramVerifier, error)) (string, *scram.ServerConversation, error) {
+	server, err := s.o.Hash.library().NewServer(func(user string) (scram.StoredCredentials, error) {
+		v, err := lookup(user)
+		return scram.StoredCredentials{
+			KeyFactors: scram.KeyFactors{Salt: string(v.Salt), Iters: v.Iterations},
+			StoredKey:  v.StoredKey, ServerKey: v.ServerKey,
+		}, err
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	server.WithNonceGenerator(func() string { return nonce })
+	conv := server.NewConversationWithChannelBinding(bound)
+	challenge, err := conv.Step(first)
+	return challenge, conv, err
+}
+
+// final takes client-final-message, and answers with the signature that goes
+// with the password that was proved.
+func (s *scramServer) final(message string) ([]byte, bool, error) {
+	var signature []byte
+	failure := ErrFailed
+	for i, conv := range s.convs {
+		text, err := conv.Step(message)
+		switch {
+		case err == nil && conv.Valid() && signature == nil:
+			signature, s.which = []byte(text), i
+		case text == scram.ErrChannelBindingsDontMatch:
+			failure = ErrBinding
+		}
+	}
+	if signature == nil {
+		return nil, false, failure
+	}
+	s.step = scramTold
+	return signature, false, nil
+}
+
 // maxClientIterations is how much work a server may ask of us.
 const maxClientIterations = 1 << 20
 
-// scramClient is the client of SCRAM-SHA-256 without channel binding.
+// scramClient is the client of SCRAM.
 type scramClient struct {
-	conv *scram.ClientConversation
-	step int // messages taken or sent; 3 when the server has shown its signature; scramOver after a failure
+	mechanism string
+	conv      *scram.ClientConversation
+	step      int // messages taken or sent; 3 when the server has shown its signature; scramOver after a failure
 }
 
-// ScramSHA256Client is the client of SCRAM-SHA-256. It believes no server that
-// asks for less than the 4,096 iterations of RFC 7677 §4.
-func ScramSHA256Client(user, pass string) Client { return newScramClient(user, pass, nil) }
+// ScramClient is the client of SCRAM. It believes no server that asks for less
+// than 4,096 iterations (RFC 7677 §4). With plus it binds the exchange to the
+// first of bindings, which must be there; without, where there are any, it says
+// that it could have, so that a server that offered -PLUS notices who hid it.
+func ScramClient(h Hash, plus bool, user, pass string, bindings []Binding) Client {
+	return newScramClient(h, plus, user, pass, bindings, nil)
+}
 
-func newScramClient(user, pass string, nonce func() string) *scramClient {
+func newScramClient(h Hash, plus bool, user, pass string, bindings []Binding, nonce func() string) *scramClient {
 	// Where SASLprep refuses a password it is used as it is, as servers do.
-	client, err := scram.SHA256.NewClient(user, pass, "")
+	client, err := h.library().NewClient(user, pass, "")
 	if err != nil {
-		client, err = scram.SHA256.NewClientUnprepped(user, pass, "")
+		client, err = h.library().NewClientUnprepped(user, pass, "")
 	}
-	if err != nil {
+	if err != nil || plus && len(bindings) == 0 {
 		return &scramClient{}
 	}
 	client.WithMinIterations(MinIterations)
 	if nonce != nil {
 		client.WithNonceGenerator(nonce)
 	}
-	return &scramClient{conv: client.NewConversation()}
+	c := &scramClient{mechanism: h.Mechanism(plus)}
+	switch {
+	case plus:
+		b := bindings[0]
+		c.conv = client.NewConversationWithChannelBinding(scram.ChannelBinding{Type: scram.ChannelBindingType(b.Type), Data: b.Data})
+	case len(bindings) > 0:
+		c.conv = client.NewConversationAdvertisingChannelBinding()
+	default:
+		c.conv = client.NewConversation()
+	}
+	return c
 }
 
 func (c *scramClient) Start() (string, []byte, error) {
@@ -152,7 +254,7 @@ func (c *scramClient) Start() (string, []byte, error) {
 	if err != nil {
 		return "", nil, ErrMalformed
 	}
-	return ScramSHA256, []byte(first), nil
+	return c.mechanism, []byte(first), nil
 }
 
 func (c *scramClient) Next(challenge []byte) ([]byte, error) {
@@ -191,4 +293,12 @@ func (c *scramClient) Finish() error {
 		return ErrFailed
 	}
 	return nil
+}
+
+// Tells says whether a mechanism tells the server the password, or what is as
+// good as one, so that it may go over a secure line only.
+func Tells(mechanism string) bool {
+	return !slices.ContainsFunc([]Hash{SHA1, SHA256, SHA512}, func(h Hash) bool {
+		return mechanism == h.Mechanism(false) || mechanism == h.Mechanism(true)
+	})
 }
