@@ -21,6 +21,19 @@ func Key(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// Network is what the neighbours of an address are counted under together: its
+// /24 in IPv4, its /48 in IPv6, which is what a site gets. The zero Addr gives
+// the zero Prefix.
+func Network(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 24
+	if a.Is6() {
+		bits = 48
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
 // Rate allows Burst at once, and Burst more in each Per, evenly.
 type Rate struct {
 	Burst int

@@ -7,18 +7,21 @@ import (
 )
 
 func TestKey(t *testing.T) {
-	for _, c := range []struct{ addr, want string }{
-		{"192.0.2.1", "192.0.2.1/32"},
-		{"::ffff:192.0.2.1", "192.0.2.1/32"},
-		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
-		{"fe80::1%eth0", "fe80::/64"},
+	for _, c := range []struct{ addr, key, network string }{
+		{"192.0.2.1", "192.0.2.1/32", "192.0.2.0/24"},
+		{"::ffff:192.0.2.1", "192.0.2.1/32", "192.0.2.0/24"},
+		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", "2001:db8:1::/48"},
+		{"fe80::1%eth0", "fe80::/64", "fe80::/48"},
 	} {
-		if got := Key(netip.MustParseAddr(c.addr)).String(); got != c.want {
-			t.Errorf("Key(%s) = %s, want %s", c.addr, got, c.want)
+		if got := Key(netip.MustParseAddr(c.addr)).String(); got != c.key {
+			t.Errorf("Key(%s) = %s, want %s", c.addr, got, c.key)
+		}
+		if got := Network(netip.MustParseAddr(c.addr)).String(); got != c.network {
+			t.Errorf("Network(%s) = %s, want %s", c.addr, got, c.network)
 		}
 	}
-	if got := Key(netip.Addr{}); got.IsValid() {
-		t.Errorf("Key of no address = %v", got)
+	if Key(netip.Addr{}).IsValid() || Network(netip.Addr{}).IsValid() {
+		t.Error("no address has a key")
 	}
 }
 
