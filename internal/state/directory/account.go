@@ -26,17 +26,21 @@ func checkLocal(op string, a mail.Address) error {
 // not ours, fault.Exists if the address is an account or an alias.
 func (s *Store) AddAccount(ctx context.Context, addr mail.Address, c Credentials, quota int64) (Account, error) {
 	const op = "directory.AddAccount"
-	a := Account{Address: Fold(addr), Added: time.Now().UTC().Truncate(time.Second), Quota: quota}
-	if err := checkLocal(op, a.Address); err != nil {
+	addr, err := newName(op, addr)
+	if err != nil {
 		return Account{}, err
 	}
+	a := Account{Address: addr, Added: time.Now().UTC().Truncate(time.Second), Quota: quota}
 	if a.Address.Local == "" || quota < 0 {
 		return Account{}, fault.New(fault.Invalid, op, "an account needs an address and a quota that is not negative")
 	}
-	err := s.update(ctx, func(tx kv.Tx, r rows) error {
+	err = s.update(ctx, func(tx kv.Tx, r rows) error {
 		d, err := r.mustDomain(op, a.Address.Domain)
 		if err != nil {
 			return err
+		}
+		if as := d.Settings.AliasOf; as != "" {
+			return fault.Newf(fault.Conflict, op, "%s is another name of %s: add the account there", d.Name, as)
 		}
 		if err := r.mustBeFree(op, a.Address); err != nil {
 			return err
@@ -168,6 +172,9 @@ func (s *Store) RemoveAccount(ctx context.Context, addr mail.Address) error {
 		tx.Delete(nameKey(a.Address))
 		tx.Delete(accountKey(a.ID))
 		tx.Delete(credKey(a.ID))
+		if err := r.forget(tx, a); err != nil {
+			return err
+		}
 		d, ok, err := r.domain(a.Address.Domain)
 		if err != nil || !ok || Fold(d.Postmaster) != a.Address {
 			return err
@@ -180,8 +187,8 @@ func (s *Store) RemoveAccount(ctx context.Context, addr mail.Address) error {
 	}))
 }
 
-// UpdateAccount changes what fn changes of Quota, MaxMessages and Disabled; the rest stays
-// as it is. fn may run more than once. fault.NotFound.
+// UpdateAccount changes what fn changes of Quota, MaxMessages, Disabled, Sending,
+// Held and HeldFor; the rest stays as it is. fn may run more than once. fault.NotFound.
 func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*Account) error) error {
 	const op = "directory.UpdateAccount"
 	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
@@ -200,55 +207,8 @@ func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*A
 			a.Changed = stamp(tx)
 		}
 		a.Quota, a.MaxMessages, a.Disabled = now.Quota, now.MaxMessages, now.Disabled
+		a.Sending, a.Held, a.HeldFor = now.Sending, now.Held, now.HeldFor
 		tx.Set(accountKey(a.ID), a.encode())
 		return nil
 	}))
-}
-
-// SetCredentials replaces an account's credentials: whoever came in with the
-// old ones has to come in anew. fault.NotFound.
-func (s *Store) SetCredentials(ctx context.Context, id mail.AccountID, c Credentials) error {
-	const op = "directory.SetCredentials"
-	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
-		a, err := r.mustAccount(op, id)
-		if err != nil {
-			return err
-		}
-		a.Changed = stamp(tx)
-		tx.Set(accountKey(id), a.encode())
-		tx.Set(credKey(id), c.encode())
-		return nil
-	}))
-}
-
-// RenewCredentials stores the same password in another form, such as a costlier
-// hash. It does nothing if the credentials have changed since they had the
-// stamp changed, and leaves the stamp as it is: nobody has to come in anew.
-func (s *Store) RenewCredentials(ctx context.Context, id mail.AccountID, changed uint64, c Credentials) error {
-	const op = "directory.RenewCredentials"
-	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
-		a, ok, err := r.account(id)
-		if err != nil || !ok || a.Changed != changed {
-			return err
-		}
-		tx.Set(credKey(id), c.encode())
-		return nil
-	}))
-}
-
-// Credentials gives the account of an address and its credentials, which must
-// not be changed. fault.NotFound.
-func (s *Store) Credentials(ctx context.Context, addr mail.Address) (Account, Credentials, error) {
-	const op = "directory.Credentials"
-	var a Account
-	var c Credentials
-	err := s.view(ctx, func(r rows) error {
-		var err error
-		if a, err = r.accountAt(op, Fold(addr)); err != nil {
-			return err
-		}
-		c, _, err = r.cred(a.ID)
-		return err
-	})
-	return a, c, fault.Wrap(op, err)
 }

@@ -55,8 +55,8 @@ func tidyTargets(op string, targets []mail.Address) ([]mail.Address, error) {
 // account or an alias, fault.TooLarge beyond MaxTargets.
 func (s *Store) AddAlias(ctx context.Context, addr mail.Address, targets []mail.Address) error {
 	const op = "directory.AddAlias"
-	addr = Fold(addr)
-	if err := checkLocal(op, addr); err != nil {
+	addr, err := newName(op, addr)
+	if err != nil {
 		return err
 	}
 	tidy, err := tidyTargets(op, targets)
@@ -144,7 +144,7 @@ func (s *Store) UpdateAlias(ctx context.Context, addr mail.Address, fn func(*Ali
 	}))
 }
 
-// RemoveAlias forgets an alias. fault.NotFound.
+// RemoveAlias forgets an alias, and who was allowed to send as it. fault.NotFound.
 func (s *Store) RemoveAlias(ctx context.Context, addr mail.Address) error {
 	const op = "directory.RemoveAlias"
 	addr = Fold(addr)
@@ -153,6 +153,7 @@ func (s *Store) RemoveAlias(ctx context.Context, addr mail.Address) error {
 			return err
 		}
 		tx.Delete(nameKey(addr))
+		tx.Clear(kv.Prefix(grantsKey(addr))) // whoever has the name next is another
 		return nil
 	}))
 }

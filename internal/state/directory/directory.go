@@ -36,6 +36,7 @@ type Domain struct {
 	// Postmaster is where postmaster@ and abuse@ lead (RFC 5321 §4.5.1, RFC 2142).
 	// The first account of the domain becomes it if it is not set.
 	Postmaster mail.Address
+	Settings   Settings
 }
 
 // Account is what owns mail.
@@ -46,6 +47,11 @@ type Account struct {
 	Quota       int64 // octets; 0 means none
 	MaxMessages int64 // 0 means none
 	Disabled    bool  // nobody logs in; mail is still laid down
+	Sending     Sending
+	// Held says since when what the account sends waits in the queue for an
+	// operator, and why; zero: it does not.
+	Held    time.Time
+	HeldFor string
 	// Changed grows whenever what a login depends on changes: the credentials or Disabled.
 	Changed uint64
 }
@@ -54,7 +60,9 @@ type Account struct {
 // flow/login makes and checks them.
 type Credentials struct {
 	Argon2   string             // argon2id in PHC form; "" means that no password fits
-	SCRAM256 sasl.ScramVerifier // zero if there is none
+	SCRAM256 sasl.ScramVerifier // zero if there is none, as the others
+	SCRAM512 sasl.ScramVerifier
+	SCRAM1   sasl.ScramVerifier
 }
 
 // Alias is an address that leads to others. An empty local part is the
@@ -66,16 +74,20 @@ type Alias struct {
 }
 
 // Resolution is where an address leads.
+// It is shared and must not be changed.
 type Resolution struct {
 	Accounts []Target
 	Remote   []mail.Address
+	// Relayed are those of Remote whose domain is ours, and whose host knows
+	// whether they are there.
+	Relayed []mail.Address
 }
 
 // Target is an account that an address leads to.
 type Target struct {
 	Account mail.AccountID
 	Address mail.Address // the account's
-	Detail  string       // the sub-address, without the "+" (RFC 5233)
+	Detail  string       // the sub-address, without the separator (RFC 5233)
 	// The account's quotas; 0 is none.
 	Quota       int64 // octets
 	MaxMessages int64

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -33,21 +34,34 @@ func (s *Store) Domains(ctx context.Context) ([]Domain, error) {
 	var all []Domain
 	err := s.view(ctx, func(r rows) error {
 		all = nil
-		prefix := under("domain")
-		for p, err := range r.Scan(kv.Prefix(prefix)) {
+		for d, err := range r.domains() {
 			if err != nil {
 				return err
-			}
-			k := kv.ReadKey(p.Key, prefix)
-			d, err := decodeDomain(mail.Domain(k.Text()), p.Value)
-			if err != nil || k.Err() != nil {
-				return fault.As(fault.Corrupt, "directory.Domains", errRow)
 			}
 			all = append(all, d)
 		}
 		return nil
 	})
 	return all, fault.Wrap("directory.Domains", err)
+}
+
+// domains reads them all by name.
+func (r rows) domains() iter.Seq2[Domain, error] {
+	return func(yield func(Domain, error) bool) {
+		prefix := under("domain")
+		for p, err := range r.Scan(kv.Prefix(prefix)) {
+			var d Domain
+			if err == nil {
+				k := kv.ReadKey(p.Key, prefix)
+				if d, err = decodeDomain(mail.Domain(k.Text()), p.Value); err != nil || k.Err() != nil {
+					err = fault.As(fault.Corrupt, "directory.domains", errRow)
+				}
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Domain gives one domain. fault.NotFound.
@@ -83,7 +97,8 @@ func (s *Store) IsLocal(ctx context.Context, d mail.Domain) (bool, error) {
 
 // UpdateDomain changes what fn changes in a domain. fn may run more than once;
 // the name stays as it is. A null Postmaster means that the first account of
-// the domain is it again. fault.NotFound.
+// the domain is it again. fault.NotFound; fault.Invalid and fault.Conflict where
+// the settings cannot work.
 func (s *Store) UpdateDomain(ctx context.Context, d mail.Domain, fn func(*Domain) error) error {
 	const op = "directory.UpdateDomain"
 	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
@@ -102,13 +117,16 @@ func (s *Store) UpdateDomain(ctx context.Context, d mail.Domain, fn func(*Domain
 		} else if err := checkTarget(op, found.Postmaster); err != nil {
 			return err
 		}
+		if err := r.fits(op, found); err != nil {
+			return err
+		}
 		tx.Set(domainKey(d), found.encode())
 		return nil
 	}))
 }
 
-// RemoveDomain forgets a domain and its aliases. fault.NotFound; fault.Conflict
-// while it has accounts.
+// RemoveDomain forgets a domain, its aliases, and who was allowed to send from
+// it. fault.NotFound; fault.Conflict while it has accounts or another name.
 func (s *Store) RemoveDomain(ctx context.Context, d mail.Domain) error {
 	const op = "directory.RemoveDomain"
 	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
@@ -122,7 +140,11 @@ func (s *Store) RemoveDomain(ctx context.Context, d mail.Domain) error {
 		if !oldest.IsNull() {
 			return fault.Newf(fault.Conflict, op, "%s still has accounts, such as %s; remove them first", d, oldest)
 		}
+		if b, err := r.aliasDomain(d); err != nil || b != "" {
+			return orConflict(err, op, "%s is another name of %s; remove it first", b, d)
+		}
 		tx.Clear(kv.Prefix(namesKey(d)))
+		tx.Clear(kv.Prefix(under("grant").Text(string(d))))
 		tx.Delete(domainKey(d))
 		return nil
 	}))

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -10,45 +11,61 @@ import (
 
 // Resolve says where an address leads. It is looked for as it is, then without
 // its sub-address, then among the names every domain has (postmaster, abuse),
-// then the domain's catch-all is taken. Aliases are followed to MaxDepth; loops
-// are cut, and what an alias leads to more than once is named once.
+// then in the domain that its own is another name of; then the domain's relay
+// or its catch-all is taken. Aliases are followed to MaxDepth; loops are cut, and
+// what an alias leads to more than once is named once. What it gives is
+// remembered for as long as the directory does not change.
 // fault.NotFound: no such recipient here; fault.Denied: not a domain of ours;
 // fault.TooLarge: beyond MaxTargets.
 func (s *Store) Resolve(ctx context.Context, a mail.Address) (Resolution, error) {
 	const op = "directory.Resolve"
 	var res Resolution
+	var none error
 	err := s.view(ctx, func(r rows) error {
-		e := expansion{rows: r, seen: map[mail.Address]bool{}, reached: map[mail.AccountID]bool{}}
-		if err := e.begin(a); err != nil {
-			return err
+		if known, ok := r.kept.way(a); ok {
+			res, none = known.Resolution, known.none
+			return nil
 		}
-		res = e.out
+		e := expansion{rows: r}
+		res = Resolution{}
+		switch none = e.begin(a); {
+		case none == nil:
+			res = e.out
+		case fault.Is(none, fault.Denied):
+			return nil // there are more domains elsewhere than can be remembered
+		case !fault.Is(none, fault.NotFound) && !fault.Is(none, fault.TooLarge):
+			return none
+		}
+		r.kept.keep(a, resolved{res, none})
 		return nil
 	})
+	if err == nil {
+		err = none
+	}
 	return res, fault.Wrap(op, err)
 }
 
-// MayUse says whether an account may write from an address: its own, its
-// sub-addresses, and every address that leads to it.
-func (s *Store) MayUse(ctx context.Context, id mail.AccountID, a mail.Address) (bool, error) {
+// Here says whether mail for a is laid down here, and not sent to where it is
+// relayed; a domain that is not ours is not.
+func (s *Store) Here(ctx context.Context, a mail.Address) (bool, error) {
 	res, err := s.Resolve(ctx, a)
 	switch {
-	case fault.Is(err, fault.NotFound), fault.Is(err, fault.Denied), fault.Is(err, fault.TooLarge):
+	case fault.Is(err, fault.Denied):
 		return false, nil
+	case fault.Is(err, fault.NotFound), fault.Is(err, fault.TooLarge):
+		return true, nil // where its sender is told
 	case err != nil:
 		return false, err
 	}
-	for _, t := range res.Accounts {
-		if t.Account == id {
-			return true, nil
-		}
-	}
-	return false, nil
+	return len(res.Accounts) > 0 || len(res.Remote) != 1 || len(res.Relayed) != 1 || res.Relayed[0] != a, nil
 }
 
 // IsRole says whether a is an address that every domain has: postmaster or
 // abuse.
-func IsRole(a mail.Address) bool { return isRole(foldLocal(a.Local)) }
+func IsRole(a mail.Address) bool {
+	local, _ := foldLocal(a.Local)
+	return isRole(local)
+}
 
 // isRole says whether every domain has a folded local part: RFC 5321 §4.5.1
 // wants postmaster, RFC 2142 abuse.
@@ -69,7 +86,7 @@ const maxSteps = 10 * MaxTargets
 
 func (e *expansion) begin(a mail.Address) error {
 	const op = "directory.Resolve"
-	role := isRole(foldLocal(a.Local))
+	role := IsRole(a)
 	if a.Domain == "" && role {
 		return e.server(op)
 	}
@@ -98,16 +115,14 @@ func (e *expansion) follow(a mail.Address, detail string, depth int) (hit bool, 
 	if depth > MaxDepth {
 		return false, nil
 	}
-	if _, ok, err := e.domain(a.Domain); err != nil {
+	d, ok, err := e.domain(a.Domain)
+	if err != nil {
 		return false, err
-	} else if !ok {
-		if !e.seen[a] {
-			e.seen[a] = true
-			e.out.Remote = append(e.out.Remote, a)
-		}
-		return true, nil
 	}
-	at, n, own, ok, err := e.find(a)
+	if !ok {
+		return e.away(a, false), nil
+	}
+	at, n, own, ok, err := e.find(a, d.Settings.Separators())
 	if err != nil {
 		return false, err
 	}
@@ -115,9 +130,14 @@ func (e *expansion) follow(a mail.Address, detail string, depth int) (hit bool, 
 		detail = own
 	}
 	switch {
-	case !ok && isRole(at.Local):
+	case ok:
+	case d.Settings.AliasOf != "":
+		return e.follow(mail.Address{Local: a.Local, Domain: d.Settings.AliasOf}, detail, depth+1)
+	case isRole(at.Local) && !(d.Settings.Relay.On() && d.Postmaster.IsNull()):
 		return e.role(at.Domain, depth)
-	case !ok:
+	case d.Settings.Relay.On():
+		return e.away(a, true), nil
+	default:
 		at.Local = ""
 		if n, ok, err = e.name(at); err != nil || !ok {
 			return false, err
@@ -129,13 +149,35 @@ func (e *expansion) follow(a mail.Address, detail string, depth int) (hit bool, 
 	return e.spread(at, n.targets, detail, depth)
 }
 
+// away adds an address whose mail goes elsewhere.
+func (e *expansion) away(a mail.Address, relayed bool) (hit bool) {
+	if !e.see(a, true) {
+		e.out.Remote = append(e.out.Remote, a)
+		if relayed {
+			e.out.Relayed = append(e.out.Relayed, a)
+		}
+	}
+	return true
+}
+
+// see notes that a was followed and whether it reached anything, and says
+// whether it had been noted before.
+func (e *expansion) see(a mail.Address, hit bool) (before bool) {
+	if e.seen == nil {
+		e.seen = map[mail.Address]bool{}
+	}
+	_, before = e.seen[a]
+	e.seen[a] = hit
+	return before
+}
+
 // spread follows the targets of the alias at. One that was followed before is
 // not followed again, which cuts loops.
 func (e *expansion) spread(at mail.Address, targets []mail.Address, detail string, depth int) (hit bool, err error) {
 	if hit, ok := e.seen[at]; ok {
 		return hit, nil
 	}
-	e.seen[at] = false
+	e.see(at, false)
 	for _, t := range targets {
 		h, err := e.follow(t, detail, depth+1)
 		if err != nil {
@@ -147,20 +189,46 @@ func (e *expansion) spread(at mail.Address, targets []mail.Address, detail strin
 	return hit, nil
 }
 
-// find looks a name up as it is and then without its sub-address. It gives the
-// folded name it looked for last, and the sub-address it cut off.
-func (e *expansion) find(a mail.Address) (at mail.Address, n name, detail string, ok bool, err error) {
-	at = Fold(a)
-	if n, ok, err = e.name(at); ok || err != nil {
-		return at, n, "", ok, err
+// maxCuts bounds the separators of one address that are looked behind.
+const maxCuts = 4
+
+// base is a name that an address may stand for, folded, and the sub-address
+// that is cut off then.
+type base struct {
+	mail.Address
+	detail string
+}
+
+// bases are an address itself and what is before each of its separators, the
+// longest first.
+func bases(a mail.Address, separators string) []base {
+	whole := Fold(a)
+	names := append(make([]base, 0, 2), base{Address: whole})
+	local := a.Local // a sub-address keeps its case
+	if !isASCII(local) {
+		local = whole.Local // where a full-width separator has become one
 	}
-	base, detail, cut := strings.Cut(a.Local, "+")
-	if !cut || base == "" {
-		return at, n, "", false, nil
+	for i := 1; i < len(local) && len(names) <= maxCuts; i++ {
+		if strings.IndexByte(separators, local[i]) >= 0 {
+			at := Fold(mail.Address{Local: local[:i], Domain: a.Domain})
+			names = slices.Insert(names, 1, base{at, local[i+1:]})
+		}
 	}
-	at.Local = foldLocal(base)
-	n, ok, err = e.name(at)
-	return at, n, detail, ok, err
+	return names
+}
+
+// find looks a name up as it is and then without its sub-address, of several
+// the shortest: with "-" as the separator mary-ann-news may be ann's news or
+// mary-ann's. It gives the folded name found, and the sub-address cut off.
+// What is not found is given whole, or as the name that every domain has.
+func (e *expansion) find(a mail.Address, separators string) (at mail.Address, n name, detail string, ok bool, err error) {
+	names := bases(a, separators)
+	for _, b := range names {
+		if n, ok, err = e.name(b.Address); ok || err != nil || isRole(b.Local) {
+			return b.Address, n, b.detail, ok, err
+		}
+	}
+	return names[0].Address, name{}, "", false, nil
 }
 
 // reach adds an account.
@@ -171,6 +239,9 @@ func (e *expansion) reach(id mail.AccountID, detail string) (hit bool, err error
 	a, ok, err := e.account(id)
 	if err != nil || !ok {
 		return false, err
+	}
+	if e.reached == nil {
+		e.reached = map[mail.AccountID]bool{}
 	}
 	e.reached[id] = true
 	e.out.Accounts = append(e.out.Accounts, Target{Account: id, Address: a.Address, Detail: detail, Quota: a.Quota, MaxMessages: a.MaxMessages})
@@ -184,7 +255,7 @@ func (e *expansion) role(d mail.Domain, depth int) (hit bool, err error) {
 	if hit, ok := e.seen[key]; ok {
 		return hit, nil
 	}
-	e.seen[key] = false
+	e.see(key, false)
 	defer func() { e.seen[key] = hit }()
 	dom, _, err := e.domain(d)
 	if err != nil {

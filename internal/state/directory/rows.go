@@ -3,17 +3,12 @@ package directory
 import (
 	"encoding/json"
 	"errors"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
-	"github.com/ekiden-mail/ekiden/internal/wire/sasl"
 )
 
 // The keys. A name is an address that means something here: an account or an
@@ -24,27 +19,9 @@ func secretKey() kv.Key                   { return under("secret") }
 func domainKey(d mail.Domain) kv.Key      { return under("domain").Text(string(d)) }
 func accountKey(id mail.AccountID) kv.Key { return under("account").Uint64(uint64(id)) }
 func credKey(id mail.AccountID) kv.Key    { return under("cred").Uint64(uint64(id)) }
+func grantsKey(a mail.Address) kv.Key     { return under("grant").Text(string(a.Domain)).Text(a.Local) }
 func namesKey(d mail.Domain) kv.Key       { return under("name").Text(string(d)) }
 func nameKey(a mail.Address) kv.Key       { return namesKey(a.Domain).Text(a.Local) }
-
-// Fold brings an address into the form in which we compare it: the local part
-// in lower case, letter by letter, in NFC (RFC 6532 §3.1 wants that form).
-func Fold(a mail.Address) mail.Address {
-	a.Local = foldLocal(a.Local)
-	return a
-}
-
-func foldLocal(s string) string {
-	for i := 0; ; i++ {
-		if i == len(s) {
-			return s
-		}
-		if s[i] >= utf8.RuneSelf || s[i] >= 'A' && s[i] <= 'Z' {
-			break
-		}
-	}
-	return norm.NFC.String(strings.ToLower(norm.NFC.String(s)))
-}
 
 // Rows are an octet that says which encoding it is, and JSON.
 const encoding1 = 1
@@ -78,6 +55,7 @@ func (r addrRow) address() mail.Address {
 type domainRow struct {
 	Added      int64    `json:"at"` // Unix seconds
 	Postmaster *addrRow `json:"pm,omitempty"`
+	Settings   Settings `json:"set,omitzero"`
 }
 
 type accountRow struct {
@@ -87,6 +65,9 @@ type accountRow struct {
 	MaxMessages int64   `json:"max,omitempty"`
 	Disabled    bool    `json:"off,omitempty"`
 	Changed     uint64  `json:"stamp"`
+	Sending     Sending `json:"send,omitzero"`
+	Held        int64   `json:"held,omitempty"` // Unix seconds
+	HeldFor     string  `json:"why,omitempty"`
 }
 
 type nameRow struct {
@@ -95,17 +76,12 @@ type nameRow struct {
 	Added   int64     `json:"at,omitempty"`
 }
 
-type credRow struct {
-	Argon2   string `json:"argon2,omitempty"`
-	SCRAM256 string `json:"scram256,omitempty"`
-}
-
 func decodeDomain(name mail.Domain, b []byte) (Domain, error) {
 	var row domainRow
 	if err := decode(b, &row); err != nil {
 		return Domain{}, err
 	}
-	d := Domain{Name: name, Added: time.Unix(row.Added, 0).UTC()}
+	d := Domain{Name: name, Added: time.Unix(row.Added, 0).UTC(), Settings: row.Settings}
 	if row.Postmaster != nil {
 		d.Postmaster = row.Postmaster.address()
 	}
@@ -113,7 +89,7 @@ func decodeDomain(name mail.Domain, b []byte) (Domain, error) {
 }
 
 func (d Domain) encode() []byte {
-	row := domainRow{Added: d.Added.Unix()}
+	row := domainRow{Added: d.Added.Unix(), Settings: d.Settings}
 	if !d.Postmaster.IsNull() {
 		a := toRow(d.Postmaster)
 		row.Postmaster = &a
@@ -126,14 +102,26 @@ func decodeAccount(id mail.AccountID, b []byte) (Account, error) {
 	if err := decode(b, &row); err != nil {
 		return Account{}, err
 	}
-	return Account{
+	a := Account{
 		ID: id, Address: row.Address.address(), Added: time.Unix(row.Added, 0).UTC(),
 		Quota: row.Quota, MaxMessages: row.MaxMessages, Disabled: row.Disabled, Changed: row.Changed,
-	}, nil
+		Sending: row.Sending, HeldFor: row.HeldFor,
+	}
+	if row.Held != 0 {
+		a.Held = time.Unix(row.Held, 0).UTC()
+	}
+	return a, nil
 }
 
 func (a Account) encode() []byte {
-	return encode(accountRow{toRow(a.Address), a.Added.Unix(), a.Quota, a.MaxMessages, a.Disabled, a.Changed})
+	row := accountRow{
+		Address: toRow(a.Address), Added: a.Added.Unix(), Quota: a.Quota, MaxMessages: a.MaxMessages, Disabled: a.Disabled,
+		Changed: a.Changed, Sending: a.Sending, HeldFor: a.HeldFor,
+	}
+	if !a.Held.IsZero() {
+		row.Held = a.Held.Unix()
+	}
+	return encode(row)
 }
 
 // name is what stands under an address.
@@ -167,22 +155,6 @@ func (n name) encode() []byte {
 		row.Targets = append(row.Targets, toRow(t))
 	}
 	return encode(row)
-}
-
-func decodeCred(b []byte) (Credentials, error) {
-	var row credRow
-	if err := decode(b, &row); err != nil {
-		return Credentials{}, err
-	}
-	v, err := sasl.ParseScramVerifier(row.SCRAM256)
-	if err != nil {
-		return Credentials{}, errRow
-	}
-	return Credentials{Argon2: row.Argon2, SCRAM256: v}, nil
-}
-
-func (c Credentials) encode() []byte {
-	return encode(credRow{c.Argon2, c.SCRAM256.String()})
 }
 
 // rows reads the directory at one moment.
@@ -221,10 +193,6 @@ func (r rows) account(id mail.AccountID) (Account, bool, error) {
 	return read(r, accountKey(id), func(b []byte) (Account, error) { return decodeAccount(id, b) })
 }
 
-func (r rows) cred(id mail.AccountID) (Credentials, bool, error) {
-	return read(r, credKey(id), decodeCred)
-}
-
 // name takes a folded address.
 func (r rows) name(a mail.Address) (name, bool, error) { return read(r, nameKey(a), decodeName) }
 
@@ -258,6 +226,35 @@ type generation struct {
 	version kv.Version
 	mu      sync.RWMutex
 	rows    map[string]any // decoded; nil where there is no row
+	ways    map[mail.Address]resolved
+}
+
+// resolved is what Resolve found.
+type resolved struct {
+	Resolution
+	none error // why nothing, where nothing is the answer
+}
+
+func (g *generation) way(a mail.Address) (resolved, bool) {
+	if g == nil {
+		return resolved{}, false
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	w, ok := g.ways[a]
+	return w, ok
+}
+
+func (g *generation) keep(a mail.Address, w resolved) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.ways) >= maxKept {
+		clear(g.ways)
+	}
+	g.ways[a] = w
 }
 
 // at gives the memory of a version, or nil if the version is one of the past.
@@ -266,7 +263,7 @@ func (c *cache) at(v kv.Version) *generation {
 	defer c.mu.Unlock()
 	switch {
 	case c.now == nil || c.now.version < v:
-		c.now = &generation{version: v, rows: map[string]any{}}
+		c.now = &generation{version: v, rows: map[string]any{}, ways: map[mail.Address]resolved{}}
 	case c.now.version > v:
 		return nil
 	}

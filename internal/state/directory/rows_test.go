@@ -11,10 +11,15 @@ import (
 func TestFold(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "alice": "alice", "ALICE": "alice", "Jürgen": "jürgen", "JU\u0308RGEN": "jürgen",
-		"ΣΊΣΥΦΟΣ": "σίσυφοσ", "Ａ": "ａ", "用户": "用户",
+		"ΣΊΣΥΦΟΣ": "σίσυφοσ", "Ａｌｉｃｅ": "alice", "用户": "用户", "ｱﾘｽ": "アリス", "か\u3099": "が", "a b": "a b", "Ω ": "ω ", "☺A": "☺a",
 	} {
-		if got := foldLocal(in); got != want {
+		if got, _ := foldLocal(in); got != want {
 			t.Errorf("%q folds to %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]bool{"用户": true, "a b": true, "☺": false, "a\u200b": false, "Ω a": false, "אa": false, "\u2126": true} {
+		if _, allowed := foldLocal(in); allowed != want {
+			t.Errorf("%q: %v", in, allowed)
 		}
 	}
 }
@@ -23,8 +28,9 @@ func FuzzFold(f *testing.F) {
 	f.Add("Jürgen")
 	f.Add("İ\u0307K\u212a")
 	f.Fuzz(func(t *testing.T, s string) {
-		if once := foldLocal(s); foldLocal(once) != once {
-			t.Errorf("%q folds to %q and then to %q", s, once, foldLocal(once))
+		once, _ := foldLocal(s)
+		if twice, _ := foldLocal(once); twice != once {
+			t.Errorf("%q folds to %q and then to %q", s, once, twice)
 		}
 	})
 }
