@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/state/certs"
 )
 
@@ -18,8 +19,10 @@ const lookEvery = time.Minute
 // tickets.
 type secrets struct {
 	c       *Config
+	rows    *certs.Rows
 	set     *certs.Set
 	configs *certs.Configs
+	sink    event.Sink
 	hangup  chan os.Signal
 }
 
@@ -29,7 +32,12 @@ func (c *Config) openTLS(r *rooms) (*secrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secrets{c: c, set: set, configs: certs.NewConfigs(set, c.TLS.version()), hangup: make(chan os.Signal, 1)}, nil
+	s := &secrets{
+		c: c, rows: certs.NewRows(r.db, ""), set: set, configs: certs.NewConfigs(set, c.TLS.version()), sink: r.sink,
+		hangup: make(chan os.Signal, 1),
+	}
+	s.turn(context.Background())
+	return s, nil
 }
 
 // config is the TLS of a door.
@@ -46,10 +54,22 @@ func (s *secrets) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			s.set.Reload(ctx, false)
+			s.turn(ctx)
 		case <-s.hangup:
 			s.set.Reload(ctx, true)
 		}
 	}
+}
+
+// turn takes the keys of session tickets from the store. If they cannot be had,
+// those of before stay, or each door makes its own.
+func (s *secrets) turn(ctx context.Context) {
+	keys, err := s.rows.Tickets(ctx, time.Now())
+	if err != nil {
+		s.sink.Emit(ctx, event.Failed{Where: "certs", Err: err})
+		return
+	}
+	s.configs.SetTicketKeys(keys)
 }
 
 // ReloadOnHangup makes SIGHUP mean: look at the certificates' files again. It

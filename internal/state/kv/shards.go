@@ -28,5 +28,9 @@ func DirectoryShard() Shard { return Shard("d/") }
 // BanShard holds who may not come in, and who is never kept out.
 func BanShard() Shard { return Shard("g/") }
 
+// CertShard holds what the server proves itself with: certificates with their
+// keys, the accounts at authorities, and the keys of session tickets.
+func CertShard() Shard { return Shard("t/") }
+
 // Loose is the prefix of the rows that lie in no shard.
 const Loose = "b/"
