@@ -121,8 +121,74 @@ func (t *Tx) blockChanged(k *block) {
 	}
 }
 
-// UIDs is all UIDs of a mailbox in order: the map from sequence numbers. It
-// reads one row for up to 1,000 of them.
+// thin merges a block that has lost a UID with its neighbours if all fit well
+// into one, so that what is left of a large mailbox does not lie in many blocks.
+// It looks for them when half was lost, and half of that, and so on.
+func (t *Tx) thin(b *boxState, k *block) error {
+	if k.count == 0 || 2*k.count > t.store.run || k.count&(k.count-1) != 0 {
+		return nil
+	}
+	rows := t.boxKey(tagRun, b.row.ID)
+	at := t.runKey(b.row.ID, k.first)
+	for _, r := range []kv.Range{
+		{From: append(at[:len(at):len(at)], 0), To: kv.PrefixEnd(rows), Limit: 1}, // smaller UIDs
+		{From: rows, To: at, Limit: 1, Reverse: true},
+	} {
+		for other, err := range t.scanBlocks(b, r) {
+			if err != nil {
+				return err
+			}
+			if other.count == 0 || other.count+k.count > t.store.run*3/4 {
+				continue
+			}
+			low, high := k, other
+			if high.first < low.first {
+				low, high = high, low
+			}
+			t.merge(b, low, high)
+			k = low
+		}
+	}
+	return nil
+}
+
+// merge puts the UIDs of block high behind those of low, with none between them.
+func (t *Tx) merge(b *boxState, low, high *block) {
+	t.del(t.runKey(b.row.ID, high.first)) // at once, so that nobody finds it
+	delete(b.blocks, high.first)
+	low.take(high)
+	b.blocks[low.first], b.last = low, low
+	if b.row.tail == high.first {
+		b.row.tail = low.first
+	}
+	t.blockChanged(low)
+}
+
+// Run is the UIDs First..Last, both included: all of them are there.
+type Run struct{ First, Last UID }
+
+// Runs is all UIDs of a mailbox in order, as UIDs gives them one by one: the map
+// from sequence numbers. It reads one row for up to 1,000 UIDs.
+func (t *Tx) Runs(id BoxID) ([]Run, error) {
+	b, err := t.live(id)
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := t.allBlocks(b)
+	var runs []Run
+	for _, k := range blocks {
+		for _, s := range k.spans {
+			if n := len(runs); n > 0 && runs[n-1].Last == s.from-1 {
+				runs[n-1].Last = s.to
+				continue
+			}
+			runs = append(runs, Run{s.from, s.to})
+		}
+	}
+	return runs, err
+}
+
+// UIDs is all UIDs of a mailbox in order.
 func (t *Tx) UIDs(id BoxID) ([]UID, error) {
 	b, err := t.live(id)
 	if err != nil {

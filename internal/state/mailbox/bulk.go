@@ -72,6 +72,9 @@ func (t *Tx) displace(b *boxState, p placed) error {
 	k.remove(p.uid)
 	tally(b, k, p.row.flags, minusOne)
 	t.blockChanged(k)
+	if err := t.thin(b, k); err != nil {
+		return err
+	}
 	b.row.Messages--
 	b.row.Size -= p.row.size
 	t.del(t.uidKey(id, p.uid))

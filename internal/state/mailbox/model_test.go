@@ -463,6 +463,11 @@ func (m *model) compareBox(t *Tx, b Box) error {
 		return err
 	}
 	equalList(m.t, b.Name+" uids", uids, slices.Sorted(maps.Keys(want.mails)))
+	runs, err := t.Runs(b.ID)
+	if err != nil {
+		return err
+	}
+	equalList(m.t, b.Name+" runs", runs, runsOf(uids))
 	var first [2]uint32
 	n := uint32(0)
 	for p, err := range t.Placements(b.ID, 1, want.next) {

@@ -99,6 +99,19 @@ func (k *block) remove(u UID) bool {
 	return true
 }
 
+// take adds the UIDs of another block, which come behind its own.
+func (k *block) take(next *block) {
+	k.count += next.count
+	k.unseen += next.unseen
+	k.deleted += next.deleted
+	spans := next.spans
+	if n := len(k.spans); n > 0 && k.spans[n-1].to == spans[0].from-1 {
+		k.spans[n-1].to = spans[0].to
+		spans = spans[1:]
+	}
+	k.spans = append(k.spans, spans...)
+}
+
 // appendTo adds the block's UIDs to uids.
 func (k *block) appendTo(uids []UID) []UID {
 	for _, s := range k.spans {
