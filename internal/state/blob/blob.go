@@ -31,6 +31,7 @@ type Handle struct {
 	checked time.Time // when the bytes were stored or found
 	fresh   bool      // no row is known yet
 	body    []byte    // fresh and small: the bytes
+	rows    [][]byte  // of body
 	at      location  // fresh and large: where they lie
 }
 
@@ -64,16 +65,21 @@ func Refer(tx kv.Tx, h Handle, o Owner) {
 		return
 	}
 	// Another transaction may have referred to the same handle before, or stored
-	// the same bytes: the first ones stay.
-	known, err := tx.GetMany([][]byte{atKey(h.id), bodyKey(h.id, 0)})
+	// the same bytes: the first ones stay. One program writes bytes of one length
+	// to one place only.
+	place := bodyKey(h.id, 0)
+	if h.at != (location{}) {
+		place = atKey(h.id)
+	}
+	_, known, err := tx.Get(place)
 	switch {
 	case err != nil:
 		tx.Fail(err)
-	case known[0] != nil || known[1] != nil:
+	case known:
 	case h.at != location{}:
 		tx.Set(atKey(h.id), h.at.encode(h.size))
 	default:
-		for i, row := range encodeBody(h.body) {
+		for i, row := range h.rows {
 			tx.Set(bodyKey(h.id, uint32(i)), row)
 		}
 	}
@@ -88,30 +94,36 @@ func Release(tx kv.Tx, id mail.BlobID, o Owner) {
 
 // lookup is what the rows say about a blob.
 type lookup struct {
-	there  bool
-	size   int64
-	at     location // zero: the body is in rows
-	first  []byte   // the first of them
-	marked bool     // with the time it may be removed
+	there bool
+	size  int64
+	at    location // zero: the body is in rows
+	first []byte   // the first of them
 }
 
-func look(r kv.Reader, id mail.BlobID) (lookup, error) {
-	rows, err := r.GetMany([][]byte{atKey(id), bodyKey(id, 0), deadKey(id)})
-	if err != nil {
-		return lookup{}, err
-	}
-	l := lookup{marked: len(rows[2]) > 0}
+func look(r kv.Reader, id mail.BlobID) (l lookup, err error) {
+	rows, err := r.GetMany([][]byte{atKey(id), bodyKey(id, 0)})
 	switch {
+	case err != nil || rows[0] == nil && rows[1] == nil:
+		return l, err
 	case rows[0] != nil:
 		l.there = true
 		l.at, l.size, err = decodeLocation(rows[0])
-	case rows[1] != nil:
-		l.there, l.first = true, rows[1]
-		var h bodyHead
-		h, _, err = decodeBodyHead(rows[1])
-		l.size = h.size
+		return l, err
 	}
+	l.there, l.first = true, rows[1]
+	h, _, err := decodeBodyHead(l.first)
+	l.size = h.size
 	return l, err
+}
+
+// lookMarked is look that also says whether the blob is marked with the time it
+// may be removed.
+func lookMarked(r kv.Reader, id mail.BlobID) (l lookup, marked bool, err error) {
+	if l, err = look(r, id); err != nil || !l.there {
+		return l, false, err
+	}
+	mark, _, err := r.Get(deadKey(id))
+	return l, len(mark) > 0, err
 }
 
 // find looks for a blob that is there, and makes sure that it stays for as long
@@ -120,10 +132,11 @@ func look(r kv.Reader, id mail.BlobID) (lookup, error) {
 func (s *Store) find(ctx context.Context, id mail.BlobID) (Handle, error) {
 	h := Handle{id: id, checked: time.Now()}
 	var l lookup
-	err := s.db.View(ctx, nil, func(r kv.Reader) (err error) { l, err = look(r, id); return err })
-	if err == nil && l.there && l.marked {
+	var marked bool
+	err := s.db.View(ctx, nil, func(r kv.Reader) (err error) { l, marked, err = lookMarked(r, id); return err })
+	if err == nil && marked {
 		err = s.db.Update(ctx, nil, func(tx kv.Tx) (err error) {
-			if l, err = look(tx, id); err == nil && l.there && l.marked {
+			if l, marked, err = lookMarked(tx, id); err == nil && marked {
 				tx.Set(deadKey(id), nil)
 			}
 			return err

@@ -156,6 +156,7 @@ func (w *Writer) Commit() (Handle, error) {
 		} else {
 			h.body, err = w.plain, nil
 		}
+		h.rows = encodeBody(h.body)
 		return h, err
 	}
 	if h.at, err = w.store(h.id); err != nil {

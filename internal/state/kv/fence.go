@@ -103,12 +103,19 @@ func (f *Fence) place(key []byte) (int, bool) {
 
 // Key says whether key may be read.
 func (f *Fence) Key(key []byte) bool {
+	_, ok := f.Place(key)
+	return ok
+}
+
+// Place says whether key may be read, and which of Shards it lies in: NoShard if
+// in none.
+func (f *Fence) Place(key []byte) (shard int, ok bool) {
 	if len(key) > MaxKey {
 		f.tooLarge("a key")
-		return false
+		return NoShard, false
 	}
-	_, ok := f.place(key)
-	return ok && f.err == nil
+	i, ok := f.place(key)
+	return i, ok && f.err == nil
 }
 
 // Range says whether r may be read: both its ends lie in one shard.

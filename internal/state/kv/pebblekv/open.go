@@ -20,9 +20,10 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 )
 
-// format is the form of our rows that this program writes. A database of a
-// newer one is not opened.
-const format = 1
+// format is the form of our rows that this program writes. A database of a newer
+// one is not opened; one of an older is read as it is, and has this one from then
+// on. 2 has small bodies that are packed.
+const format = 2
 
 const (
 	formatKey    = "\x00format"
@@ -37,7 +38,7 @@ func open(dir string, o Options) (*DB, error) {
 		o.Cache = 64 << 20
 	}
 	if o.MemTable == 0 {
-		o.MemTable = 16 << 20
+		o.MemTable = 32 << 20
 	}
 	share := int64(0)
 	if o.Reserve == 0 {
@@ -122,6 +123,8 @@ func (db *DB) checkFormat() error {
 	case there && binary.BigEndian.Uint32(b) > format:
 		return fault.Newf(fault.Unsupported, "pebblekv.Open",
 			"the store has version %d; this program reads up to %d: use a newer one", binary.BigEndian.Uint32(b), format)
+	case there && binary.BigEndian.Uint32(b) < format:
+		return fault.Wrap("pebblekv.Open", db.setFormat())
 	case there:
 		return nil
 	}
@@ -130,9 +133,13 @@ func (db *DB) checkFormat() error {
 		err = fault.New(fault.Corrupt, "pebblekv.Open", "the store has rows but no version")
 	}
 	if err == nil {
-		err = db.pebble.Set([]byte(formatKey), binary.BigEndian.AppendUint32(nil, format), pebble.Sync)
+		err = db.setFormat()
 	}
 	return fault.Wrap("pebblekv.Open", err)
+}
+
+func (db *DB) setFormat() error {
+	return db.pebble.Set([]byte(formatKey), binary.BigEndian.AppendUint32(nil, format), pebble.Sync)
 }
 
 func (db *DB) empty() (bool, error) {

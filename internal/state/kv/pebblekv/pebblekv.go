@@ -22,7 +22,7 @@ import (
 type Options struct {
 	FS       vfs.FS // nil is the disk
 	Cache    int64  // octets of the block cache; 0 is 64 MiB
-	MemTable uint64 // octets of a memtable, of which there are up to four; 0 is 16 MiB
+	MemTable uint64 // octets of a memtable, of which there are up to four; 0 is 32 MiB
 	// Reserve is the octets of free space below which Updates are refused, but for
 	// those that free room (kv.Freeing), which have three quarters of it. 0 is
 	// 256 MiB or an eighth of the disk, whichever is less; negative is none.
@@ -33,9 +33,6 @@ type Options struct {
 	// returns, the database refuses all further work.
 	Fatal func(err error)
 }
-
-// stripes is how many locks the shards share.
-const stripes = 1024
 
 // DB is a database on disk.
 //
@@ -52,7 +49,7 @@ type DB struct {
 	flights  flights
 	life     life
 	seed     maphash.Seed
-	locks    [stripes]sync.Mutex
+	stripes  [stripes]stripe
 	loose    sync.Mutex // of the Updates that name no shard
 }
 
@@ -68,25 +65,26 @@ func Open(dir string, o Options) (*DB, error) {
 	return db, nil
 }
 
-// lock takes the locks of shards in one order, each once, and gives what lets
-// them go.
-func (db *DB) lock(shards []kv.Shard) (unlock func()) {
+// lock takes the locks of shards in one order, each once. It gives the stripe of
+// each shard, and what lets the locks go.
+func (db *DB) lock(shards []kv.Shard) (of []*stripe, unlock func()) {
 	if len(shards) == 0 {
 		db.loose.Lock()
-		return db.loose.Unlock
+		return nil, db.loose.Unlock
 	}
-	held := make([]int, len(shards))
+	of, held := make([]*stripe, len(shards)), make([]int, len(shards))
 	for i, s := range shards {
 		held[i] = int(maphash.Bytes(db.seed, s) % stripes)
+		of[i] = &db.stripes[held[i]]
 	}
 	slices.Sort(held)
 	held = slices.Compact(held)
 	for _, i := range held {
-		db.locks[i].Lock()
+		db.stripes[i].Lock()
 	}
-	return func() {
+	return of, func() {
 		for _, i := range held {
-			db.locks[i].Unlock()
+			db.stripes[i].Unlock()
 		}
 	}
 }
@@ -132,19 +130,22 @@ func (db *DB) Update(ctx context.Context, shards []kv.Shard, fn func(kv.Tx) erro
 // waitsFor is to be synced and landed. One with it wrote nothing, but may have
 // read what is not durable.
 func (db *DB) apply(batch *pebble.Batch, fence *kv.Fence, fn func(kv.Tx) error) (*flight, error) {
-	unlock := db.lock(fence.Shards)
+	of, unlock := db.lock(fence.Shards)
 	defer unlock()
-	t := &tx{reader: reader{r: batch, fence: fence}, batch: batch}
+	t := &tx{
+		reader: reader{r: batch, fence: fence}, below: reader{r: db.pebble}, batch: batch,
+		stripes: of, written: written{seed: db.seed},
+	}
 	err := fn(t)
 	if fence.Err() != nil {
 		err = fence.Err()
 	}
 	f := newFlight()
-	for i, s := range fence.Shards {
+	for i := range fence.Shards {
 		if err == nil && fence.Wrote[i] {
-			next := t.Next(s)
-			f.shards = append(f.shards, shardVersion{s, next})
-			err = batch.Set(versionKey(s), encodeVersion(next), nil)
+			var v shardVersion
+			v, err = t.bump(i)
+			f.shards = append(f.shards, v)
 		}
 	}
 	// A function that failed reading the version shows in the fence only.
@@ -159,7 +160,11 @@ func (db *DB) apply(batch *pebble.Batch, fence *kv.Fence, fn func(kv.Tx) error) 
 	db.flights.start(f)
 	// ApplyNoSyncWait puts the batch into the log's sync queue at once; whoever
 	// is first there syncs for all.
-	return f, db.pebble.ApplyNoSyncWait(batch, pebble.Sync)
+	err = db.pebble.ApplyNoSyncWait(batch, pebble.Sync)
+	if err == nil {
+		t.written.kept(of)
+	}
+	return f, err
 }
 
 // View runs fn over a snapshot that is durable.

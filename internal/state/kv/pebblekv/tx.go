@@ -71,9 +71,13 @@ func (r *reader) Get(key []byte) ([]byte, bool, error) {
 
 // GetMany gives the values of keys.
 func (r *reader) GetMany(keys [][]byte) ([][]byte, error) {
+	return getMany(keys, r.Get)
+}
+
+func getMany(keys [][]byte, get func([]byte) ([]byte, bool, error)) ([][]byte, error) {
 	values := make([][]byte, len(keys))
 	for i, k := range keys {
-		v, _, err := r.Get(k)
+		v, _, err := get(k)
 		if err != nil {
 			return nil, err
 		}
@@ -144,12 +148,77 @@ func (r *reader) Version(s kv.Shard) kv.Version {
 	return decodeVersion(v)
 }
 
-// tx writes into a batch.
+// tx writes into a batch, in the name of who holds the stripes' locks.
 type tx struct {
-	reader
-	batch  *pebble.Batch
-	keys   []string   // written, of rows that lie in no shard
-	ranges []kv.Range // cleared, of such rows
+	reader            // over the batch, and through it the database
+	below   reader    // the database alone
+	stripes []*stripe // of the fence's shards
+	written written
+	batch   *pebble.Batch
+	keys    []string   // written, of rows that lie in no shard
+	ranges  []kv.Range // cleared, of such rows
+}
+
+// Get gives a row's value: as the transaction wrote it, as it is at hand, or as
+// the database has it.
+func (t *tx) Get(key []byte) ([]byte, bool, error) {
+	i, ok := t.fence.Place(key)
+	if !ok {
+		return nil, false, t.fence.Err()
+	}
+	return t.find(i, key)
+}
+
+func (t *tx) find(shard int, key []byte) ([]byte, bool, error) {
+	if t.written.may(key) {
+		return t.get(key)
+	}
+	if shard == kv.NoShard {
+		return t.below.get(key)
+	}
+	s := t.stripes[shard]
+	if v, ok := s.get(key); ok {
+		return clone(v), true, nil
+	}
+	v, ok, err := t.below.get(key)
+	if ok {
+		s.add(key, v)
+	}
+	return v, ok, err
+}
+
+// GetMany gives the values of keys.
+func (t *tx) GetMany(keys [][]byte) ([][]byte, error) { return getMany(keys, t.Get) }
+
+// Version is a shard's version.
+func (t *tx) Version(s kv.Shard) kv.Version {
+	if !t.fence.Named(s) {
+		return 0
+	}
+	v, _, err := t.find(t.fence.Index(s), versionKey(s))
+	if err != nil {
+		t.fence.Fail(err)
+	}
+	return decodeVersion(v)
+}
+
+// atHand notes a write to a row. It gives the stripe that keeps the row, if one
+// does.
+func (t *tx) atHand(key []byte) *stripe {
+	t.written.note(key)
+	if i, _ := t.fence.Place(key); i != kv.NoShard && t.stripes[i].has(key) {
+		return t.stripes[i]
+	}
+	return nil
+}
+
+// bump writes the version that the commit gives shard i.
+func (t *tx) bump(i int) (shardVersion, error) {
+	s := t.fence.Shards[i]
+	next := t.Next(s)
+	key, value := versionKey(s), encodeVersion(next)
+	t.written.puts = append(t.written.puts, rewrite{t.stripes[i], string(key), value})
+	return shardVersion{s, next}, t.batch.Set(key, value, nil)
 }
 
 // check takes in what a write to the batch returned.
@@ -169,6 +238,9 @@ func (t *tx) noteKey(key []byte) {
 func (t *tx) Set(key, value []byte) {
 	if t.fence.Set(key, value) {
 		t.noteKey(key)
+		if h := t.atHand(key); h != nil {
+			t.written.puts = append(t.written.puts, rewrite{h, string(key), clone(value)})
+		}
 		t.check(t.batch.Set(key, value, nil))
 	}
 }
@@ -177,6 +249,9 @@ func (t *tx) Set(key, value []byte) {
 func (t *tx) Delete(key []byte) {
 	if t.fence.Delete(key) {
 		t.noteKey(key)
+		if h := t.atHand(key); h != nil {
+			t.written.puts = append(t.written.puts, rewrite{stripe: h, key: string(key)})
+		}
 		t.check(t.batch.Delete(key, nil))
 	}
 }
@@ -190,6 +265,7 @@ func (t *tx) Clear(r kv.Range) {
 	if !t.fence.Clear(r) || bytes.Compare(r.From, r.To) >= 0 {
 		return
 	}
+	t.written.cleared = true
 	r = kv.Range{From: bytes.Clone(r.From), To: bytes.Clone(r.To), Limit: clearOneByOne + 1}
 	loose := bytes.HasPrefix(r.From, []byte(kv.Loose))
 	if loose {
