@@ -293,7 +293,7 @@ func (c *session) page(p *pager) ([]row, error) {
 		rows, p.missing = rows[:0], false
 		for _, s := range page {
 			before := len(rows)
-			for pl, err := range tx.Placements(p.v.box, p.v.uids[s.from], p.v.uids[s.to-1]) {
+			for pl, err := range tx.Placements(p.v.box, p.v.uids.at(s.from), p.v.uids.at(s.to-1)) {
 				if err != nil {
 					return err
 				}

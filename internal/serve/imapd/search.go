@@ -26,7 +26,7 @@ func (c *session) search(cmd *imap.SearchCommand) (reply, error) {
 		return reply{}, err
 	}
 	defer c.learn(&all)
-	if some, ok := all.candidates(); ok && len(some.ids) < len(v.uids)/fewIDs {
+	if some, ok := all.candidates(); ok && len(some.ids) < v.uids.n/fewIDs {
 		if found, err = c.searchFew(&all, some, cmd.UID, &m); err != nil {
 			return reply{}, err
 		}
@@ -68,10 +68,10 @@ func (c *session) tellFound(found []int64) (reply, error) {
 }
 
 func wholeView(v *view) []span {
-	if len(v.uids) == 0 {
+	if v.uids.n == 0 {
 		return nil
 	}
-	return []span{{0, len(v.uids)}}
+	return []span{{0, v.uids.n}}
 }
 
 // searchPage reads the next page and leaves only rows that may match, those
@@ -86,7 +86,7 @@ func (c *session) searchPage(p *pager, all *key) ([]row, error) {
 	err := c.read(func(tx *mailbox.Tx) error {
 		rows = rows[:0]
 		for _, s := range page {
-			for pl, err := range tx.Placements(p.v.box, p.v.uids[s.from], p.v.uids[s.to-1]) {
+			for pl, err := range tx.Placements(p.v.box, p.v.uids.at(s.from), p.v.uids.at(s.to-1)) {
 				if err != nil {
 					return err
 				}

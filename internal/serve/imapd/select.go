@@ -19,9 +19,11 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 			return err
 		}
 		v.box, v.inbox, v.seen = box.ID, box.Name == inbox, tx.Version()
-		if v.uids, err = tx.UIDs(box.ID); err != nil {
+		runs, err := tx.Runs(box.ID)
+		if err != nil {
 			return err
 		}
+		v.uids = newSequence(runs)
 		if words, err = tx.Keywords(); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -19,7 +18,7 @@ type view struct {
 	recent   mailbox.UID // the first that is \Recent in this session
 	recentTo mailbox.UID // it is noted that all below were told of
 	inbox    bool
-	uids     []mailbox.UID                  // ascending
+	uids     sequence
 	gone     []mailbox.UID                  // those of uids that are expunged and not told, ascending
 	seen     mailbox.ModSeq                 // changes up to here are folded in
 	told     map[mailbox.UID]mailbox.ModSeq // flags the client was told since, by change
@@ -40,15 +39,14 @@ type span struct{ from, to int }
 // (RFC 3501 §6.4.8).
 func (v *view) spans(set imap.Set, uid bool) ([]span, error) {
 	var out []span
-	n := uint32(len(v.uids))
+	n := uint32(v.uids.n)
 	if uid {
-		top := uint32(0)
-		if n > 0 {
-			top = v.uids[n-1]
-		}
-		for _, r := range set.Spans(top) {
-			from := sort.Search(int(n), func(i int) bool { return v.uids[i] >= r.First })
-			to := sort.Search(int(n), func(i int) bool { return v.uids[i] > r.Last })
+		for _, r := range set.Spans(v.uids.top()) {
+			from, _ := v.uids.find(r.First)
+			to, found := v.uids.find(r.Last)
+			if found {
+				to++
+			}
 			if from < to {
 				out = append(out, span{from, to})
 			}
@@ -72,7 +70,7 @@ func (v *view) spans(set imap.Set, uid bool) ([]span, error) {
 // some are.
 func (v *view) pick(spans []span) (uids []mailbox.UID, missing bool) {
 	for _, s := range spans {
-		for _, u := range v.uids[s.from:s.to] {
+		for u := range v.uids.between(s.from, s.to) {
 			if v.isGone(u) {
 				missing = true
 				continue
@@ -90,7 +88,7 @@ func (v *view) isGone(u mailbox.UID) bool {
 
 // number is the sequence number of u, 0 if the client does not know it.
 func (v *view) number(u mailbox.UID) int {
-	i, found := slices.BinarySearch(v.uids, u)
+	i, found := v.uids.find(u)
 	if !found {
 		return 0
 	}
@@ -151,7 +149,7 @@ func (v *view) lookAll(tx *mailbox.Tx, n news) (*news, error) {
 			n.changed = append(n.changed, p)
 		}
 	}
-	for _, u := range v.uids {
+	for u := range v.uids.between(0, v.uids.n) {
 		if _, there := here[u]; !there {
 			n.vanished = append(n.vanished, u)
 		}
@@ -190,20 +188,16 @@ func (c *session) fold(expunge bool) error {
 		return nil
 	}
 	var flags []mailbox.Placement
-	before := len(v.uids)
-	top := mailbox.UID(0)
-	if before > 0 {
-		top = v.uids[before-1]
-	}
+	before, top := v.uids.n, v.uids.top()
 	slices.SortFunc(n.changed, func(a, b mailbox.Placement) int { return int(int64(a.UID) - int64(b.UID)) })
 	for _, p := range n.changed {
 		if p.UID > top {
-			v.uids = append(v.uids, p.UID)
+			v.uids.addRun(p.UID, 1)
 		} else if v.told[p.UID] != p.ModSeq && v.number(p.UID) > 0 {
 			flags = append(flags, p)
 		}
 	}
-	if len(v.uids) > before {
+	if v.uids.n > before {
 		c.tellExists()
 	}
 	for i := range flags {
@@ -231,23 +225,16 @@ func (c *session) tellExpunged() {
 	for i := len(v.gone) - 1; i >= 0; i-- {
 		c.enc.Untagged().Number(int64(v.number(v.gone[i]))).Raw(" EXPUNGE\r\n")
 	}
-	gone := v.gone
-	v.uids = slices.DeleteFunc(v.uids, func(u mailbox.UID) bool {
-		if len(gone) > 0 && gone[0] == u {
-			gone = gone[1:]
-			return true
-		}
-		return false
-	})
+	v.uids.remove(v.gone)
 	v.gone = nil
 }
 
 // tellExists writes EXISTS and RECENT.
 func (c *session) tellExists() {
 	v := c.sel
-	first, _ := slices.BinarySearch(v.uids, v.recent)
-	c.enc.Untagged().Number(int64(len(v.uids))).Raw(" EXISTS\r\n")
-	c.enc.Untagged().Number(int64(len(v.uids) - first)).Raw(" RECENT\r\n")
+	first, _ := v.uids.find(v.recent)
+	c.enc.Untagged().Number(int64(v.uids.n)).Raw(" EXISTS\r\n")
+	c.enc.Untagged().Number(int64(v.uids.n - first)).Raw(" RECENT\r\n")
 }
 
 // flags are a message's flags as this session sees them.
@@ -260,10 +247,10 @@ func (c *session) flags(p *mailbox.Placement) imap.Flags {
 func (c *session) leave() {
 	v := c.sel
 	c.sel = nil
-	if v == nil || v.readOnly || len(v.uids) == 0 || v.uids[len(v.uids)-1] < v.recentTo {
+	if v == nil || v.readOnly || v.uids.top() < v.recentTo || v.uids.n == 0 {
 		return
 	}
-	if err := c.o.Mailbox.SetRecent(c.work, c.account(), v.box, v.uids[len(v.uids)-1]+1); err != nil {
+	if err := c.o.Mailbox.SetRecent(c.work, c.account(), v.box, v.uids.top()+1); err != nil {
 		c.report(err)
 	}
 }
