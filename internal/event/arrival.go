@@ -53,6 +53,29 @@ func (e Refused) Attrs() []slog.Attr {
 	}
 }
 
+// Discarded says that a message was taken and thrown away.
+type Discarded struct {
+	ID         mail.ArrivalID
+	From       mail.Address
+	Recipients int
+	Size       int64
+	Peer       mail.Peer
+}
+
+// Name is "message.discarded".
+func (Discarded) Name() string { return "message.discarded" }
+
+// Level is Warn: nobody else hears of it.
+func (Discarded) Level() slog.Level { return slog.LevelWarn }
+
+// Attrs are the facts.
+func (e Discarded) Attrs() []slog.Attr {
+	return []slog.Attr{
+		slog.String("id", e.ID.String()), slog.String("from", "<"+e.From.String()+">"), slog.Int("recipients", e.Recipients),
+		slog.Int64("size", e.Size), slog.String("peer", addr(e.Peer.Addr)), slog.String("user", e.Peer.User.String()),
+	}
+}
+
 // Delivered says that a message lies in an account.
 type Delivered struct {
 	ID      mail.ArrivalID

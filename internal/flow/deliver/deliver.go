@@ -125,6 +125,9 @@ func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 		return nil
 	case err != nil:
 		return err
+	case p.arrival.Hold != "": // it is resolved again when it is released
+		p.remote(r, r.Address)
+		return nil
 	}
 	for _, t := range found.Accounts {
 		p.account(r, t)
@@ -161,8 +164,12 @@ func (p *Plan) remote(r mail.Recipient, to mail.Address) {
 			return
 		}
 	}
+	state := queue.Waiting
+	if p.arrival.Hold != "" {
+		state = queue.Held
+	}
 	p.waiting = append(p.waiting, queue.Delivery{
-		Message: p.arrival.ID, N: uint32(len(p.waiting)), To: to, Original: original(r, to), Notify: r.Notify,
+		Message: p.arrival.ID, N: uint32(len(p.waiting)), To: to, Original: original(r, to), Notify: r.Notify, State: state,
 		Quoted: r.Quoted && to == r.Address,
 		Due:    p.arrival.At, First: p.arrival.At,
 	})

@@ -59,6 +59,9 @@ func (p *Plan) Commit(tx kv.Tx) error {
 		accepted.Peer = a.Peer.Addr.String()
 	}
 	history.Write(tx, a.ID, accepted)
+	if a.Verdict != "" {
+		history.Write(tx, a.ID, judged(a))
+	}
 	for _, t := range p.targets {
 		if err := p.lay(tx, t); err != nil {
 			return fault.Wrap(op, err)
@@ -72,7 +75,11 @@ func (p *Plan) Commit(tx kv.Tx) error {
 		return fault.Wrap(op, err)
 	}
 	for _, w := range p.waiting {
-		history.Write(tx, a.ID, history.Entry{At: a.At, What: history.Queued, From: a.Envelope.From, To: w.To, Size: a.Size})
+		e := history.Entry{At: a.At, What: history.Queued, From: a.Envelope.From, To: w.To, Size: a.Size}
+		if w.State == queue.Held {
+			e.What, e.Reply = history.Held, a.Hold
+		}
+		history.Write(tx, a.ID, e)
 	}
 	return nil
 }

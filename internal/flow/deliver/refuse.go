@@ -30,13 +30,9 @@ func (d *Deliverer) RefuseAll(ctx context.Context, a *mail.Arrival, r smtp.Reply
 // it for the time being if anything of ours fails.
 func (d *Deliverer) Accept(ctx context.Context, a *mail.Arrival, w *blob.Writer) []smtp.Reply {
 	h, err := w.Commit()
-	if err == nil {
-		a.Content, a.Size = h.ID(), h.Size()
-		var replies []smtp.Reply
-		if replies, err = d.Deliver(ctx, a, h); err == nil {
-			return replies
-		}
+	if err != nil {
+		d.o.Sink.Emit(ctx, event.Failed{Where: "deliver", Peer: a.Peer.Addr, Err: err})
+		return d.RefuseAll(ctx, a, smtp.Fault(err))
 	}
-	d.o.Sink.Emit(ctx, event.Failed{Where: "deliver", Peer: a.Peer.Addr, Err: err})
-	return d.RefuseAll(ctx, a, smtp.Fault(err))
+	return d.AcceptStored(ctx, a, h)
 }

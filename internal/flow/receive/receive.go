@@ -9,6 +9,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
+	"github.com/ekiden-mail/ekiden/internal/flow/screen"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
@@ -23,6 +24,7 @@ const MaxReceived = 100
 type Options struct {
 	Deliver *deliver.Deliverer
 	Blobs   *blob.Store
+	Screen  *screen.Screener // nil: nobody else is asked
 }
 
 // Receiver opens transactions for strangers and for LMTP peers.
@@ -33,18 +35,25 @@ func New(o Options) *Receiver { return &Receiver{o} }
 
 // Begin opens a mail transaction (RFC 5321 §3.3). A nil Transaction means
 // refused.
-func (r *Receiver) Begin(_ context.Context, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
+func (r *Receiver) Begin(ctx context.Context, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
 	t := &Transaction{r: r, arrival: mail.Arrival{
 		ID: mail.NewArrivalID(), At: time.Now(), Peer: *p,
 		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit, Quoted: o.Quoted},
 	}}
+	if !p.LMTP { // what comes in there was looked at by the server in front
+		var refused smtp.Reply
+		if t.screening, refused = r.o.Screen.Begin(ctx, &t.arrival, false); !refused.IsZero() {
+			return nil, r.o.Deliver.Refuse(ctx, &t.arrival, mail.Address{}, refused)
+		}
+	}
 	return t, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok")
 }
 
 // Transaction is one message on its way in.
 type Transaction struct {
-	r       *Receiver
-	arrival mail.Arrival
+	r         *Receiver
+	arrival   mail.Arrival
+	screening *screen.Screening // nil: nobody is asked
 }
 
 // Rcpt says whether to is here.
@@ -52,7 +61,11 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	if err := t.r.o.Deliver.Accepts(ctx, to); err != nil {
 		return t.r.o.Deliver.Refuse(ctx, &t.arrival, to, refusal(to, err))
 	}
-	t.arrival.Envelope.To = append(t.arrival.Envelope.To, mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted})
+	recipient := mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted}
+	if refused := t.screening.Rcpt(ctx, recipient); !refused.IsZero() {
+		return t.r.o.Deliver.Refuse(ctx, &t.arrival, to, refused)
+	}
+	t.arrival.Envelope.To = append(t.arrival.Envelope.To, recipient)
 	return smtp.Answer(250, smtp.Enhanced{2, 1, 5}, "recipient ok")
 }
 
@@ -70,6 +83,7 @@ func refusal(to mail.Address, err error) smtp.Reply {
 // Data reads the content to its end and answers for each recipient taken, in
 // order. A positive answer means that the message is on disk.
 func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply {
+	defer t.screening.Close()
 	d, a := t.r.o.Deliver, &t.arrival
 	w, err := t.r.o.Blobs.Create(ctx)
 	if err != nil {
@@ -83,8 +97,11 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	if head.Header().Count("Received") > MaxReceived {
 		return d.RefuseAll(ctx, a, smtp.Answer(554, smtp.Enhanced{5, 4, 6}, "this message goes in circles: over %d Received fields", MaxReceived))
 	}
+	if t.screening != nil {
+		return t.screening.Accept(ctx, w)
+	}
 	return d.Accept(ctx, a, w)
 }
 
 // Abort forgets the transaction; nothing has happened yet.
-func (t *Transaction) Abort() {}
+func (t *Transaction) Abort() { t.screening.Close() }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
+	"github.com/ekiden-mail/ekiden/internal/flow/screen"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
@@ -20,7 +21,8 @@ type Options struct {
 	Deliver   *deliver.Deliverer
 	Blobs     *blob.Store
 	Directory *directory.Store
-	Hostname  string // for Message-ID where the sender has no domain
+	Hostname  string           // for Message-ID where the sender has no domain
+	Screen    *screen.Screener // nil: nobody else is asked
 }
 
 // Submitter opens transactions for those who logged in.
@@ -49,6 +51,10 @@ func (s *Submitter) Begin(ctx context.Context, p *mail.Peer, from mail.Address, 
 			return nil, t.refuse(ctx, mail.Address{}, notYours(p.User, from))
 		}
 	}
+	var refused smtp.Reply
+	if t.screening, refused = s.o.Screen.Begin(ctx, &t.arrival, true); !refused.IsZero() {
+		return nil, t.refuse(ctx, mail.Address{}, refused)
+	}
 	return t, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok")
 }
 
@@ -58,8 +64,9 @@ func notYours(user, from mail.Address) smtp.Reply {
 
 // Transaction is one message on its way out.
 type Transaction struct {
-	s       *Submitter
-	arrival mail.Arrival
+	s         *Submitter
+	arrival   mail.Arrival
+	screening *screen.Screening // nil: nobody is asked
 }
 
 // Rcpt takes any recipient elsewhere, and those here that exist.
@@ -73,13 +80,18 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	case err != nil:
 		return t.refuse(ctx, to, smtp.Fault(err))
 	}
-	t.arrival.Envelope.To = append(t.arrival.Envelope.To, mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted})
+	recipient := mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted}
+	if refused := t.screening.Rcpt(ctx, recipient); !refused.IsZero() {
+		return t.refuse(ctx, to, refused)
+	}
+	t.arrival.Envelope.To = append(t.arrival.Envelope.To, recipient)
 	return smtp.Answer(250, smtp.Enhanced{2, 1, 5}, "recipient ok")
 }
 
 // Data reads the content to its end and answers for each recipient taken, in
 // order. A positive answer means that the message is on disk.
 func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply {
+	defer t.screening.Close()
 	d, a := t.s.o.Deliver, &t.arrival
 	w, err := t.s.o.Blobs.Create(ctx)
 	if err != nil {
@@ -93,11 +105,14 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	if !reply.IsZero() {
 		return d.RefuseAll(ctx, a, reply)
 	}
+	if t.screening != nil {
+		return t.screening.Accept(ctx, w)
+	}
 	return d.Accept(ctx, a, w)
 }
 
 // Abort forgets the transaction; nothing has happened yet.
-func (t *Transaction) Abort() {}
+func (t *Transaction) Abort() { t.screening.Close() }
 
 // refuse notes a refusal and gives its reply.
 func (t *Transaction) refuse(ctx context.Context, to mail.Address, r smtp.Reply) smtp.Reply {

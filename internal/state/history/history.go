@@ -22,6 +22,9 @@ import (
 // What happened, as Entry.What says it.
 const (
 	Accepted  = "accepted"
+	Judged    = "judged"    // Action is the verdict, Reply what each said who was asked
+	Refused   = "refused"   // the whole message, with Reply
+	Discarded = "discarded" // taken and thrown away
 	Delivered = "delivered" // into an account
 	Queued    = "queued"    // for one recipient elsewhere
 	Relayed   = "relayed"   // a next hop has taken it
@@ -48,7 +51,7 @@ type Entry struct {
 	Peer    string         // where it came from
 	TLS     bool           // the line was encrypted
 	Report  mail.ArrivalID // of What == Reported
-	Action  string         // of What == Reported: "failed", "delayed", "relayed"
+	Action  string         // of What == Reported: "failed", "delayed", "relayed"; of Judged: the verdict
 	Next    time.Time      // of What == Deferred: when it is tried again
 }
 

@@ -21,7 +21,7 @@ type seq struct {
 }
 
 // ranks is the order of what one commit tells together.
-var ranks = [...]string{Accepted, Delivered, Queued, Retried, Released, Held, Relayed, Deferred, Bounced, Reported, Untold, Dropped}
+var ranks = [...]string{Accepted, Judged, Refused, Discarded, Delivered, Queued, Retried, Released, Held, Relayed, Deferred, Bounced, Reported, Untold, Dropped}
 
 func seqOf(version uint64, e Entry, value []byte) seq {
 	h := fnv.New64a()

@@ -1,0 +1,139 @@
+// Package screen has a message judged on its way in, and carries the verdict
+// out, for strangers' mail and our users' alike.
+package screen
+
+import (
+	"context"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
+	"github.com/ekiden-mail/ekiden/internal/flow/gather"
+	"github.com/ekiden-mail/ekiden/internal/flow/judge"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// Options are the rooms that screen works with.
+type Options struct {
+	Gather   *gather.Gatherer
+	Settings judge.Settings
+	Deliver  *deliver.Deliverer
+	Sink     event.Sink
+}
+
+// Screener has messages judged. The nil Screener has none.
+type Screener struct{ o Options }
+
+// New makes a Screener.
+func New(o Options) *Screener { return &Screener{o} }
+
+// Screening is the judgement of one message. The nil Screening is of one about
+// which nobody is asked; it has no objections and costs nothing.
+type Screening struct {
+	s       *Screener
+	arrival *mail.Arrival
+	asked   *gather.Gathering
+}
+
+// Begin judges the peer and the reverse-path of an arrival, submitted by a user
+// of ours or not. A reply that is not zero refuses the transaction; else the
+// Screening must end with Accept or Close.
+func (s *Screener) Begin(ctx context.Context, a *mail.Arrival, submitted bool) (*Screening, smtp.Reply) {
+	if s == nil {
+		return nil, smtp.Reply{}
+	}
+	asked := s.o.Gather.Begin(ctx, a, submitted)
+	if asked == nil {
+		return nil, smtp.Reply{}
+	}
+	v := judge.Judge(judge.AtMail, asked.Sender(), &s.o.Settings)
+	if v.Refuses() {
+		asked.Close()
+		s.tell(ctx, a, v)
+		return nil, v.Reply
+	}
+	return &Screening{s, a, asked}, smtp.Reply{}
+}
+
+// Rcpt judges one more recipient. A reply that is not zero refuses it.
+func (c *Screening) Rcpt(ctx context.Context, to mail.Recipient) smtp.Reply {
+	if c == nil {
+		return smtp.Reply{}
+	}
+	v := judge.Judge(judge.AtRcpt, c.asked.Recipient(ctx, to), &c.s.o.Settings)
+	if v.Refuses() {
+		c.s.tell(ctx, c.arrival, v)
+	}
+	return v.Reply
+}
+
+// Close ends a Screening without a message, or after one.
+func (c *Screening) Close() {
+	if c != nil {
+		c.asked.Close()
+	}
+}
+
+// Accept ends the writing of the arrival's content, has it judged, and refuses
+// it, throws it away, or delivers it as the filters changed it. Its replies are
+// as Deliverer.Accept's; one alone answers for all recipients.
+func (c *Screening) Accept(ctx context.Context, w *blob.Writer) []smtp.Reply {
+	defer c.Close()
+	d, a := c.s.o.Deliver, c.arrival
+	h, err := w.Commit()
+	if err != nil {
+		return c.broken(ctx, err)
+	}
+	a.Content, a.Size = h.ID(), h.Size()
+	e, draft, err := c.asked.Content(ctx, a, h)
+	if err != nil {
+		return c.broken(ctx, err)
+	}
+	defer draft.Close()
+	v := judge.Judge(judge.AtData, e, &c.s.o.Settings)
+	a.Verdict, a.Opinions = v.Action.String(), e.String()
+	c.s.tell(ctx, a, v)
+	switch v.Action {
+	case judge.Defer, judge.Reject:
+		return d.RefuseJudged(ctx, a, v.Reply)
+	case judge.Discard:
+		return d.Discard(ctx, a)
+	case judge.Junk:
+		a.Junk = true
+	case judge.Hold:
+		a.Hold = v.Why()
+	}
+	if h, err = draft.Finish(ctx, a); err != nil {
+		return c.broken(ctx, err)
+	}
+	if len(a.Envelope.To) == 0 { // the filters have taken away every recipient
+		return d.Discard(ctx, a)
+	}
+	return one(d.AcceptStored(ctx, a, h))
+}
+
+// one is the best of the replies: the filters may have changed the recipients,
+// and the peer has one answer for all.
+func one(replies []smtp.Reply) []smtp.Reply {
+	best := replies[0]
+	for _, r := range replies[1:] {
+		if r.Code/100 < best.Code/100 {
+			best = r
+		}
+	}
+	return []smtp.Reply{best}
+}
+
+// broken puts the message off for a failure of ours.
+func (c *Screening) broken(ctx context.Context, err error) []smtp.Reply {
+	c.s.o.Sink.Emit(ctx, event.Failed{Where: "screen", Peer: c.arrival.Peer.Addr, Err: err})
+	return []smtp.Reply{c.s.o.Deliver.Refuse(ctx, c.arrival, mail.Address{}, smtp.Fault(err))}
+}
+
+// tell says what was decided, where that is not simply to take the message.
+func (s *Screener) tell(ctx context.Context, a *mail.Arrival, v judge.Verdict) {
+	if v.Action != judge.Accept {
+		s.o.Sink.Emit(ctx, event.Judged{ID: a.ID, Verdict: v.Action.String(), Why: v.Why()})
+	}
+}
