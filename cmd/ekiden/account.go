@@ -18,11 +18,14 @@ import (
 
 // AccountCmd is `ekiden account`.
 type AccountCmd struct {
-	Add    accountAddCmd    `cmd:"" help:"Add an account. Without --password-stdin the password is asked for, or made up and printed."`
-	List   accountListCmd   `cmd:"" help:"List the accounts."`
-	Show   accountShowCmd   `cmd:"" help:"Show an account."`
-	Set    accountSetCmd    `cmd:"" help:"Change an account."`
-	Remove accountRemoveCmd `cmd:"" help:"Remove an account and all its mail."`
+	Add     accountAddCmd     `cmd:"" help:"Add an account. Without --password-stdin the password is asked for, or made up and printed."`
+	List    accountListCmd    `cmd:"" help:"List the accounts."`
+	Show    accountShowCmd    `cmd:"" help:"Show an account."`
+	Set     accountSetCmd     `cmd:"" help:"Change an account."`
+	Remove  accountRemoveCmd  `cmd:"" help:"Remove an account and all its mail."`
+	Grant   GrantCmd          `cmd:"" help:"What an account may send as besides its own addresses."`
+	Hold    accountHoldCmd    `cmd:"" help:"Keep what an account sends in the queue."`
+	Release accountReleaseCmd `cmd:"" help:"Let an account that was held send again, and what it sent meanwhile go out."`
 }
 
 type accountAddCmd struct {
@@ -213,6 +216,12 @@ func (c *accountShowCmd) Run() error {
 			row(w, "used", size(a.Usage.Octets))
 			row(w, "messages", a.Usage.Messages)
 		}
+		if a.Sending != (apid.Sending{}) {
+			row(w, "sends in 24 hours", bounds(a.Sending))
+		}
+		if a.Held != nil {
+			row(w, "held", second(*a.Held)+", because "+a.HeldFor)
+		}
 		row(w, "added", second(a.Added))
 	})
 }
@@ -226,6 +235,7 @@ type accountSetCmd struct {
 	MaxMessages   *int64  `placeholder:"N" help:"How many messages the account may hold; 0 for no limit."`
 	Disable       bool    `xor:"state" help:"Let nobody log in; mail still arrives."`
 	Enable        bool    `xor:"state" help:"Let its owner log in again."`
+	Bounds
 }
 
 // Run changes an account.
@@ -246,6 +256,13 @@ func (c *accountSetCmd) Run() error {
 	}
 	if c.Disable || c.Enable {
 		in["disabled"] = c.Disable
+	}
+	sending, err := c.sending()
+	if err != nil {
+		return err
+	}
+	if sending != nil {
+		in["sending"] = sending
 	}
 	var out newPassword
 	if c.Password || c.PasswordStdin {

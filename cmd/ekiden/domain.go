@@ -99,30 +99,8 @@ func (c *domainShowCmd) Run() error {
 		row(w, "postmaster", d.Postmaster)
 		row(w, "added", second(d.Added))
 		row(w, "accounts", len(accounts.Items))
+		showSettings(w, d)
 	})
-}
-
-type domainSetCmd struct {
-	At
-	Name       string `arg:"" help:"The domain."`
-	Postmaster string `required:"" placeholder:"ADDR" help:"Where postmaster@ and abuse@ lead; empty for the domain's first account."`
-}
-
-// Run changes a domain.
-func (c *domainSetCmd) Run() error {
-	if err := mustDomain(c.Name); err != nil {
-		return err
-	}
-	if c.Postmaster != "" {
-		if err := mustAddress(c.Postmaster, false); err != nil {
-			return err
-		}
-	}
-	var d apid.Domain
-	if err := c.call(http.MethodPatch, at("domains", c.Name), map[string]string{"postmaster": c.Postmaster}, &d); err != nil {
-		return err
-	}
-	return c.say(d, "postmaster of %s is %s", d.Name, d.Postmaster)
 }
 
 type domainRemoveCmd struct {

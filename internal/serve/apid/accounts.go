@@ -21,6 +21,10 @@ type Account struct {
 	Messages int64     `json:"max_messages,omitempty" doc:"how many messages it may hold; 0 means any number"`
 	Disabled bool      `json:"disabled" doc:"nobody logs in; mail still arrives"`
 	Usage    *Usage    `json:"usage,omitempty" doc:"only where one account is asked for"`
+
+	Sending Sending    `json:"sending" doc:"bounds of what it sends"`
+	Held    *time.Time `json:"held,omitempty" doc:"since when what it sends waits in the queue for an operator"`
+	HeldFor string     `json:"held_for,omitempty" doc:"why"`
 }
 
 // Usage is what an account holds.
@@ -30,7 +34,14 @@ type Usage struct {
 }
 
 func accountBody(a directory.Account) Account {
-	return Account{ID: uint64(a.ID), Address: a.Address.String(), Added: a.Added, Quota: a.Quota, Messages: a.MaxMessages, Disabled: a.Disabled}
+	out := Account{
+		ID: uint64(a.ID), Address: a.Address.String(), Added: a.Added, Quota: a.Quota, Messages: a.MaxMessages, Disabled: a.Disabled,
+		Sending: sendingBody(a.Sending), HeldFor: a.HeldFor,
+	}
+	if !a.Held.IsZero() {
+		out.Held = &a.Held
+	}
+	return out
 }
 
 // AccountPath names an account.
@@ -58,6 +69,8 @@ type changedAccount struct {
 		Quota    *int64  `json:"quota,omitempty" minimum:"0"`
 		Messages *int64  `json:"max_messages,omitempty" minimum:"0"`
 		Disabled *bool   `json:"disabled,omitempty"`
+
+		Sending *changedSending `json:"sending,omitempty" doc:"bounds of what it sends within 24 hours"`
 	}
 }
 
@@ -192,7 +205,7 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 			return Account{}, err
 		}
 	}
-	if b := in.Body; b.Quota != nil || b.Messages != nil || b.Disabled != nil {
+	if b := in.Body; b.Quota != nil || b.Messages != nil || b.Disabled != nil || b.Sending != nil {
 		err := s.o.Directory.UpdateAccount(ctx, addr, func(a *directory.Account) error {
 			if b.Quota != nil {
 				a.Quota = *b.Quota
@@ -203,6 +216,7 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 			if b.Disabled != nil {
 				a.Disabled = *b.Disabled
 			}
+			b.Sending.apply(&a.Sending)
 			return nil
 		})
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/backup"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
@@ -24,8 +25,8 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
 
-// Options are what the API stands on; all but Backup, Verify, Sink and Version
-// are needed.
+// Options are what the API stands on; all but Backup, Verify, Sink, Released
+// and Version are needed.
 type Options struct {
 	Directory *directory.Store
 	Mailbox   *mailbox.Store
@@ -35,6 +36,7 @@ type Options struct {
 	Backup    func(ctx context.Context, dir string) (backup.Report, error)
 	Verify    func(ctx context.Context, problem func(string)) (backup.Verified, error)
 	Sink      event.Sink
+	Released  func(mail.AccountID) // told of each account that was let go
 	Version   string // of the server
 }
 
@@ -73,6 +75,7 @@ func New(o Options) http.Handler {
 	s.status()
 	s.domains()
 	s.accounts()
+	s.grants()
 	s.messages()
 	s.deleted()
 	s.store()

@@ -275,6 +275,8 @@ func TestDocument(t *testing.T) {
 	want := strings.Fields(`get/status get/domains post/domains get/domains/{name} patch/domains/{name} delete/domains/{name}
 		get/accounts post/accounts get/accounts/{address} patch/accounts/{address} delete/accounts/{address}
 		get/accounts/{address}/messages post/accounts/{address}/messages
+		get/accounts/{address}/grants post/accounts/{address}/grants delete/accounts/{address}/grants/{as}
+		post/accounts/{address}/hold post/accounts/{address}/release
 		get/accounts/{address}/deleted post/accounts/{address}/deleted/restore
 		get/aliases post/aliases get/aliases/{address} patch/aliases/{address} delete/aliases/{address}
 		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/drop get/trace/{what}`)

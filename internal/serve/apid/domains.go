@@ -17,10 +17,15 @@ type Domain struct {
 	Unicode    string    `json:"unicode" doc:"the name as a person reads it"`
 	Added      time.Time `json:"added"`
 	Postmaster string    `json:"postmaster" doc:"where postmaster@ and abuse@ lead; empty while the domain has no account"`
+
+	DomainSettings
 }
 
-func domainBody(d directory.Domain) Domain {
-	return Domain{Name: string(d.Name), Unicode: d.Name.Unicode(), Added: d.Added, Postmaster: d.Postmaster.String()}
+func (s *server) domainBody(ctx context.Context, d directory.Domain) (Domain, error) {
+	set, err := s.settingsBody(ctx, d)
+	return Domain{
+		Name: string(d.Name), Unicode: d.Name.Unicode(), Added: d.Added, Postmaster: d.Postmaster.String(), DomainSettings: set,
+	}, err
 }
 
 // parseDomain reads a domain in a request.
@@ -64,9 +69,7 @@ type newDomain struct {
 
 type changedDomain struct {
 	DomainPath
-	Body struct {
-		Postmaster string `json:"postmaster" doc:"where postmaster@ and abuse@ lead; empty for the domain's first account"`
-	}
+	Body changedSettings
 }
 
 func (s *server) domains() {
@@ -76,7 +79,11 @@ func (s *server) domains() {
 			all, err := d.Domains(ctx)
 			out := list[Domain]{Items: []Domain{}}
 			for _, one := range all {
-				out.Items = append(out.Items, domainBody(one))
+				body, err := s.domainBody(ctx, one)
+				if err != nil {
+					return out, err
+				}
+				out.Items = append(out.Items, body)
 			}
 			return out, err
 		})
@@ -85,13 +92,7 @@ func (s *server) domains() {
 	register(s, add, s.addDomain)
 	register(s, operation(http.MethodGet, "/domains/{name}", "show-domain", "domains", "Show a domain"),
 		func(ctx context.Context, in *DomainPath) (Domain, error) { return s.domain(ctx, in.Name) })
-	register(s, operation(http.MethodPatch, "/domains/{name}", "set-domain", "domains", "Change a domain"),
-		func(ctx context.Context, in *changedDomain) (Domain, error) {
-			if err := s.setPostmaster(ctx, in.Name, in.Body.Postmaster); err != nil {
-				return Domain{}, err
-			}
-			return s.domain(ctx, in.Name)
-		})
+	register(s, operation(http.MethodPatch, "/domains/{name}", "set-domain", "domains", "Change a domain"), s.setDomain)
 	register(s, operation(http.MethodDelete, "/domains/{name}", "remove-domain", "domains", "Remove a domain without accounts, and its aliases"),
 		func(ctx context.Context, in *DomainPath) (Domain, error) {
 			was, err := s.domain(ctx, in.Name)
@@ -108,7 +109,10 @@ func (s *server) domain(ctx context.Context, name string) (Domain, error) {
 		return Domain{}, err
 	}
 	found, err := s.o.Directory.Domain(ctx, parsed)
-	return domainBody(found), err
+	if err != nil {
+		return Domain{}, err
+	}
+	return s.domainBody(ctx, found)
 }
 
 func (s *server) addDomain(ctx context.Context, in *newDomain) (Domain, error) {

@@ -19,6 +19,8 @@ type Filter struct {
 	To     mail.Address // the recipient; case is ignored
 	Domain mail.Domain  // of the recipient
 	State  State
+
+	Account mail.AccountID // who submitted the message
 }
 
 // Entry is one delivery with its message.
@@ -36,7 +38,7 @@ func (f Filter) matchesDelivery(d Delivery) bool {
 }
 
 func (f Filter) matchesMessage(m Message) bool {
-	return f.From.IsNull() || strings.EqualFold(f.From.String(), m.From.String())
+	return (f.From.IsNull() || strings.EqualFold(f.From.String(), m.From.String())) && (f.Account == 0 || f.Account == m.Account)
 }
 
 // pages gives, for each partition f concerns, the ranges of delivery rows to
