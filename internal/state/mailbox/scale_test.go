@@ -97,7 +97,7 @@ func (b *bench) delivery(n int) NewMessage {
 // selects reads what SELECT tells of.
 func (b *bench) selects(id BoxID) {
 	b.view(func(t *Tx) error {
-		if _, err := t.UIDs(id); err != nil {
+		if _, err := t.Runs(id); err != nil {
 			return err
 		}
 		_, _, err := t.FirstUnseen(id)
