@@ -100,26 +100,30 @@ type lookup struct {
 	first []byte   // the first of them
 }
 
-func look(r kv.Reader, id mail.BlobID) (l lookup, err error) {
-	rows, err := r.GetMany([][]byte{atKey(id), bodyKey(id, 0)})
+// look reads where a blob lies. One that is known to be small is not looked for
+// in the segments.
+func look(r kv.Reader, id mail.BlobID, small bool) (l lookup, err error) {
+	l.first, l.there, err = r.Get(bodyKey(id, 0))
 	switch {
-	case err != nil || rows[0] == nil && rows[1] == nil:
+	case err != nil || !l.there && small:
 		return l, err
-	case rows[0] != nil:
-		l.there = true
-		l.at, l.size, err = decodeLocation(rows[0])
+	case l.there:
+		h, _, err := decodeBodyHead(l.first)
+		l.size = h.size
 		return l, err
 	}
-	l.there, l.first = true, rows[1]
-	h, _, err := decodeBodyHead(l.first)
-	l.size = h.size
+	at, there, err := r.Get(atKey(id))
+	if err == nil && there {
+		l.there = true
+		l.at, l.size, err = decodeLocation(at)
+	}
 	return l, err
 }
 
 // lookMarked is look that also says whether the blob is marked with the time it
 // may be removed.
-func lookMarked(r kv.Reader, id mail.BlobID) (l lookup, marked bool, err error) {
-	if l, err = look(r, id); err != nil || !l.there {
+func lookMarked(r kv.Reader, id mail.BlobID, small bool) (l lookup, marked bool, err error) {
+	if l, err = look(r, id, small); err != nil || !l.there {
 		return l, false, err
 	}
 	mark, _, err := r.Get(deadKey(id))
@@ -129,14 +133,14 @@ func lookMarked(r kv.Reader, id mail.BlobID) (l lookup, marked bool, err error) 
 // find looks for a blob that is there, and makes sure that it stays for as long
 // as a handle lives: a mark that bears a time is reset, so that the time begins
 // anew when the sweeper comes by.
-func (s *Store) find(ctx context.Context, id mail.BlobID) (Handle, error) {
+func (s *Store) find(ctx context.Context, id mail.BlobID, small bool) (Handle, error) {
 	h := Handle{id: id, checked: time.Now()}
 	var l lookup
 	var marked bool
-	err := s.db.View(ctx, nil, func(r kv.Reader) (err error) { l, marked, err = lookMarked(r, id); return err })
+	err := s.db.View(ctx, nil, func(r kv.Reader) (err error) { l, marked, err = lookMarked(r, id, small); return err })
 	if err == nil && marked {
 		err = s.db.Update(ctx, nil, func(tx kv.Tx) (err error) {
-			if l, marked, err = lookMarked(tx, id); err == nil && marked {
+			if l, marked, err = lookMarked(tx, id, small); err == nil && marked {
 				tx.Set(deadKey(id), nil)
 			}
 			return err
@@ -152,7 +156,7 @@ func (s *Store) find(ctx context.Context, id mail.BlobID) (Handle, error) {
 // Handle is for another Refer of a blob that is there; fault.NotFound if it is
 // not.
 func (s *Store) Handle(ctx context.Context, id mail.BlobID) (Handle, error) {
-	h, err := s.find(ctx, id)
+	h, err := s.find(ctx, id, false)
 	if err != nil {
 		return Handle{}, fault.Wrap("blob.Handle", err)
 	}

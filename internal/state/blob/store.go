@@ -139,7 +139,7 @@ func (s *Store) open(ctx context.Context, id mail.BlobID) (*Reader, error) {
 	r := &Reader{s: s, id: id, cached: -1}
 	var l lookup
 	err := s.db.View(ctx, nil, func(rows kv.Reader) (err error) {
-		if l, err = look(rows, id); err == nil && l.first != nil {
+		if l, err = look(rows, id, false); err == nil && l.first != nil {
 			r.body, err = readBody(rows, id, l.first)
 		}
 		return err

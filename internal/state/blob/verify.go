@@ -62,7 +62,7 @@ func (s *Store) verifyRefs(ctx context.Context, bad func(mail.BlobID, error)) er
 					continue
 				}
 				last = id
-				if l, err := look(r, id); err != nil && !fault.Is(err, fault.Corrupt) {
+				if l, err := look(r, id, false); err != nil && !fault.Is(err, fault.Corrupt) {
 					return err
 				} else if err == nil && !l.there {
 					missing = append(missing, id)

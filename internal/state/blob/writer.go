@@ -145,7 +145,7 @@ func (w *Writer) Commit() (Handle, error) {
 	if w.err != nil {
 		return Handle{}, w.err
 	}
-	h, err := w.s.find(w.ctx, mail.BlobID(w.sum.Sum(nil)))
+	h, err := w.s.find(w.ctx, mail.BlobID(w.sum.Sum(nil)), w.size <= int64(w.s.inline))
 	if err == nil || !fault.Is(err, fault.NotFound) {
 		return h, fault.Wrap("blob.Commit", err)
 	}
