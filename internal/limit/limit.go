@@ -93,6 +93,18 @@ func (b *Buckets[K]) Take(now time.Time, k K, n int) (wait time.Duration, ok boo
 	return 0, true
 }
 
+// Has says whether Take would find n tokens, and takes none.
+func (b *Buckets[K]) Has(now time.Time, k K, n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e, known := b.keys[k]
+	if !known || b.rate.Burst <= 0 || b.rate.Per <= 0 {
+		return true
+	}
+	need := time.Duration(float64(b.rate.Per) * float64(n) / float64(b.rate.Burst))
+	return e.Value.(*bucket[K]).full.Sub(now)+need <= b.rate.Per
+}
+
 // forget makes room for one more key. It looks at the two that were used
 // longest ago, so that what is full again goes away by and by without a sweep.
 func (b *Buckets[K]) forget(now time.Time) {
@@ -154,6 +166,13 @@ func (c *Counts[K]) Release(k K) {
 	if c.held[k]--; c.held[k] == 0 {
 		delete(c.held, k)
 	}
+}
+
+// Held says how many k holds.
+func (c *Counts[K]) Held(k K) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held[k]
 }
 
 // Total says how many are held by all keys together.

@@ -83,6 +83,7 @@ type Envelope struct {
 type Peer struct {
 	Addr    netip.AddrPort // where it connects from
 	Local   netip.AddrPort // where it connected to
+	Name    string         // of Addr, where a trusted proxy said it; else ""
 	Helo    string         // what it called itself
 	ESMTP   bool           // it said EHLO (or LHLO), not HELO
 	LMTP    bool

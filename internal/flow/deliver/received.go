@@ -17,7 +17,7 @@ func received(a *mail.Arrival, hostname string) []byte {
 		fmt.Fprintf(&b, "Received: by %s id %s;\r\n\t%s\r\n", hostname, a.ID, message.FormatDate(a.At))
 		return []byte(b.String())
 	}
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", helo(a.Peer.Helo), addressLiteral(a.Peer))
+	fmt.Fprintf(&b, "Received: from %s (%s%s)\r\n", helo(a.Peer.Helo), reverseName(a.Peer), addressLiteral(a.Peer))
 	fmt.Fprintf(&b, "\tby %s with %s id %s", hostname, protocol(a), a.ID)
 	if a.Peer.TLSInfo != "" {
 		fmt.Fprintf(&b, "\r\n\t(%s)", a.Peer.TLSInfo)
@@ -65,6 +65,14 @@ func helo(name string) string {
 		}
 	}
 	return name
+}
+
+// reverseName is the name of the peer's address and a blank, where it is known.
+func reverseName(p mail.Peer) string {
+	if name := helo(p.Name); p.Name != "" && name != "unknown" {
+		return name + " "
+	}
+	return ""
 }
 
 func addressLiteral(p mail.Peer) string {

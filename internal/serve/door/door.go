@@ -1,5 +1,5 @@
-// Package door lets connections in: the loop that accepts them, the count of
-// who is in, and the address of who is there.
+// Package door lets connections in: the loop that accepts them, the gate that
+// decides who may, the count of who is in, and the address of who is there.
 package door
 
 import (
@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
-	"github.com/ekiden-mail/ekiden/internal/limit"
 )
 
 // The pause before another try after Accept failed: out of file descriptors, or
@@ -20,15 +19,11 @@ const (
 	lastPause  = time.Second
 )
 
-// Counts are the connections that are open, by limit.Key of the peer's address
-// and in all.
-type Counts = limit.Counts[netip.Prefix]
-
-// Accept hands each connection that the counts allow to start, with what gives
-// its place back, and each one too many to turnAway, which must not wait and
+// Accept hands each connection that the gate lets in to start, with what gives
+// its place back, and each other one to turnAway, which must not wait and
 // closes it. It returns nil when ctx has ended and ln is closed, or
 // fault.Unavailable if ln fails for good.
-func Accept(ctx context.Context, ln net.Listener, counts *Counts, turnAway func(net.Conn), start func(nc net.Conn, peer netip.AddrPort, release func())) error {
+func Accept(ctx context.Context, ln net.Listener, gate *Gate, turnAway func(net.Conn, Refusal), start func(nc net.Conn, peer netip.AddrPort, release func())) error {
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
@@ -59,12 +54,12 @@ func Accept(ctx context.Context, ln net.Listener, counts *Counts, turnAway func(
 		}
 		pause = 0
 		peer := PeerOf(nc)
-		key := limit.Key(peer.Addr())
-		if !counts.Acquire(key) {
-			turnAway(nc)
+		leave, why := gate.Enter(ctx, peer)
+		if leave == nil {
+			turnAway(nc, why)
 			continue
 		}
-		start(nc, peer, func() { counts.Release(key) })
+		start(nc, peer, leave)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
-	"github.com/ekiden-mail/ekiden/internal/limit"
 )
 
 func listen(t *testing.T) net.Listener {
@@ -37,11 +36,11 @@ func dial(t *testing.T, ln net.Listener) net.Conn {
 func TestAccept(t *testing.T) {
 	ln := listen(t)
 	ctx, end := context.WithCancel(t.Context())
-	counts := limit.NewCounts[netip.Prefix](1, 10)
+	gate := NewGate("test", Limits{PerAddress: 1, Total: 10}, Guards{}, nil)
 	in, away := make(chan func(), 3), make(chan net.Conn, 3)
 	done := make(chan error, 1)
 	go func() {
-		done <- Accept(ctx, ln, counts, func(nc net.Conn) { _ = nc.Close(); away <- nc },
+		done <- Accept(ctx, ln, gate, func(nc net.Conn, _ Refusal) { _ = nc.Close(); away <- nc },
 			func(nc net.Conn, peer netip.AddrPort, release func()) {
 				if !peer.Addr().Is4() || peer != PeerOf(nc) {
 					t.Errorf("peer %v", peer)
@@ -68,7 +67,7 @@ func TestAccept(t *testing.T) {
 func TestAcceptListenerFails(t *testing.T) {
 	ln := listen(t)
 	_ = ln.Close()
-	err := Accept(t.Context(), ln, limit.NewCounts[netip.Prefix](1, 1), nil, nil)
+	err := Accept(t.Context(), ln, NewGate("test", Limits{}, Guards{}, nil), nil, nil)
 	if !fault.Is(err, fault.Unavailable) {
 		t.Errorf("got %v", err)
 	}
@@ -93,7 +92,7 @@ func TestAcceptTriesAgain(t *testing.T) {
 	ctx, end := context.WithTimeout(t.Context(), 10*time.Second)
 	defer end()
 	dial(t, ln)
-	err := Accept(ctx, ln, limit.NewCounts[netip.Prefix](1, 1), nil, func(nc net.Conn, _ netip.AddrPort, _ func()) {
+	err := Accept(ctx, ln, NewGate("test", Limits{}, Guards{}, nil), nil, func(nc net.Conn, _ netip.AddrPort, _ func()) {
 		_ = nc.Close()
 		end()
 	})

@@ -25,7 +25,10 @@ import (
 // negative number of connections means no limit.
 type Limits struct {
 	Connections int           // at the same time; default 10,000
-	PerAddress  int           // at the same time from one address; default 100
+	PerAddress  int           // at the same time from one address (a /64 of IPv6); default 100
+	PerNetwork  int           // at the same time from one network (an IPv4 /24, an IPv6 /48); default none
+	Connects    limit.Rate    // of an address; default none
+	Network     limit.Rate    // of a network; default none
 	Message     int64         // octets of an APPEND; default 64 MiB
 	Bad         int           // bad commands in a row; default 10
 	Logins      int           // failed logins of one connection; default 5
@@ -68,6 +71,7 @@ type Options struct {
 	Mailbox       *mailbox.Store // where the messages are
 	Sink          event.Sink     // nil: nobody listens
 	Limits        Limits
+	Guards        door.Guards // bans, and who is above the limits of addresses
 
 	// Quota says what an account may hold; it is asked at APPEND. nil: no quotas.
 	Quota func(ctx context.Context, a mail.AccountID) (mailbox.Quota, error)
@@ -75,8 +79,8 @@ type Options struct {
 
 // Server serves IMAP on any number of listeners that are alike.
 type Server struct {
-	o      Options
-	counts *door.Counts
+	o    Options
+	gate *door.Gate
 }
 
 // New makes a Server.
@@ -86,7 +90,9 @@ func New(o Options) *Server {
 	}
 	o.Limits = o.Limits.withDefaults()
 	l := o.Limits
-	return &Server{o: o, counts: limit.NewCounts[netip.Prefix](max(0, l.PerAddress), max(0, l.Connections))}
+	return &Server{o: o, gate: door.NewGate("imap", door.Limits{
+		Total: max(0, l.Connections), PerAddress: max(0, l.PerAddress), PerNetwork: l.PerNetwork, Connects: l.Connects, Network: l.Network,
+	}, o.Guards, o.Sink)}
 }
 
 // Serve accepts connections until ctx ends. It then stops accepting, says BYE to
@@ -100,7 +106,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	// work outlives open by the grace time.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	err := door.Accept(ctx, ln, s.counts, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
+	err := door.Accept(ctx, ln, s.gate, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
 		sessions.Go(func() {
 			defer release()
 			newSession(s, open, work, nc, peer).serve()
@@ -113,11 +119,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return fault.Wrap("imapd.Serve", err)
 }
 
-// refuse turns a connection away that is one too many.
-func (s *Server) refuse(nc net.Conn) {
+// refuse turns a connection away.
+func (s *Server) refuse(nc net.Conn, why door.Refusal) {
 	if !s.o.ImplicitTLS {
+		code := "LIMIT" // RFC 5530 §3
+		if why.Banned {
+			code = "UNAVAILABLE"
+		}
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = io.WriteString(nc, "* BYE [LIMIT] too many connections; please try again later\r\n")
+		_, _ = io.WriteString(nc, "* BYE ["+code+"] "+why.Text+"\r\n")
 	}
 	_ = nc.Close()
 }

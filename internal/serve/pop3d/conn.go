@@ -17,6 +17,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 )
 
@@ -48,11 +49,15 @@ func (s *Server) newConn(nc net.Conn, peer netip.AddrPort) *conn {
 	return &conn{s: s, o: &s.o, peer: peer, raw: nc, net: nc, began: s.o.Now()}
 }
 
-// refuse turns a connection away that is one too many.
-func (s *Server) refuse(nc net.Conn) {
+// refuse turns a connection away (RFC 3206 §4).
+func (s *Server) refuse(nc net.Conn, why door.Refusal) {
 	if !s.o.ImplicitTLS {
+		code := "SYS/TEMP"
+		if !why.Temporary() {
+			code = "SYS/PERM"
+		}
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = io.WriteString(nc, "-ERR [SYS/TEMP] too many connections; please try again later\r\n")
+		_, _ = io.WriteString(nc, "-ERR ["+code+"] "+why.Text+"\r\n")
 	}
 	_ = nc.Close()
 }
@@ -151,7 +156,7 @@ func (c *conn) readLine(limit int) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if !c.readWithin(c.o.Limits.Idle) {
+	if !c.readWithin(c.patience()) {
 		c.reason = "shutdown"
 		return nil, os.ErrDeadlineExceeded
 	}
@@ -168,6 +173,16 @@ func (c *conn) readLine(limit int) ([]byte, error) {
 		c.reason = "closed"
 	}
 	return l, err
+}
+
+// patience is how long the next command may take: whoever has not logged in
+// cannot stay by saying one now and then.
+func (c *conn) patience() time.Duration {
+	d := c.o.Limits.Idle
+	if c.drop == nil {
+		d = min(d, max(0, c.o.Limits.PreAuth-c.o.Now().Sub(c.began)))
+	}
+	return d
 }
 
 func (c *conn) flush() error {

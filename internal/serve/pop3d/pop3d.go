@@ -27,6 +27,10 @@ type Limits struct {
 	Errors      int           // lines that are no commands, and failed logins, before the line is cut; default 20
 	Connections int           // at the same time; default 2,000
 	PerAddress  int           // at the same time from one address (a /64 of IPv6); default 50
+	PerNetwork  int           // at the same time from one network (an IPv4 /24, an IPv6 /48); default none
+	Connects    limit.Rate    // of an address; default none
+	Network     limit.Rate    // of a network; default none
+	PreAuth     time.Duration // from the connection to the login; default 2 minutes
 	Idle        time.Duration // between two commands; default, and least that RFC 1939 §3 allows, 10 minutes
 	Handshake   time.Duration // of TLS; default 30 seconds
 	Write       time.Duration // for the peer to take 32 KiB; default 2 minutes
@@ -49,6 +53,7 @@ func (l Limits) withDefaults() Limits {
 	number(&l.Errors, 20)
 	number(&l.Connections, 2000)
 	number(&l.PerAddress, 50)
+	span(&l.PreAuth, 2*time.Minute)
 	span(&l.Idle, 10*time.Minute)
 	span(&l.Handshake, 30*time.Second)
 	span(&l.Write, 2*time.Minute)
@@ -68,7 +73,8 @@ type Options struct {
 	Sink          event.Sink       // nil: nobody listens
 	Now           func() time.Time // nil: time.Now
 	Limits        Limits
-	NoLimits      bool // any number of connections, for load tests
+	Guards        door.Guards // bans, and who is above the limits of addresses
+	NoLimits      bool        // any number of connections, for load tests
 
 	page   int                                // messages read in one view of the store, which may last two seconds
 	remove func(context.Context, *conn) error // (*conn).remove, or a test's that fails
@@ -76,9 +82,8 @@ type Options struct {
 
 // Server serves POP3 on any number of listeners that are alike.
 type Server struct {
-	o Options
-
-	counts *door.Counts
+	o    Options
+	gate *door.Gate
 }
 
 // New makes a Server.
@@ -99,11 +104,14 @@ func New(o Options) *Server {
 		o.remove = func(ctx context.Context, c *conn) error { return c.remove(ctx) }
 	}
 	if o.NoLimits {
-		o.Limits.Connections, o.Limits.PerAddress = -1, -1
+		o.Limits.Connections, o.Limits.PerAddress, o.Limits.PerNetwork = -1, -1, 0
+		o.Limits.Connects, o.Limits.Network, o.Guards = limit.Rate{}, limit.Rate{}, door.Guards{}
 	}
 	o.Limits = o.Limits.withDefaults()
 	l := o.Limits
-	return &Server{o: o, counts: limit.NewCounts[netip.Prefix](max(0, l.PerAddress), max(0, l.Connections))}
+	return &Server{o: o, gate: door.NewGate("pop3", door.Limits{
+		Total: max(0, l.Connections), PerAddress: max(0, l.PerAddress), PerNetwork: l.PerNetwork, Connects: l.Connects, Network: l.Network,
+	}, o.Guards, o.Sink)}
 }
 
 // Serve accepts connections until ctx ends. It then stops accepting, closes the
@@ -114,7 +122,7 @@ func New(o Options) *Server {
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	var open door.Set[*conn]
 	var running sync.WaitGroup
-	err := door.Accept(ctx, ln, s.counts, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
+	err := door.Accept(ctx, ln, s.gate, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
 		c := s.newConn(nc, peer)
 		open.Add(c)
 		running.Go(func() {

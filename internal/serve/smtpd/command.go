@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +14,10 @@ import (
 func (s *session) do(c smtp.Command) {
 	if r := s.forbidden(c); !r.IsZero() {
 		s.fail(r)
+		return
+	}
+	if r := s.guard(c); !r.IsZero() {
+		s.send(r)
 		return
 	}
 	switch c.Verb {
@@ -105,7 +110,7 @@ func (s *session) greet(c smtp.Command) {
 	s.abort()
 	s.state = greeted
 	s.peer.ESMTP = c.Verb != smtp.Helo
-	s.peer.Helo = printable(strings.Fields(c.Arg)[0])
+	s.peer.Helo = cmp.Or(s.proxied.Helo, printable(strings.Fields(c.Arg)[0]))
 	o := s.srv.o
 	if !s.peer.ESMTP {
 		s.answer(250, smtp.Enhanced{}, "%s", o.Hostname)
@@ -125,6 +130,9 @@ func (s *session) greet(c smtp.Command) {
 	}
 	if o.Mode == Submission && s.mayAuth() && s.peer.Account == 0 {
 		text = append(text, "AUTH "+strings.Join(o.Auth.Mechanisms(s.attempt()), " ")) // RFC 4954
+	}
+	if s.mayXClient() {
+		text = append(text, smtp.XClientKeyword)
 	}
 	s.send(smtp.Reply{Code: 250, Text: text})
 }
@@ -184,8 +192,8 @@ func (s *session) rcpt(c smtp.Command) {
 	if r.OK() {
 		s.taken++
 		s.state = addressed
-	} else if s.refused++; s.refused > s.srv.limits.Refused {
-		r = smtp.Answer(421, smtp.Enhanced{4, 7, 0}, "%s Too many recipients that cannot be taken; goodbye", s.srv.o.Hostname)
+	} else {
+		r = s.tarpit(r)
 	}
 	s.reply(r)
 }

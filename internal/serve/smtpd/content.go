@@ -53,6 +53,7 @@ func (s *session) finish(replies []smtp.Reply, taken int, err error, drain func(
 		s.lost(err)
 		return
 	}
+	s.progress(replies)
 	for _, r := range s.perRecipient(replies, taken) {
 		s.reply(r)
 	}

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 )
 
@@ -20,6 +23,8 @@ var errStopped = errors.New("the server stops")
 // link is the connection as its session sees it: lines in, replies out, and
 // never a wait without an end.
 type link struct {
+	from netip.AddrPort // who connected, whoever XCLIENT makes the peer
+
 	raw net.Conn // as accepted
 	nc  net.Conn // raw, or TLS over it
 	in  *line.Reader
@@ -28,14 +33,18 @@ type link struct {
 	writeTimeout time.Duration
 	each         time.Duration // for a read; 0: until counts
 	until        time.Time     // for all reads of a command
+	patience     patience      // with content, and with the session
 
-	mu       sync.Mutex // what follows is shared with stop
+	since atomic.Int64 // since when we wait for the peer, in Unix nanoseconds; 0: we do not
+
+	mu       sync.Mutex // what follows is shared with stop and yield
 	stopping bool       // the server stops
+	yielding bool       // others wait for the place
 	idle     bool       // no transaction is in hand: reading may be cut short
 }
 
 func newLink(c net.Conn, writeTimeout time.Duration) *link {
-	l := &link{raw: c, nc: c, writeTimeout: writeTimeout}
+	l := &link{from: door.PeerOf(c), raw: c, nc: c, writeTimeout: writeTimeout}
 	l.in = line.NewReader(reader{l})
 	l.out = bufio.NewWriterSize(writer{l}, 2048)
 	return l
@@ -44,7 +53,8 @@ func newLink(c net.Conn, writeTimeout time.Duration) *link {
 // command makes ready for reading a command, all of it within d. It says false
 // if the server stops and nothing is in hand.
 func (l *link) command(d time.Duration, idle bool) bool {
-	l.each, l.until = 0, time.Now().Add(d)
+	now := time.Now()
+	l.each, l.until = 0, l.patience.before(now, now.Add(d))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.idle = idle
@@ -79,32 +89,57 @@ func (l reader) Read(p []byte) (int, error) {
 	if err := l.flush(); err != nil {
 		return 0, err
 	}
+	begin := time.Now()
 	until := l.until
 	if l.each > 0 {
-		until = time.Now().Add(l.each)
+		until = l.patience.until(begin, l.each)
 	}
 	l.mu.Lock()
-	if l.idle && l.stopping {
+	if err := l.broken(); err != nil {
 		l.mu.Unlock()
-		return 0, errStopped
+		return 0, err
 	}
 	l.raw.SetReadDeadline(until)
+	l.since.Store(begin.UnixNano())
 	l.mu.Unlock()
 	n, err := l.nc.Read(p)
+	l.since.Store(0)
+	if l.each > 0 {
+		l.patience.came(n, time.Since(begin))
+	}
 	if err != nil && isTimeout(err) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.idle && l.stopping {
-			err = errStopped
+		if why := l.broken(); why != nil {
+			err = why
 		}
 	}
 	return n, err
 }
 
+// broken says why reading was cut short, if it was. mu is held.
+func (l *link) broken() error {
+	switch {
+	case l.yielding:
+		return errYielded
+	case l.idle && l.stopping:
+		return errStopped
+	}
+	return nil
+}
+
 type writer struct{ *link }
 
 func (l writer) Write(p []byte) (int, error) {
-	l.raw.SetWriteDeadline(time.Now().Add(l.writeTimeout))
+	now, wait := time.Now(), l.writeTimeout
+	l.mu.Lock()
+	if l.yielding {
+		wait = min(wait, lingerTime) // for the last words
+	}
+	l.raw.SetWriteDeadline(now.Add(wait))
+	l.since.Store(now.UnixNano())
+	l.mu.Unlock()
+	defer l.since.Store(0)
 	return l.nc.Write(p)
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,6 +21,9 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"go.uber.org/goleak"
+
+	"github.com/ekiden-mail/ekiden/internal/limit"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,7 +66,7 @@ type client struct {
 // TestPlays acts the transcripts of testdata (rewritten with -rewrite):
 //
 //	server MODE [tls] [implicit] [plaintext] [errors=N] [recipients=N] [refused=N] [size=N] [transactions=N]
-//	       [peraddress=N] [drain=N] [nolimits]
+//	       [peraddress=N] [drain=N] [nolimits] [xclient=NETWORK], and the other limits of setLimit
 //	connect [name=A] [from=ADDR]
 //	say [name=A] [raw]     sends the lines in one packet, each with CRLF (raw: without), and shows every reply;
 //	                       \r \n \x00 as in Go; {N*text} is text N times; {b64:text} is base64
@@ -129,7 +133,8 @@ func (p *play) act(d *datadriven.TestData) string {
 func (p *play) server(d *datadriven.TestData) {
 	p.h, p.j = &recorder{}, &journal{}
 	o := Options{Hostname: "mx.example.org", Handler: p.h, Sink: p.j, Grace: time.Second}
-	o.Limits.GreetDelay = -1
+	o.Limits.GreetDelay, o.Limits.TarpitDelay = -1, time.Microsecond
+	o.Guards = door.Guards{Barred: barred, Allows: func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.99") }}
 	for i, a := range d.CmdArgs {
 		switch {
 		case i == 0:
@@ -142,6 +147,8 @@ func (p *play) server(d *datadriven.TestData) {
 			o.PlaintextAuth = true
 		case a.Key == "nolimits":
 			o.NoLimits = true
+		case a.Key == "xclient":
+			o.XClient = []netip.Prefix{netip.MustParsePrefix(a.Vals[0])}
 		default:
 			n, err := strconv.Atoi(a.Vals[0])
 			if err != nil {
@@ -154,6 +161,17 @@ func (p *play) server(d *datadriven.TestData) {
 		o.Auth = newLogin(p.t)
 	}
 	p.run = start(New(o))
+}
+
+// barred has one address banned for a while and one for good.
+func barred(_ time.Time, a netip.Addr) (time.Time, bool) {
+	switch a.String() {
+	case "203.0.113.1":
+		return time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), true
+	case "203.0.113.2":
+		return time.Time{}, true
+	}
+	return time.Time{}, false
 }
 
 func setLimit(t *testing.T, l *Limits, key string, n int) {
@@ -176,6 +194,28 @@ func setLimit(t *testing.T, l *Limits, key string, n int) {
 		l.Drain = int64(n)
 	case "authfailures":
 		l.AuthFailures = n
+	case "pernetwork":
+		l.PerNetwork = n
+	case "junk":
+		l.Junk = n
+	case "tarpit":
+		l.Tarpit = n
+	case "greet":
+		l.GreetDelay = time.Duration(n) * time.Millisecond
+	case "connects": // these in an hour
+		l.Connects = limit.Rate{Burst: n, Per: time.Hour}
+	case "netconnects":
+		l.Network = limit.Rate{Burst: n, Per: time.Hour}
+	case "messages":
+		l.Messages = limit.Rate{Burst: n, Per: time.Hour}
+	case "netmessages":
+		l.NetworkMessages = limit.Rate{Burst: n, Per: time.Hour}
+	case "rcpts":
+		l.Rcpts = limit.Rate{Burst: n, Per: time.Hour}
+	case "netrcpts":
+		l.NetworkRcpts = limit.Rate{Burst: n, Per: time.Hour}
+	case "unknown":
+		l.Unknown = limit.Rate{Burst: n, Per: time.Hour}
 	default:
 		t.Fatalf("no limit %q", key)
 	}

@@ -12,16 +12,17 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
-	"github.com/ekiden-mail/ekiden/internal/limit"
 	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
 // Server speaks one mode on any number of listeners, which share its limits.
 type Server struct {
-	o      Options
-	limits Limits
-	conns  *door.Counts
+	o        Options
+	limits   Limits
+	gate     *door.Gate
+	rates    rates
+	sessions door.Set[*session] // of all listeners
 }
 
 // New makes a server.
@@ -30,8 +31,16 @@ func New(o Options) *Server {
 		o.Sink = event.Discard{}
 	}
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	if o.NoLimits {
+		o.Guards = door.Guards{}
+	}
 	l := o.Limits.withDefaults(o)
-	return &Server{o: o, limits: l, conns: limit.NewCounts[netip.Prefix](l.PerAddress, l.Connections)}
+	s := &Server{o: o, limits: l, rates: newRates(l)}
+	s.gate = door.NewGate(o.Mode.String(), door.Limits{
+		Total: l.Connections, PerAddress: l.PerAddress, PerNetwork: l.PerNetwork, Connects: l.Connects, Network: l.Network,
+	}, o.Guards, o.Sink)
+	s.gate.OnCrowd(s.makeRoom)
+	return s
 }
 
 // Serve takes connections from ln until ctx ends. Then it closes ln, says 421 to
@@ -44,12 +53,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	var open door.Set[*session]
 	var running sync.WaitGroup
-	err := door.Accept(ctx, ln, s.conns, s.turnAway, func(c net.Conn, _ netip.AddrPort, release func()) {
+	err := door.Accept(ctx, ln, s.gate, s.turnAway, func(c net.Conn, _ netip.AddrPort, leave func()) {
 		sess := newSession(s, work, c)
+		sess.leave = leave
+		sess.link.guard(s.limits)
 		open.Add(sess)
+		s.sessions.Add(sess)
 		running.Go(func() {
-			defer release()
+			defer func() { sess.leave() }() // XCLIENT may have made it another's
 			defer open.Remove(sess)
+			defer s.sessions.Remove(sess)
 			s.run(sess)
 		})
 	})
@@ -63,13 +76,21 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return fault.Wrap("smtpd.Serve", err)
 }
 
-// turnAway says 421 as far as that can be done without waiting.
-func (s *Server) turnAway(c net.Conn) {
+// turnAway says why, as far as that can be done without waiting.
+func (s *Server) turnAway(c net.Conn, why door.Refusal) {
 	if !s.o.ImplicitTLS {
 		c.SetWriteDeadline(time.Now().Add(time.Second))
-		c.Write(smtp.Answer(421, smtp.Enhanced{4, 7, 0}, "%s Too many connections; please come back later", s.o.Hostname).AppendTo(nil))
+		c.Write(s.refusal(why).AppendTo(nil))
 	}
 	c.Close()
+}
+
+// refusal is the reply that a refusal at the door has.
+func (s *Server) refusal(why door.Refusal) smtp.Reply {
+	if !why.Temporary() {
+		return smtp.Answer(554, smtp.Enhanced{5, 7, 1}, "%s %s", s.o.Hostname, why.Text)
+	}
+	return smtp.Answer(421, smtp.Enhanced{4, 7, 0}, "%s %s", s.o.Hostname, why.Text)
 }
 
 // run is one connection from its first octet to its last. A panic ends that

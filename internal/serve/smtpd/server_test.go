@@ -40,7 +40,7 @@ const begun = "EHLO bar.example\r\nMAIL FROM:<a@bar.example>\r\nRCPT TO:<b@foo.e
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, j := &recorder{}, &journal{}
-		run := start(New(Options{Hostname: "mx", Handler: h, Sink: j}))
+		run := start(New(Options{Hostname: "mx", Handler: h, Sink: j, Limits: Limits{GreetDelay: -1}}))
 		greeted, inEnvelope, inData, inChunk := run.connect(), run.connect(), run.connect(), run.connect()
 		time.Sleep(time.Second)
 		greeted.tell("EHLO bar.example\r\n")
@@ -88,7 +88,7 @@ func TestStop(t *testing.T) {
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{within: func(ctx context.Context) { <-ctx.Done() }}
-		run := start(New(Options{Hostname: "mx", Handler: h, Grace: 20 * time.Second}))
+		run := start(New(Options{Hostname: "mx", Handler: h, Grace: 20 * time.Second, Limits: Limits{GreetDelay: -1}}))
 		inEnvelope, inHandler := run.connect(), run.connect()
 		time.Sleep(time.Second)
 		inEnvelope.tell(begun)
@@ -111,7 +111,7 @@ func TestGrace(t *testing.T) {
 func TestTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, j := &recorder{}, &journal{}
-		run := start(New(Options{Hostname: "mx", Handler: h, Sink: j, TLS: testTLS()}))
+		run := start(New(Options{Hostname: "mx", Handler: h, Sink: j, TLS: testTLS(), Limits: Limits{GreetDelay: -1}}))
 		for _, c := range []struct {
 			say   string
 			after time.Duration

@@ -76,7 +76,10 @@ type session struct {
 	taken   int           // recipients of txn
 	pending *smtp.Command // was read, but is for the next to answer
 
-	commands, transactions, errors, refused, authFailures int
+	commands, transactions, errors, junk, refused, authFailures int
+
+	proxied smtp.XClient // what a trusted proxy said of its client
+	leave   func()       // gives the place at the door back
 
 	scratch []byte
 	reason  string // why the session ends; "" while it goes on
@@ -148,7 +151,7 @@ func (s *session) open() bool {
 			return false
 		}
 	}
-	if l.GreetDelay > 0 && !s.peer.Addr.Addr().IsLoopback() {
+	if s.watches() {
 		s.link.command(l.GreetDelay, true)
 		switch err := s.link.in.More(); {
 		case err == nil:
@@ -160,11 +163,7 @@ func (s *session) open() bool {
 			return false
 		}
 	}
-	name := "ESMTP"
-	if o.Mode == LMTP {
-		name = "LMTP"
-	}
-	s.answer(220, smtp.Enhanced{}, "%s %s Ekiden", o.Hostname, name)
+	s.welcome()
 	return true
 }
 
@@ -206,6 +205,10 @@ func (s *session) next() (smtp.Command, error) {
 		s.commands--
 		return smtp.Command{}, err
 	}
+	if isXClient(text) && s.mayXClient() {
+		s.xclient(string(text))
+		return smtp.Command{}, nil
+	}
 	c, refusal := smtp.ParseCommand(text, s.extensions())
 	if c.Verb != smtp.Auth && len(text) > smtp.MaxCommandLine {
 		refusal = smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "That line is too long")
@@ -238,6 +241,9 @@ func (s *session) lost(err error) {
 	case errors.Is(err, errStopped):
 		s.answer(421, smtp.Enhanced{4, 3, 2}, "%s The server stops; please come back later", host)
 		s.end("shutdown")
+	case errors.Is(err, errYielded):
+		s.answer(421, smtp.Enhanced{4, 3, 2}, "%s Others wait for your place; please come back later", host)
+		s.end("yielded")
 	case isTimeout(err):
 		s.link.writeTimeout = time.Second
 		s.answer(421, smtp.Enhanced{4, 4, 2}, "%s That took too long; goodbye", host)
