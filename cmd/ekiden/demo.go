@@ -102,7 +102,7 @@ func (d *demoCmd) config() (app.Config, error) {
 	c.ListenAt(bind, d.PortBase)
 	c.Log.Level = "info"
 	c.Auth = app.Auth{Plaintext: d.PlainAuth, Argon2Memory: c.Auth.Argon2Memory, Argon2Time: c.Auth.Argon2Time, SCRAMIterations: c.Auth.SCRAMIterations}
-	c.Limits.Off = d.NoLimits
+	c.Limits.Off, c.Checks.Off = d.NoLimits, d.NoChecks
 	o := &c.Outbound
 	o.Port, o.Source, o.AllowPrivate, o.SmartHost = d.OutboundPort, bind.String(), true, d.SmartHost
 	o.RetryFirst, o.WarnAfter, o.GiveUpAfter = app.Duration(d.RetryFirst), app.Duration(d.WarnAfter), app.Duration(d.GiveUpAfter)

@@ -34,6 +34,8 @@ type Config struct {
 	Auth     Auth     `toml:"auth"`
 	Limits   Limits   `toml:"limits"`
 	Outbound Outbound `toml:"outbound"`
+	Checks   Checks   `toml:"checks"`
+	Filters  []Filter `toml:"filter"`
 }
 
 // Store is about what is kept.
@@ -128,6 +130,7 @@ func Default() Config {
 			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
 		},
 		Limits: Limits{MessageSize: 50 << 20},
+		Checks: Checks{Budget: Duration(2 * time.Minute)},
 		Outbound: Outbound{
 			Port: 25, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
 		},
@@ -149,7 +152,8 @@ func Load(path string) (Config, error) {
 		return c, fault.Newf(fault.Invalid, op, "%s: unknown key %q%s", path, key, didYouMean(key, knownKeys(reflect.TypeOf(c), "")))
 	}
 	dir := filepath.Dir(path)
-	for _, p := range append(c.TLS.paths(), &c.Data, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile) {
+	paths := append(c.TLS.paths(), c.filterPaths()...)
+	for _, p := range append(paths, &c.Data, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -164,6 +168,9 @@ func Load(path string) (Config, error) {
 }
 
 func (c *Config) readSecrets() error {
+	if err := c.readFilters(); err != nil {
+		return err
+	}
 	if c.Outbound.PasswordFile == "" {
 		return nil
 	}
@@ -208,6 +215,9 @@ func (c *Config) Check() error {
 	if c.Limits.MessageSize < 64<<10 {
 		return fmt.Errorf("limits.message_size: %d octets are too few; RFC 5321 §4.5.3.1.7 wants at least 65536", c.Limits.MessageSize)
 	}
+	if err := c.checkFilters(); err != nil {
+		return err
+	}
 	return c.checkOutbound()
 }
 
@@ -249,8 +259,12 @@ func knownKeys(t reflect.Type, prefix string) []string {
 			continue
 		}
 		keys = append(keys, prefix+name)
-		if f.Type.Kind() == reflect.Struct {
-			keys = append(keys, knownKeys(f.Type, prefix+name+".")...)
+		inner := f.Type
+		if inner.Kind() == reflect.Slice { // of tables
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct {
+			keys = append(keys, knownKeys(inner, prefix+name+".")...)
 		}
 	}
 	return keys

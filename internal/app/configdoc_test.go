@@ -77,7 +77,7 @@ func describe(b *bytes.Buffer, types map[string]documented, name, section string
 		title = "`[" + section + "]`"
 	}
 	fmt.Fprintf(b, "\n## %s\n\n%s\n\n| key | default | what |\n|---|---|---|\n", title, types[name].about)
-	var sections []*ast.Field
+	var sections, tables []*ast.Field
 	for _, f := range types[name].body.Fields.List {
 		if f.Tag == nil || strings.Contains(f.Tag.Value, `"-"`) {
 			continue
@@ -86,11 +86,22 @@ func describe(b *bytes.Buffer, types map[string]documented, name, section string
 			sections = append(sections, f)
 			continue
 		}
+		if array, ok := f.Type.(*ast.ArrayType); ok && name == "Config" && types[fmt.Sprint(array.Elt)].body != nil {
+			tables = append(tables, f)
+			continue
+		}
 		value := defaults.FieldByName(f.Names[0].Name)
 		fmt.Fprintf(b, "| `%s` | %s | %s |\n", key(f), shown(value), oneLine(f.Doc.Text()+f.Comment.Text()))
 	}
 	for _, f := range sections {
 		describe(b, types, fmt.Sprint(f.Type), key(f), defaults.FieldByName(f.Names[0].Name))
+	}
+	for _, f := range tables {
+		one := reflect.New(defaults.FieldByName(f.Names[0].Name).Type().Elem())
+		if d, ok := one.Interface().(interface{ setDefaults() }); ok {
+			d.setDefaults()
+		}
+		describe(b, types, fmt.Sprint(f.Type.(*ast.ArrayType).Elt), "["+key(f)+"]", one.Elem())
 	}
 }
 

@@ -80,8 +80,9 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
 	})
-	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs})
-	r.submit = submit.New(submit.Options{Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname})
+	screener := r.screener(c)
+	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener})
+	r.submit = submit.New(submit.Options{Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname, Screen: screener})
 	return r, nil
 }
 
