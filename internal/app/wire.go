@@ -13,6 +13,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/answer"
+	"github.com/ekiden-mail/ekiden/internal/flow/callout"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/flow/receive"
@@ -49,6 +50,7 @@ type rooms struct {
 	deliver   *deliver.Deliverer
 	receive   *receive.Receiver
 	submit    *submit.Submitter
+	caller    *callout.Caller // nil while nothing goes out
 	sink      event.Sink
 }
 
@@ -79,6 +81,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.login = login.New(login.Options{Directory: r.directory, Sink: sink, Params: c.params(), NoLimits: c.Limits.Off})
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
+		Ask: r.ask,
 	})
 	screener := r.screener(c)
 	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener})
@@ -118,15 +121,18 @@ func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	router := route.New(route.Options{
 		Resolver:  resolver.New(resolver.Options{Servers: o.Resolvers, TrustAD: o.TrustAD}),
 		SmartHost: c.smartHost(), Port: o.Port, AllowPrivate: o.AllowPrivate, Self: c.self(), Hostname: c.Hostname,
+		Relayed: r.directory.Relayed,
 	})
-	return relay.New(relay.Options{
+	ro := relay.Options{
 		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: router, Sink: r.sink,
-		Answer: answer.New(answer.Options{Hostname: c.Hostname}), IsLocal: r.directory.IsLocal,
+		Answer: answer.New(answer.Options{Hostname: c.Hostname}), Here: r.directory.Here,
 		Hostname: c.Hostname, Local: source, RootCAs: roots,
 		Policy: queue.Policy{
 			RetryFirst: time.Duration(o.RetryFirst), WarnAfter: time.Duration(o.WarnAfter), GiveUpAfter: time.Duration(o.GiveUpAfter),
 		},
-	}), nil
+	}
+	r.caller = r.newCaller(ro)
+	return relay.New(ro), nil
 }
 
 // self lists our own addresses, to which nothing is relayed. A lab that allows

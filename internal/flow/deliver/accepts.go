@@ -11,13 +11,17 @@ import (
 
 // Accepts says whether a message may be taken for a, before its content is
 // read: we never bounce later what we could refuse now. Its errors are
-// fault.NotFound (no such recipient here), fault.Denied (not our domain) and
-// fault.OverQuota (every account that a leads to is full).
+// fault.NotFound (no such recipient here, or at the host that its domain is
+// relayed to), fault.Denied (not our domain), fault.OverQuota (every account that
+// a leads to is full) and fault.Unavailable (that host cannot be asked).
 func (d *Deliverer) Accepts(ctx context.Context, a mail.Address) error {
 	const op = "deliver.Accepts"
 	found, err := d.o.Directory.Resolve(ctx, a)
 	if err != nil {
 		return fault.Wrap(op, err)
+	}
+	if len(found.Relayed) == 1 && len(found.Remote) == 1 && len(found.Accounts) == 0 && d.o.Ask != nil {
+		return fault.Wrap(op, d.o.Ask(ctx, found.Relayed[0]))
 	}
 	if len(found.Remote) > 0 || directory.IsRole(a) {
 		return nil // postmaster is always reached (RFC 5321 §4.5.1), full or not

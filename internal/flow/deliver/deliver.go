@@ -33,6 +33,10 @@ type Options struct {
 	Directory *directory.Store
 	Sink      event.Sink
 	Hostname  string // for Received
+
+	// Ask asks the host of a relayed domain whether a recipient is there, as
+	// Accepts says; nil: none is asked.
+	Ask func(context.Context, mail.Address) error
 }
 
 // Deliverer prepares plans.

@@ -76,12 +76,12 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
 		r.failed(ctx, err)
 		return false
 	}
-	here, there, err := r.divide(ctx, ds)
+	here, there, err := r.divide(ctx, b.Hop, ds)
 	if err != nil {
 		r.failed(ctx, err)
 		return false
 	}
-	ok := true
+	ok := len(here)+len(there) == len(ds)
 	if len(here) > 0 {
 		ok = r.lay(ctx, m, here)
 	}
@@ -92,20 +92,17 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
 	return ok
 }
 
-// divide tells what is for accounts of ours from what goes out.
-func (r *Relay) divide(ctx context.Context, ds []queue.Delivery) (here, there []result, err error) {
-	known := map[mail.Domain]bool{}
+// divide tells what is for accounts of ours from what goes out. What goes
+// another way since it was put into this batch is left out, to be found again.
+func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery) (here, there []result, err error) {
 	for _, d := range ds {
-		local, ok := known[d.To.Domain]
-		if !ok {
-			if local, err = r.o.IsLocal(ctx, d.To.Domain); err != nil {
-				return nil, nil, err
-			}
-			known[d.To.Domain] = local
-		}
-		if local {
+		local, err := r.o.Here(ctx, d.To)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case local:
 			here = append(here, result{Delivery: d})
-		} else {
+		case r.o.Router.Hop(d.To.Domain) == hop:
 			there = append(there, result{Delivery: d})
 		}
 	}

@@ -99,7 +99,7 @@ func newBedOver(t testing.TB, db kv.DB, n *network) *bed {
 	q := queue.New(b.db, blobs)
 	router := route.New(route.Options{Resolver: dnstest.New(zone), AllowPrivate: true, Hostname: "me.test"})
 	b.o = Options{
-		DB: b.db, Queue: q, Blobs: blobs, Router: router, Sink: &b.events, Hostname: "me.test", Dial: b.net.dial, IsLocal: b.dir.IsLocal,
+		DB: b.db, Queue: q, Blobs: blobs, Router: router, Sink: &b.events, Hostname: "me.test", Dial: b.net.dial, Here: b.dir.Here,
 		Deliver: deliver.New(deliver.Options{
 			DB: b.db, Blobs: blobs, Mailbox: b.box, Queue: q, Directory: b.dir, Sink: event.Discard{}, Hostname: "me.test",
 		}),

@@ -59,9 +59,8 @@ type Options struct {
 	Keep     time.Duration // of the history; 30 days
 	Again    time.Duration // to look whatever was heard, for hints may be lost; 1 min
 
-	// IsLocal says whether a domain is ours: what waits for it is laid into
-	// accounts here.
-	IsLocal func(context.Context, mail.Domain) (bool, error)
+	// Here says whether what waits for an address is laid into accounts here.
+	Here func(context.Context, mail.Address) (bool, error)
 	// Dial opens a connection; nil means smtpc.Dial.
 	Dial func(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error)
 }
@@ -97,8 +96,8 @@ func New(o Options) *Relay {
 	if o.Dial == nil {
 		o.Dial = smtpc.Dial
 	}
-	if o.IsLocal == nil {
-		o.IsLocal = func(context.Context, mail.Domain) (bool, error) { return false, nil }
+	if o.Here == nil {
+		o.Here = func(context.Context, mail.Address) (bool, error) { return false, nil }
 	}
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
 	o.Keep = cmp.Or(o.Keep, 30*24*time.Hour)

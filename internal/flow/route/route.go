@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/wire/dns"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
@@ -29,6 +30,9 @@ type Options struct {
 	AllowPrivate bool         // loopback, private and other special addresses may be sent to
 	Self         []netip.Addr // our own addresses
 	Hostname     string       // our own name
+
+	// Relayed says where mail of a domain of ours goes that is relayed; nil: none is.
+	Relayed func(context.Context, mail.Domain) (directory.Relay, error)
 }
 
 // SmartHost is the one host that takes all mail.
@@ -109,17 +113,30 @@ func (s *SmartHost) split() (host string, port uint16, err error) {
 }
 
 // Hop names the next hop of a domain: all that share it may share connections.
+// Domains of ours that are relayed do not go to the smart host.
 func (r *Router) Hop(d mail.Domain) mail.Domain {
-	if r.o.SmartHost != nil {
-		return mail.Domain(r.o.SmartHost.Addr)
+	if r.o.SmartHost == nil {
+		return d
 	}
-	return d
+	if relay, err := r.relayed(context.Background(), d); err != nil || relay.On() {
+		return d
+	}
+	return mail.Domain(r.o.SmartHost.Addr)
 }
 
 // For finds the route to a domain (RFC 5321 §5.1). Its errors are a *Failure,
 // permanent or not, or the context's.
 func (r *Router) For(ctx context.Context, d mail.Domain) (Route, error) {
+	relay, err := r.relayed(ctx, d)
 	switch {
+	case ctx.Err() != nil:
+		return Route{}, ctx.Err()
+	case err != nil:
+		return Route{}, fail(451, smtp.Enhanced{4, 3, 0}, "where %s is relayed to cannot be read", d)
+	case relay.On() && !relay.ByMX():
+		return r.inner(ctx, d, relay)
+	case relay.On():
+		// As a backup MX does (RFC 5321 §5.1), whatever others take.
 	case r.o.SmartHost != nil:
 		return r.smart(ctx)
 	case d.IsLiteral():
@@ -140,23 +157,14 @@ func (r *Router) smart(ctx context.Context) (Route, error) {
 	if err != nil {
 		return Route{}, fail(451, smtp.Enhanced{4, 3, 5}, "the smart host is not configured well")
 	}
-	h := Host{Name: name}
-	if a, err := netip.ParseAddr(name); err == nil {
-		h.Addrs = []netip.AddrPort{netip.AddrPortFrom(a, port)}
-	} else {
-		found := r.addresses(ctx, name)
-		if ctx.Err() != nil {
-			return Route{}, ctx.Err()
-		}
-		if len(found.addrs) == 0 {
-			return Route{}, fail(451, smtp.Enhanced{4, 4, 3}, "no address of the smart host %s is known", name)
-		}
-		h.Addrs = withPort(found.addrs, port)
+	h, err := r.named(ctx, name, port)
+	if err != nil {
+		return Route{}, err
 	}
-	switch {
-	case port == 465:
-		h.TLS = Implicit
-	case s.User != "" && !h.loopback():
+	if len(h.Addrs) == 0 {
+		return Route{}, fail(451, smtp.Enhanced{4, 4, 3}, "no address of the smart host %s is known", name)
+	}
+	if h.TLS != Implicit && s.User != "" && !h.loopback() {
 		h.TLS = Required
 	}
 	return Route{Hosts: []Host{h}, User: s.User, Password: s.Password}, nil

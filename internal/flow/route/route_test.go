@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/wire/dns/dnstest"
 )
 
@@ -207,5 +208,48 @@ func TestContextEnds(t *testing.T) {
 	defer cancel()
 	if _, err := router(t, Options{}).For(ctx, "slow.test"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestRelayed: domains of ours that are relayed go to the hosts that an operator
+// named, whatever their addresses, or to the MX hosts before us; never to the
+// smart host.
+func TestRelayed(t *testing.T) {
+	relays := map[mail.Domain]directory.Relay{
+		"inner.test":  {To: []string{"10.0.0.1", "inside.mx.test:2525"}},
+		"tls.test":    {To: []string{"[::1]:465"}},
+		"lost.test":   {To: []string{"gone.mx.test"}},
+		"backup.test": {To: []string{directory.ByMX}},
+		"first.test":  {To: []string{directory.ByMX}},
+	}
+	relayed := func(_ context.Context, d mail.Domain) (directory.Relay, error) {
+		if d == "unread.test" {
+			return directory.Relay{}, errors.New("disk")
+		}
+		return relays[d], nil
+	}
+	r := router(t, Options{Relayed: relayed, SmartHost: &SmartHost{Addr: "192.0.2.7:25"}})
+	for domain, want := range map[mail.Domain]string{
+		"inner.test":  "10.0.0.1 10.0.0.1:25; inside.mx.test [::1]:2525 10.0.0.1:2525",
+		"tls.test":    "::1 [::1]:465",
+		"lost.test":   "451 4.4.3 no address of the hosts that lost.test is relayed to is known",
+		"backup.test": "a.mx.test 203.0.113.1:25", // RFC 5321 §5.1: nobody after us
+		"first.test":  "550 5.4.6 mail for first.test loops back to this host",
+		"unread.test": "451 4.3.0 where unread.test is relayed to cannot be read",
+		"plain.test":  "192.0.2.7 192.0.2.7:25",
+	} {
+		if got := show(r.For(t.Context(), domain)); got != want {
+			t.Errorf("%s: %s, want %s", domain, got, want)
+		}
+		hop := mail.Domain("192.0.2.7:25")
+		if domain != "plain.test" {
+			hop = domain
+		}
+		if got := r.Hop(domain); got != hop {
+			t.Errorf("%s: hop %s", domain, got)
+		}
+	}
+	if way, err := r.For(t.Context(), "tls.test"); err != nil || way.Hosts[0].TLS != Implicit {
+		t.Error(way, err)
 	}
 }
