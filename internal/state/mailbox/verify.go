@@ -15,8 +15,8 @@ import (
 const maxProblems = 100
 
 // Verify counts all that is account a's anew and compares it with what is kept:
-// every count, the blocks, the log, threads, names, and that each message's blob
-// is held and there. It gives what is wrong in words, at most 100 of it, and an
+// every count, the blocks, the log, threads, names, that each message's blob is
+// held and there, and the search index. It gives what is wrong in words, at most 100 of it, and an
 // error if it could not go on. It reads each row once, in one moment of the
 // account, while others go on writing; its memory does not grow with the number
 // of messages but for a bit each. Bodies are not read: see blob.Store.Verify.
@@ -28,6 +28,9 @@ func (s *Store) Verify(ctx context.Context, a mail.AccountID) (problems []string
 	})
 	if err == nil {
 		err = s.verifyBlobs(ctx, a, v.tell)
+	}
+	if err == nil {
+		err = s.verifySearch(ctx, a, v)
 	}
 	return v.problems, fault.Wrap("mailbox.Verify", err)
 }

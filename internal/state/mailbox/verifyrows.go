@@ -1,11 +1,14 @@
 package mailbox
 
 import (
+	"iter"
+	"math/bits"
 	"slices"
 	"sort"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
 // balance is two multisets that must be equal, one added and one taken away:
@@ -55,6 +58,21 @@ func (b *bitset) set(n uint64) (was bool) {
 func (b bitset) has(n uint64) bool {
 	p := b[n/pageBits]
 	return p != nil && p[n%pageBits/64]&(1<<(n%64)) != 0
+}
+
+// all gives the numbers in no order.
+func (b bitset) all() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for at, p := range b {
+			for i, word := range p {
+				for ; word != 0; word &= word - 1 {
+					if !yield(at*pageBits + uint64(i*64+bits.TrailingZeros64(word))) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 func (v *verifier) readLog() error {
@@ -178,11 +196,12 @@ func (v *verifier) readThreads() error {
 }
 
 func (v *verifier) readViews() error {
-	return v.each(tagView, func(k *kv.KeyReader, _ []byte) error {
+	return v.each(tagView, func(k *kv.KeyReader, value []byte) error {
 		if id := k.Uint64(); !v.live.has(id) && !v.gone.has(id) {
 			v.tell("a view of message %d, which is not there", id)
 		}
-		return nil
+		_, err := message.Unmarshal(value)
+		return err
 	})
 }
 
