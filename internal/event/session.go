@@ -15,6 +15,7 @@ type LoggedIn struct {
 	User      mail.Address
 	Mechanism string
 	TLS       bool
+	App       string // the id of the app password, if it was one
 }
 
 // Name is "login.accepted".
@@ -25,10 +26,14 @@ func (LoggedIn) Level() slog.Level { return slog.LevelInfo }
 
 // Attrs are the facts.
 func (e LoggedIn) Attrs() []slog.Attr {
-	return []slog.Attr{
+	all := []slog.Attr{
 		slog.String("door", e.Door), slog.String("peer", addr(e.Peer)), slog.String("user", e.User.String()),
 		slog.String("mechanism", e.Mechanism), slog.Bool("tls", e.TLS),
 	}
+	if e.App != "" {
+		all = append(all, slog.String("app", e.App))
+	}
+	return all
 }
 
 // LoginFailed says that somebody did not come in. Reason is for the operator;

@@ -1,15 +1,14 @@
 package login
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 
@@ -23,7 +22,10 @@ type Params struct {
 	Memory     uint32 // of argon2id, in KiB
 	Time       uint32 // passes over it
 	Threads    uint8
-	Iterations int // of SCRAM-SHA-256
+	Iterations int // of SCRAM
+	// SCRAM are the hashes that verifiers are made for; nil means SHA-256 and
+	// SHA-512, and none at all that SCRAM is not offered.
+	SCRAM []sasl.Hash
 }
 
 // The parameters that OWASP's password storage cheat sheet names for argon2id.
@@ -35,7 +37,10 @@ const (
 
 // DefaultParams are what a server uses that was told nothing else.
 func DefaultParams() Params {
-	return Params{Memory: DefaultMemory, Time: DefaultTime, Threads: DefaultThreads, Iterations: sasl.DefaultIterations}
+	return Params{
+		Memory: DefaultMemory, Time: DefaultTime, Threads: DefaultThreads, Iterations: sasl.DefaultIterations,
+		SCRAM: []sasl.Hash{sasl.SHA256, sasl.SHA512},
+	}
 }
 
 // orDefault fills in what is zero.
@@ -52,6 +57,9 @@ func (p Params) orDefault() Params {
 	}
 	if p.Iterations == 0 {
 		p.Iterations = d.Iterations
+	}
+	if p.SCRAM == nil {
+		p.SCRAM = d.SCRAM
 	}
 	return p
 }
@@ -134,63 +142,78 @@ func (h phc) cheaper(p Params) bool {
 	return uint64(h.Memory)*uint64(h.Time) < uint64(p.Memory)*uint64(p.Time)
 }
 
-// Hash makes credentials of a password: an argon2id hash and a SCRAM-SHA-256
-// verifier, both of its SASLprep form (RFC 4013). fault.Invalid if it is empty,
-// longer than sasl.MaxPassword, or holds a NUL, which PLAIN could not carry.
+// Hash makes credentials of a password: an argon2id hash and SCRAM verifiers,
+// all of its SASLprep form (RFC 4013). fault.Invalid if it is empty, longer than
+// sasl.MaxPassword, or holds a NUL, which PLAIN could not carry.
 func Hash(password string, p Params) (directory.Credentials, error) {
+	return hashLike(password, p, directory.Secrets{})
+}
+
+// hashLike is Hash for an account that has secrets already.
+func hashLike(password string, p Params, s directory.Secrets) (directory.Credentials, error) {
 	const op = "login.Hash"
 	if password == "" || len(password) > sasl.MaxPassword || strings.ContainsRune(password, 0) {
 		return directory.Credentials{}, fault.Newf(fault.Invalid, op, "a password has 1 to %d octets, none of them NUL", sasl.MaxPassword)
 	}
 	p = p.orDefault()
 	h := phc{Params: p, salt: make([]byte, saltSize)}
-	salt := make([]byte, sasl.SaltSize)
 	_, _ = rand.Read(h.salt)
-	_, _ = rand.Read(salt)
 	h.sum = argon2.IDKey([]byte(sasl.Prepare(password)), h.salt, p.Time, p.Memory, p.Threads, sumSize)
-	v, err := sasl.NewScramVerifier(sasl.SHA256, password, salt, p.Iterations)
-	if err != nil {
-		return directory.Credentials{}, fault.Wrap(op, err)
-	}
 	if err := ParsePHC(h.String()); err != nil { // parameters that no login would accept
 		return directory.Credentials{}, fault.Wrap(op, err)
 	}
-	return directory.Credentials{Argon2: h.String(), SCRAM256: v}, nil
-}
-
-// MaxHashing is how many passwords are hashed at a time, and MaxWaiting how
-// many wait for their turn.
-const (
-	MaxHashing = 2
-	MaxWaiting = 256
-)
-
-// gate lets MaxHashing in at a time.
-type gate struct {
-	free    chan struct{}
-	waiting atomic.Int64
-}
-
-func newGate() *gate { return &gate{free: make(chan struct{}, MaxHashing)} }
-
-// do runs fn when it is its turn. fault.Unavailable if the line is too long or
-// ctx ends first.
-func (g *gate) do(ctx context.Context, fn func()) error {
-	select {
-	case g.free <- struct{}{}:
-	default:
-		if g.waiting.Add(1) > MaxWaiting {
-			g.waiting.Add(-1)
-			return fault.New(fault.Unavailable, "login.gate", "too many are logging in; please try again later")
+	c := directory.Credentials{Argon2: h.String()}
+	for _, f := range p.SCRAM {
+		salt, iterations := factors(f, p, s)
+		v, err := sasl.NewScramVerifier(f, password, salt, iterations)
+		if err != nil {
+			return directory.Credentials{}, fault.Wrap(op, err)
 		}
-		defer g.waiting.Add(-1)
-		select {
-		case g.free <- struct{}{}:
-		case <-ctx.Done():
-			return fault.Wrap("login.gate", ctx.Err())
+		c.SetSCRAM(v)
+	}
+	return c, nil
+}
+
+// factors gives the salt and the iterations of a new verifier. Where there are
+// app passwords all of an account's verifiers share them: SCRAM tells them
+// before it knows which password is meant.
+func factors(h sasl.Hash, p Params, s directory.Secrets) (salt []byte, iterations int) {
+	for _, a := range s.Apps {
+		if v := a.SCRAM(h); !v.IsZero() {
+			return v.Salt, v.Iterations
 		}
 	}
-	defer func() { <-g.free }()
-	fn()
-	return nil
+	salt = make([]byte, sasl.SaltSize)
+	_, _ = rand.Read(salt)
+	return salt, p.Iterations
+}
+
+// sameFactors says whether what was made for the secrets a goes with b too.
+func sameFactors(a, b directory.Secrets) bool {
+	if len(a.Apps) != len(b.Apps) {
+		return false
+	}
+	for _, h := range []sasl.Hash{sasl.SHA1, sasl.SHA256, sasl.SHA512} {
+		if a.SCRAM(h).String() != b.SCRAM(h).String() {
+			return false
+		}
+	}
+	return true
+}
+
+// outdated says whether a main password is not kept as p wants it.
+func (p Params) outdated(s directory.Secrets) bool {
+	if hash, err := parsePHC(s.Argon2); err != nil || hash.cheaper(p) {
+		return true
+	}
+	for _, h := range []sasl.Hash{sasl.SHA1, sasl.SHA256, sasl.SHA512} {
+		v := s.SCRAM(h)
+		if v.IsZero() == slices.Contains(p.SCRAM, h) {
+			return true // one is missing, or must not be kept
+		}
+		if _, wanted := factors(h, p, s); !v.IsZero() && v.Iterations < wanted {
+			return true
+		}
+	}
+	return false
 }

@@ -1,8 +1,10 @@
 package login
 
 import (
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
@@ -86,7 +88,7 @@ func TestHash(t *testing.T) {
 	if c, err := Hash("\U0001f511", small); err != nil { // SASLprep refuses it: it is used as it is
 		t.Error(c, err)
 	}
-	if p := DefaultParams(); (Params{}).orDefault() != p || ParsePHC(phc{p, make([]byte, saltSize), make([]byte, sumSize)}.String()) != nil {
+	if p := DefaultParams(); !reflect.DeepEqual((Params{}).orDefault(), p) || ParsePHC(phc{p, make([]byte, saltSize), make([]byte, sumSize)}.String()) != nil {
 		t.Error("the default parameters are not accepted")
 	}
 	if _, err := Hash("x", Params{Memory: 4}); err == nil {
@@ -96,15 +98,21 @@ func TestHash(t *testing.T) {
 
 func TestMemory(t *testing.T) {
 	m, a := newMemory(), directory.Account{ID: 1, Changed: 5}
-	m.add(a, "x")
+	hour := known{until: time.Now().Add(time.Hour)}
+	has := func(a directory.Account, kind, secret string) bool {
+		_, ok := m.has(m.tag(kind, a, secret))
+		return ok
+	}
+	m.add(m.tag("p", a, "x"), hour)
+	m.add(m.tag("p", a, "old"), known{until: time.Now().Add(-time.Second)})
 	b := a
 	b.Changed++
-	if !m.has(a, "x") || m.has(a, "y") || m.has(b, "x") || m.has(directory.Account{ID: 2, Changed: 5}, "x") {
+	if !has(a, "p", "x") || has(a, "p", "y") || has(a, "t", "x") || has(b, "p", "x") || has(directory.Account{ID: 2, Changed: 5}, "p", "x") || has(a, "p", "old") {
 		t.Error("the memory is wrong")
 	}
 	for i := range 2*maxKnown - 1 {
-		m.add(directory.Account{ID: 9, Changed: uint64(i)}, "z")
-		if i%1000 == 0 && !m.has(a, "x") {
+		m.add(m.tag("p", directory.Account{ID: 9, Changed: uint64(i)}, "z"), hour)
+		if i%1000 == 0 && !has(a, "p", "x") {
 			t.Fatal("what is used was forgotten")
 		}
 	}

@@ -5,6 +5,8 @@ package login
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"strings"
 	"sync"
@@ -19,7 +21,7 @@ import (
 )
 
 // Options are what a Login is made of. Zero values: Params means DefaultParams,
-// Sink means nobody is told.
+// Sink means nobody is told; what is nil is not offered.
 type Options struct {
 	Directory *directory.Store
 	Sink      event.Sink
@@ -27,6 +29,14 @@ type Options struct {
 	NoLimits  bool       // guessers are not slowed: for load tests
 	Bans      *ban.Store // where guessers are banned; nil: they are only slowed
 	Guesses   Guesses    // how guessers are slowed and banned
+
+	Tokens     Tokens         // who says what OAuth tokens are worth
+	ClientCAs  *x509.CertPool // who signs the certificates of clients
+	Elsewhere  Elsewhere      // who knows the passwords of some domains
+	TOTPSuffix bool           // a one-time code may stand behind the main password
+
+	// Provisioned is told of an account that was taken in from elsewhere.
+	Provisioned func(context.Context, directory.Account) error
 }
 
 // Login decides who may come in. It may be used by many goroutines at once.
@@ -55,64 +65,41 @@ func New(o Options) *Login {
 
 // Attempt is where somebody tries to come in.
 type Attempt struct {
-	Door string // "smtp", "imap", "pop3"
-	Addr netip.AddrPort
-	TLS  bool
+	Door    string // "smtp", "imap", "pop3"
+	Addr    netip.AddrPort
+	TLS     bool
+	Secured *Secured // nil: nothing can be bound to, and no certificate was shown
+}
+
+// Secured is what is known of the TLS below an attempt. It belongs to one
+// goroutine.
+type Secured struct {
+	State       tls.ConnectionState
+	Certificate *x509.Certificate // that we showed; nil if it is not known
+
+	looked   bool
+	bindings []sasl.Binding
+}
+
+// bound gives what an exchange can be bound to.
+func (a Attempt) bound() []sasl.Binding {
+	s := a.Secured
+	if s == nil {
+		return nil
+	}
+	if !s.looked {
+		s.looked, s.bindings = true, sasl.Bindings(&s.State, s.Certificate)
+	}
+	return s.bindings
 }
 
 // Who came in.
 type Who struct {
 	Account mail.AccountID
 	Address mail.Address
-	Stamp   uint64 // directory.Account.Changed at the time
-}
-
-// Password checks a name and a password that came without SASL, as in IMAP's
-// LOGIN and POP3's USER and PASS. It takes as long for a name that does not
-// exist as for a wrong password, and says the same: fault.Unauthenticated. After
-// failures it waits before it answers; fault.TooMany means that the address has
-// failed too often, fault.Unavailable that the line is too long or ctx ended.
-func (l *Login) Password(ctx context.Context, a Attempt, user, password string) (Who, error) {
-	return l.password(ctx, a, "LOGIN", user, password)
-}
-
-func (l *Login) password(ctx context.Context, a Attempt, mechanism, user, password string) (Who, error) {
-	const op = "login.Password"
-	addr := parseUser(user)
-	wait, err := l.slot(a, addr)
-	if err != nil {
-		return Who{}, l.refuse(ctx, a, mechanism, user, err)
-	}
-	acct, cred, err := l.o.Directory.Credentials(ctx, addr)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return Who{}, fault.Wrap(op, err)
-	}
-	reason := ""
-	switch {
-	case err != nil:
-		reason = "unknown account"
-	case acct.Disabled:
-		reason = "disabled account"
-	case l.known.has(acct, password):
-		// Whoever has the password is let in at once, however many others guess.
-		return l.welcome(ctx, a, mechanism, acct), nil
-	}
-	if err := l.hold(ctx, a, addr, wait); err != nil {
-		return Who{}, l.refuse(ctx, a, mechanism, user, err)
-	}
-	fits, err := l.fits(ctx, cred, password)
-	if err != nil {
-		return Who{}, l.refuse(ctx, a, mechanism, user, fault.Wrap(op, err))
-	}
-	if reason == "" && !fits {
-		reason = "wrong password"
-	}
-	if reason != "" {
-		return Who{}, l.fail(ctx, a, mechanism, user, addr, reason)
-	}
-	l.known.add(acct, password)
-	l.raise(ctx, acct, cred, password)
-	return l.welcome(ctx, a, mechanism, acct), nil
+	Stamp   uint64    // directory.Account.Changed at the time
+	App     string    // the id of the app password, if it was one
+	Until   time.Time // when what was shown ends; zero: never
 }
 
 // parseUser reads a login name. What is no address becomes one that nobody has.
@@ -125,53 +112,6 @@ func parseUser(user string) mail.Address {
 		return mail.Address{}
 	}
 	return directory.Fold(addr)
-}
-
-// fits says whether a password is the one of the credentials. It costs the same
-// where there are none.
-func (l *Login) fits(ctx context.Context, c directory.Credentials, password string) (bool, error) {
-	if len(password) == 0 || len(password) > sasl.MaxPassword {
-		password, c = "", directory.Credentials{}
-	}
-	if c.Argon2 == "" && !c.SCRAM256.IsZero() {
-		fits := false
-		err := l.gate.do(ctx, func() { fits = c.SCRAM256.Matches(password) })
-		return fits, err
-	}
-	hash, err := parsePHC(c.Argon2)
-	if err != nil {
-		hash = l.decoy
-	}
-	// Hashes that came from elsewhere were made of the password as it was typed.
-	forms := []string{sasl.Prepare(password)}
-	if forms[0] != password {
-		forms = append(forms, password)
-	}
-	fits := false
-	for _, form := range forms {
-		if err := l.gate.do(ctx, func() { fits = hash.fits(form) || fits }); err != nil {
-			return false, err
-		}
-	}
-	return fits, nil
-}
-
-// raise stores a password that was just proved in the form we want now: with a
-// hash that costs what it should, and with a SCRAM verifier. That it fails is
-// no reason to keep anybody out.
-func (l *Login) raise(ctx context.Context, acct directory.Account, c directory.Credentials, password string) {
-	hash, err := parsePHC(c.Argon2)
-	if err == nil && !hash.cheaper(l.o.Params) && !c.SCRAM256.IsZero() {
-		return
-	}
-	var fresh directory.Credentials
-	err = l.gate.do(ctx, func() { fresh, err = Hash(password, l.o.Params) })
-	if err == nil {
-		err = l.o.Directory.RenewCredentials(ctx, acct.ID, acct.Changed, fresh)
-	}
-	if err != nil && ctx.Err() == nil {
-		l.o.Sink.Emit(ctx, event.Failed{Where: "login", Err: fault.Wrap("login.raise", err)})
-	}
 }
 
 // slot asks the guesses for leave. It gives how long the answer must wait.
@@ -233,15 +173,23 @@ func cut(user string) string {
 	return strings.ToValidUTF8(user, "?")
 }
 
-func (l *Login) welcome(ctx context.Context, a Attempt, mechanism string, acct directory.Account) Who {
-	l.succeeded(acct.Address, a.Addr.Addr())
-	l.o.Sink.Emit(ctx, event.LoggedIn{Door: a.Door, Peer: a.Addr, User: acct.Address, Mechanism: mechanism, TLS: a.TLS})
-	return Who{Account: acct.ID, Address: acct.Address, Stamp: acct.Changed}
+// welcome lets a claim in, with what who says already.
+func (l *Login) welcome(ctx context.Context, c *claim, who Who) Who {
+	l.succeeded(c.acct.Address, c.a.Addr.Addr())
+	l.o.Sink.Emit(ctx, event.LoggedIn{
+		Door: c.a.Door, Peer: c.a.Addr, User: c.acct.Address, Mechanism: c.mechanism, TLS: c.a.TLS, App: who.App,
+	})
+	who.Account, who.Address, who.Stamp = c.acct.ID, c.acct.Address, c.acct.Changed
+	return who
 }
 
 // Still says whether who may go on: a session that lives asks each minute, and
-// ends when the password was changed or the account was disabled or removed.
+// ends when a password was changed or revoked, what was shown has expired, or
+// the account was disabled or removed.
 func (l *Login) Still(ctx context.Context, who Who) (bool, error) {
+	if !who.Until.IsZero() && !time.Now().Before(who.Until) {
+		return false, nil
+	}
 	a, err := l.o.Directory.AccountByID(ctx, who.Account)
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -257,7 +205,7 @@ func (l *Login) Still(ctx context.Context, who Who) (bool, error) {
 func (l *Login) NewCredentials(password string) (directory.Credentials, error) {
 	var c directory.Credentials
 	var err error
-	if e := l.gate.do(context.Background(), func() { c, err = Hash(password, l.o.Params) }); e != nil {
+	if e := l.gate.do(context.Background(), turn{}, func() { c, err = Hash(password, l.o.Params) }); e != nil {
 		return c, e
 	}
 	return c, err

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,6 +211,10 @@ func TestMechanisms(t *testing.T) {
 	}
 	makers := map[string]func(u, p string) sasl.Client{
 		sasl.Plain: sasl.PlainClient, sasl.Login: sasl.LoginClient, sasl.ScramSHA256: scram256,
+		"SCRAM-SHA-512": func(u, p string) sasl.Client { return sasl.ScramClient(sasl.SHA512, false, u, p, nil) },
+	}
+	if got := fmt.Sprint(l.Mechanisms(at("127.0.0.1:9"))); got != "[SCRAM-SHA-512 SCRAM-SHA-256 PLAIN LOGIN]" {
+		t.Error(got)
 	}
 	for _, m := range l.Mechanisms(Attempt{}) {
 		make := makers[m]
@@ -355,7 +360,7 @@ func TestGate(t *testing.T) {
 		var mu sync.Mutex
 		for range MaxHashing + MaxWaiting {
 			wg.Go(func() {
-				if err := g.do(context.Background(), func() {
+				if err := g.do(context.Background(), turn{}, func() {
 					mu.Lock()
 					inside++
 					most = max(most, inside)
@@ -370,7 +375,7 @@ func TestGate(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if err := g.do(context.Background(), func() { t.Error("came in") }); !fault.Is(err, fault.Unavailable) {
+		if err := g.do(context.Background(), turn{}, func() { t.Error("came in") }); !fault.Is(err, fault.Unavailable) {
 			t.Errorf("got %v", err)
 		}
 		close(stop)
@@ -379,6 +384,54 @@ func TestGate(t *testing.T) {
 			t.Errorf("%d at a time", most)
 		}
 	})
+}
+
+// TestGateByName sees that nobody's passwords fill the line for all.
+func TestGateByName(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		turn  func(i int) turn
+		room  int
+		other turn
+	}{
+		{"one account", func(i int) turn { return turn{alice, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})} }, MaxWaitingAccount, turn{bob, netip.MustParseAddr("192.0.2.1")}},
+		{"one address", func(i int) turn {
+			return turn{mail.Address{Local: fmt.Sprint(i), Domain: "x.test"}, netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", i))}
+		}, MaxWaitingAddress, turn{alice, netip.MustParseAddr("2001:db8:1::1")}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate()
+			stop := make(chan struct{})
+			var wg sync.WaitGroup
+			var refused atomic.Int64
+			wait := func(who turn) {
+				wg.Go(func() {
+					if err := g.do(context.Background(), who, func() { <-stop }); fault.Is(err, fault.Unavailable) {
+						refused.Add(1)
+					} else if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			for range MaxHashing { // these are hashed and do not wait
+				wait(turn{})
+			}
+			synctest.Wait()
+			for i := range c.room + 3 {
+				wait(c.turn(i))
+			}
+			wait(c.other)
+			synctest.Wait()
+			if refused.Load() != 3 {
+				t.Errorf("%s: %d were refused", c.name, refused.Load())
+			}
+			close(stop)
+			wg.Wait()
+			if len(g.accounts)+len(g.addresses)+g.waiting != 0 {
+				t.Errorf("%s: %v %v %d are left", c.name, g.accounts, g.addresses, g.waiting)
+			}
+		})
+	}
 }
 
 func BenchmarkRememberedPassword(b *testing.B) {

@@ -25,7 +25,7 @@ type Binding struct {
 // server's certificate tls-server-end-point. nil if there is no TLS, or nothing
 // that is safe. server may be nil if it is not known.
 func Bindings(state *tls.ConnectionState, server *x509.Certificate) []Binding {
-	if state == nil {
+	if state == nil || !state.HandshakeComplete {
 		return nil
 	}
 	var all []Binding
