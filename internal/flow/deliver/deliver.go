@@ -33,6 +33,7 @@ type Options struct {
 	Directory *directory.Store
 	Sink      event.Sink
 	Hostname  string // for Received
+	Fit       Fit    // what an arrival may be made of
 
 	// Ask asks the host of a relayed domain whether a recipient is there, as
 	// Accepts says; nil: none is asked.
@@ -108,6 +109,13 @@ func (d *Deliverer) Deliver(ctx context.Context, a *mail.Arrival, content blob.H
 	}
 	if p.Empty() {
 		return p.Replies(), nil
+	}
+	r, err := p.unfit(ctx)
+	if err != nil {
+		return nil, fault.Wrap("deliver.Deliver", err)
+	}
+	if !r.IsZero() {
+		return d.RefuseAll(ctx, a, r), nil
 	}
 	if err := d.o.DB.Update(ctx, p.Shards(), p.Commit); err != nil {
 		return nil, fault.Wrap("deliver.Deliver", err)

@@ -3,6 +3,7 @@
 package receive
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -16,8 +17,8 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
-// MaxReceived is how many Received fields a message may have before it is taken
-// for one that goes in circles (RFC 5321 §6.3).
+// MaxReceived is how many Received fields a message may have, where Options do
+// not say, before it is taken for one that goes in circles (RFC 5321 §6.3).
 const MaxReceived = 100
 
 // Options are the rooms that receive works with.
@@ -25,6 +26,8 @@ type Options struct {
 	Deliver *deliver.Deliverer
 	Blobs   *blob.Store
 	Screen  *screen.Screener // nil: nobody else is asked
+
+	Received int // fields of a message before it is taken for one that goes in circles; 0: MaxReceived
 }
 
 // Receiver opens transactions for strangers and for LMTP peers.
@@ -94,8 +97,8 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	if _, err = d.Copy(io.MultiWriter(w, &head), content); err != nil {
 		return d.RefuseAll(ctx, a, smtp.Fault(err))
 	}
-	if head.Header().Count("Received") > MaxReceived {
-		return d.RefuseAll(ctx, a, smtp.Answer(554, smtp.Enhanced{5, 4, 6}, "this message goes in circles: over %d Received fields", MaxReceived))
+	if most := cmp.Or(t.r.o.Received, MaxReceived); head.Header().Count("Received") > most {
+		return d.RefuseAll(ctx, a, smtp.Answer(554, smtp.Enhanced{5, 4, 6}, "this message goes in circles: over %d Received fields", most))
 	}
 	if t.screening != nil {
 		return t.screening.Accept(ctx, w)
