@@ -55,14 +55,15 @@ func told(e apid.Entry) string {
 			words = append(words, fmt.Sprintf(format, args...))
 		}
 	}
-	add(e.What == "accepted" || e.From != "" && e.To == "", "from <%s>", e.From)
+	add(e.What == "accepted" || e.From != "" && e.To == "" && e.What != "judged", "from <%s>", e.From)
 	add(e.To != "", "to %s", e.To)
 	add(e.Account != 0, "account %d", e.Account)
 	add(e.Size != 0, "%s", size(e.Size))
 	add(e.Peer != "", "peer %s", e.Peer)
 	add(e.Host != "", "host %s", e.Host)
 	add(e.TLS, "TLS")
-	add(e.Action != "", "report of %q", e.Action)
+	add(e.What == "judged", "%s", e.Action)
+	add(e.What != "judged" && e.Action != "", "report of %q", e.Action)
 	add(e.Report != "", "as message %s", e.Report)
 	if e.Next != nil {
 		add(true, "next attempt %s", second(*e.Next))

@@ -24,13 +24,13 @@ type Entry struct {
 	From    string     `json:"from,omitempty"`
 	To      string     `json:"to,omitempty"`
 	Host    string     `json:"host,omitempty" doc:"the next hop"`
-	Reply   string     `json:"reply,omitempty" doc:"its words, or ours"`
+	Reply   string     `json:"reply,omitempty" doc:"its words, or ours; of what was judged: what each said who was asked"`
 	Account uint64     `json:"account,omitempty"`
 	Size    int64      `json:"size,omitempty"`
 	Peer    string     `json:"peer,omitempty" doc:"where it came from"`
 	TLS     bool       `json:"tls,omitempty"`
 	Report  string     `json:"report,omitempty" doc:"the id of the report that was sent"`
-	Action  string     `json:"action,omitempty" doc:"what the report says"`
+	Action  string     `json:"action,omitempty" doc:"what the report says, or the verdict"`
 	Next    *time.Time `json:"next,omitempty" doc:"the next attempt"`
 }
 
