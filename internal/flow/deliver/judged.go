@@ -23,15 +23,12 @@ func (d *Deliverer) RefuseJudged(ctx context.Context, a *mail.Arrival, r smtp.Re
 	return d.RefuseAll(ctx, a, r)
 }
 
-// Discard takes an arrival and throws it away, as the verdict on it is.
+// Discard takes an arrival and throws it away, as the verdict on it is. Its one
+// reply is for all recipients.
 func (d *Deliverer) Discard(ctx context.Context, a *mail.Arrival) []smtp.Reply {
 	d.note(ctx, a, history.Entry{What: history.Discarded})
 	d.o.Sink.Emit(ctx, event.Discarded{ID: a.ID, From: a.Envelope.From, Recipients: len(a.Envelope.To), Size: a.Size, Peer: a.Peer})
-	replies := make([]smtp.Reply, len(a.Envelope.To))
-	for i := range replies {
-		replies[i] = smtp.Answer(250, smtp.Enhanced{2, 0, 0}, "accepted %s", a.ID)
-	}
-	return replies
+	return []smtp.Reply{smtp.Answer(250, smtp.Enhanced{2, 0, 0}, "accepted %s", a.ID)}
 }
 
 // note writes into the history what became of an arrival that leaves nothing

@@ -138,10 +138,11 @@ func (t *Gathering) Recipient(ctx context.Context, to mail.Recipient) *judge.Evi
 		}
 		_, before := talk.Over()
 		o := talk.Rcpt(ctx, &t.show, to)
-		if said, over := talk.Over(); over && !before {
-			if o = said; o.Err != nil {
-				t.failed(ctx, t.filters[i], o.Err)
-			}
+		if said, over := talk.Over(); over && (!before || said.Err != nil) {
+			o = said
+		}
+		if o.Err != nil && !before {
+			t.failed(ctx, t.filters[i], o.Err)
 		}
 		if o.Says != filter.Nothing || o.Err != nil {
 			e.Filters = append(e.Filters, timed{Opinion: o}.said(t.filters[i].Name))
