@@ -74,7 +74,7 @@ func open(dir string, o Options) (*DB, error) {
 		// reports of damage.
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		Logger:             quiet{db},
-		EventListener:      &pebble.EventListener{},
+		EventListener:      &pebble.EventListener{DataCorruption: db.damaged},
 	}
 	for i := range p.Levels {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -104,6 +104,15 @@ func (quiet) Errorf(string, ...any) {}
 
 // Fatalf is called when Pebble cannot go on.
 func (q quiet) Fatalf(format string, args ...any) { q.db.fail(fmt.Errorf(format, args...)) }
+
+// damaged hears of a block that does not fit its checksum, wherever it was read.
+// Who needs a row of it gets fault.Corrupt; all other rows can be read and
+// written. Pebble's own answer would be to end the process, each time anew.
+func (db *DB) damaged(i pebble.DataCorruptionInfo) {
+	if _, told := db.told.LoadOrStore(i.Path, true); !told && db.o.Damaged != nil {
+		db.o.Damaged(i.Path, i.Details)
+	}
+}
 
 // checkFormat reads the row that says how the others are written, or writes it
 // into an empty database.

@@ -32,6 +32,10 @@ type Options struct {
 	// process has to end; nil says why on standard error and ends it. If Fatal
 	// returns, the database refuses all further work.
 	Fatal func(err error)
+	// Damaged is told once of each file in which something does not fit its
+	// checksum. It does not block, and may be called by several at once; nil is
+	// nobody.
+	Damaged func(path string, err error)
 }
 
 // DB is a database on disk.
@@ -51,6 +55,7 @@ type DB struct {
 	seed     maphash.Seed
 	stripes  [stripes]stripe
 	loose    sync.Mutex // of the Updates that name no shard
+	told     sync.Map   // paths of files that Damaged was told of
 }
 
 // Open opens or makes the database in dir.
