@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/state/search"
 )
 
 var newStore = flag.String("newstore", "", "write a store by this program into testdata/stores/NAME.tar.zst, and what is in it")
@@ -49,8 +51,36 @@ func TestOldStores(t *testing.T) {
 			if got := openAndTell(t, c); got != string(want) {
 				t.Errorf("it holds\n%s\nwant\n%s", got, want)
 			}
+			findInStore(t, c)
 			backUpAndRestore(t, c, string(want))
 		})
+	}
+}
+
+// findInStore searches a store as it is, and again when the indexer has been there.
+func findInStore(t *testing.T, c Config) {
+	r := rooms1(t, c)
+	ctx := t.Context()
+	find := func() search.Result {
+		t.Helper()
+		found, err := r.mailbox.Search(ctx, 2, search.Query{In: search.Body, Text: "has a file of its own"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if got := find(); got.UpTo >= 2 && !slices.Equal(got.Sure, []uint64{2}) {
+		t.Errorf("before: %+v", got)
+	}
+	err := r.renewIndexes(ctx)
+	for more := true; more && err == nil; {
+		more, err = r.indexAll(ctx)
+	}
+	if got := find(); got.UpTo != 3 || !slices.Equal(got.Sure, []uint64{2}) || len(got.Maybe) > 0 {
+		t.Errorf("after: %+v", got)
+	}
+	if err := errors.Join(err, r.close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -226,6 +256,10 @@ func writeStore(t *testing.T, path string) {
 	}))
 	_, _, err = r.mailbox.SetFlags(ctx, id, id, inbox.ID, []mailbox.UID{1, 2}, mailbox.FlagChange{Op: mailbox.FlagsAdd, Flags: mail.FlagSeen, Keywords: []string{"$Forwarded"}}, 0)
 	must(err)
+	for more := true; more; {
+		more, err = r.indexAll(ctx)
+		must(err)
+	}
 	_, err = r.mailbox.Expunge(ctx, id, id, inbox.ID, []mailbox.UID{3}, true)
 	must(err)
 	var out bytes.Buffer

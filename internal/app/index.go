@@ -19,6 +19,9 @@ const (
 // other, a batch each, so that a large one does not make the others wait. What it
 // has not done yet every search looks at itself.
 func (s *Server) index(ctx context.Context) error {
+	if err := s.rooms.renewIndexes(ctx); err != nil && ctx.Err() == nil {
+		s.rooms.sink.Emit(ctx, event.Failed{Where: "index", Err: err})
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -64,6 +67,16 @@ func quiet(ctx context.Context, hints <-chan struct{}) error {
 			return nil
 		}
 	}
+}
+
+// renewIndexes lists the accounts whose index an earlier program wrote among those
+// that lag. A failure in one does not stop the others.
+func (r *rooms) renewIndexes(ctx context.Context) error {
+	accounts, failed := r.directory.Accounts(ctx)
+	for _, a := range accounts {
+		failed = first(failed, r.mailbox.RenewIndex(ctx, a.ID))
+	}
+	return failed
 }
 
 // indexAll takes each account that lags one batch on. A failure in one does not

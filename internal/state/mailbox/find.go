@@ -84,7 +84,8 @@ func (s *Store) IndexMessages(ctx context.Context, a mail.AccountID) (more bool,
 	if err != nil {
 		return false, fault.Wrap(op, err)
 	}
-	x := indexer{s: s, account: a, batch: search.NewBatch(upTo)}
+	x := indexer{s: s, account: a, batch: s.batch(upTo)}
+	defer s.batches.Put(x.batch)
 	last, err := x.run(ctx, MessageID(upTo))
 	if err != nil {
 		return false, err
@@ -107,9 +108,32 @@ func (s *Store) IndexMessages(ctx context.Context, a mail.AccountID) (more bool,
 	return more && !removed, fault.Wrap(op, err)
 }
 
+// batch is an empty batch, in memory that was used before if there is some.
+func (s *Store) batch(upTo uint64) *search.Batch {
+	b, ok := s.batches.Get().(*search.Batch)
+	if !ok {
+		return search.NewBatch(upTo)
+	}
+	b.Reset(upTo)
+	return b
+}
+
 // Reindex forgets the account's index; IndexMessages builds it again.
 func (s *Store) Reindex(ctx context.Context, a mail.AccountID) error {
 	if err := s.search.Remove(ctx, a); err != nil {
+		return err
+	}
+	return s.Update(ctx, 0, a, func(t *Tx) error {
+		t.lag()
+		return nil
+	})
+}
+
+// RenewIndex has the account's index built again if an earlier program wrote it in
+// a form that is not read any more. Until it is, searches look at the messages.
+func (s *Store) RenewIndex(ctx context.Context, a mail.AccountID) error {
+	old, err := s.search.Outdated(ctx, a)
+	if err != nil || !old {
 		return err
 	}
 	return s.Update(ctx, 0, a, func(t *Tx) error {
@@ -239,7 +263,7 @@ func (x *indexer) read(m Message, c *Content) error {
 	if _, err := c.ReadAt(x.buf, 0); err != nil && err != io.EOF {
 		return err
 	}
-	return x.batch.Add(uint64(m.ID), message.ParseBytes(x.buf), bytesAt(x.buf))
+	return x.batch.Add(uint64(m.ID), message.ParseParts(x.buf), bytesAt(x.buf))
 }
 
 // bytesAt reads from memory.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -24,13 +25,14 @@ type Options struct {
 
 // Store holds all accounts.
 type Store struct {
-	db     kv.DB
-	blobs  *blob.Store
-	search *search.Store
-	lagged chan struct{} // see Lagged
-	keep   time.Duration
-	run    uint32 // most UIDs of a block; tests lower it
-	piece  int    // most messages of a transaction
+	db      kv.DB
+	blobs   *blob.Store
+	search  *search.Store
+	batches sync.Pool     // of the indexer
+	lagged  chan struct{} // see Lagged
+	keep    time.Duration
+	run     uint32 // most UIDs of a block; tests lower it
+	piece   int    // most messages of a transaction
 }
 
 // New gives the store over o.

@@ -81,6 +81,9 @@ func (s *Store) verifyLag(ctx context.Context, a mail.AccountID, v *verifier) er
 		if err != nil || lags {
 			return err
 		}
+		if old, _ := s.search.Outdated(ctx, a); old {
+			return nil // the program lists it when it starts
+		}
 		upTo, err := s.search.Cursor(ctx, a)
 		if err != nil && !fault.Is(err, fault.Corrupt) || uint64(last) <= upTo {
 			return err

@@ -46,7 +46,7 @@ func TestVerifySearch(t *testing.T) {
 	b.searchRows(func(tx kv.Tx, shard kv.Shard) {
 		key := kv.NewKey(shard).Uint8('c')
 		cursor, _, _ = tx.Get(key)
-		tx.Set(key, kv.Value{}.Byte(format1).Uint(1_000).Uint(1_000))
+		tx.Set(key, kv.Value{}.Byte(cursor[0]).Uint(1_000).Uint(1_000))
 	})
 	b.wantProblem("ahead of the account's last message")
 	b.searchRows(func(tx kv.Tx, shard kv.Shard) {

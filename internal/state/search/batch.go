@@ -2,6 +2,7 @@ package search
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"hash/maphash"
 	"io"
@@ -16,49 +17,86 @@ import (
 // Bounds of a batch and of one message in it. A message that goes beyond them is
 // looked at itself by every search.
 const (
-	batchMessages = 4_000   // messages
-	batchOctets   = 3 << 20 // of terms and posting lists
-	messageText   = 4 << 20 // octets of folded text
-	messageTerms  = 100_000 // different terms
+	batchMessages = 4_000     // messages
+	batchPlaces   = 1_500_000 // times that a term stands somewhere
+	batchOctets   = 4 << 20   // of terms
+	messageText   = 4 << 20   // octets of folded text
+	messageTerms  = 100_000   // different terms
 )
 
 // Batch is the index of some messages that follow one another, before it is
-// written. Its memory is bounded by Full.
+// written: terms, and where they stand in the order of the messages. Commit turns
+// that round. Its memory is bounded by Full.
 type Batch struct {
 	after uint64 // what is indexed already
 	from  uint64 // the first message
 	next  uint64 // the message behind the last one
-	terms map[string]*entry
-	size  int
-	Text  int64 // octets of folded text, all messages together
+	Text  int64  // octets of folded text, all messages together
+
+	seed   maphash.Seed
+	slots  []entry // a hash table
+	terms  int     // how many entries of it are in use
+	arena  []byte  // the terms themselves
+	places []place
+	ends   []end
+	order  []ranked
+	turned []stand
 
 	doc     uint32
-	left    int // octets and terms that the message may still have
+	pos     [inBody + 1]uint32 // of the last term, by region
+	left    int                // octets and terms that the message may still have
 	fresh   int
 	unsure  bool
-	seed    maphash.Seed
-	seen    []seen
 	region  byte
-	key     []byte
 	tokens  tokenizer
 	scratch Scratch
 }
 
+// entry is a term of a batch, all that most looks at it need in one line of the
+// processor's cache.
 type entry struct {
-	postings
-	last uint32 // the last message, plus one
+	begin uint64 // region and kind, and the first seven octets; 0 if the slot is free
+	hash  uint32
+	n     uint32 // octets
+	at    uint32 // in the arena
+	num   uint32 // its number
+	last  uint32 // the last message that has it, plus one
+}
+
+// place is where a term stands in a message.
+type place struct{ term, pos uint32 }
+
+// end is how many places there are up to the end of a message.
+type end struct {
+	doc    uint32
+	places int
 }
 
 // NewBatch begins an index of the messages behind after.
 func NewBatch(after uint64) *Batch {
-	b := &Batch{after: after, terms: map[string]*entry{}, seed: maphash.MakeSeed(), seen: make([]seen, 4<<10)}
+	b := &Batch{seed: maphash.MakeSeed()}
 	b.tokens = tokenizer{emit: b.term, long: func() { b.unsure = true }}
+	b.Reset(after)
 	return b
+}
+
+// maxKept is how many slots a batch keeps that is used again.
+const maxKept = 256 << 10
+
+// Reset begins another index in the same memory.
+func (b *Batch) Reset(after uint64) {
+	b.after, b.from, b.next, b.Text = after, 0, 0, 0
+	if n := len(b.slots); n == 0 || n > maxKept || n > 8*b.terms && n > 1<<10 {
+		b.slots = make([]entry, 1<<10)
+	} else {
+		clear(b.slots)
+	}
+	b.terms, b.arena, b.places, b.ends = 0, b.arena[:0], b.places[:0], b.ends[:0]
 }
 
 // Full says that the batch should be committed before message id comes.
 func (b *Batch) Full(id uint64) bool {
-	return !b.Empty() && (id-b.from >= batchMessages || b.size >= batchOctets)
+	return !b.Empty() && (id-b.from >= batchMessages || len(b.places) >= batchPlaces || len(b.arena) >= batchOctets)
 }
 
 // Empty says that there is no message in it.
@@ -86,14 +124,14 @@ func (b *Batch) Add(id uint64, ix *message.Index, r io.ReaderAt) error {
 	b.begin(id)
 	Fields(ix.Header, func(name, value string) bool {
 		b.region = inOthers
-		b.text([]byte(name))
+		b.text(name)
 		b.region = RegionOf(name).octet()
-		_ = b.reader(bytes.NewReader([]byte(value)))
+		b.text(value)
 		return !b.unsure
 	})
 	b.region = inBody
 	err := Texts(ix, r, func(text io.Reader) bool {
-		_ = b.reader(text) // Texts tells
+		_ = b.tell(b.scratch.each(text, b.folded)) // Texts tells
 		return !b.unsure
 	})
 	if err != nil {
@@ -107,65 +145,147 @@ func (b *Batch) begin(id uint64) {
 	if b.Empty() {
 		b.from = id
 	}
-	b.doc, b.left, b.fresh, b.unsure = uint32(id-b.from), messageText, messageTerms, false
+	b.doc, b.pos, b.left, b.fresh, b.unsure = uint32(id-b.from), [inBody + 1]uint32{}, messageText, messageTerms, false
 	b.next = id + 1
 }
 
 func (b *Batch) end() {
 	if b.unsure {
 		b.region = inUnsure
-		b.term(nil, false)
+		b.term(nil, inWord, gapText)
 	}
+	b.ends = append(b.ends, end{b.doc, len(b.places)})
 }
 
-func (b *Batch) text(s []byte) { _ = b.reader(bytes.NewReader(s)) }
+func (b *Batch) text(s string) {
+	b.scratch.whole(s, b.folded)
+	_ = b.tell(nil)
+}
 
-func (b *Batch) reader(r io.Reader) error {
-	err := b.scratch.each(r, func(folded []byte) bool {
-		b.left -= len(folded)
-		b.Text += int64(len(folded))
-		b.tokens.write(folded)
-		b.unsure = b.unsure || b.left < 0 || b.fresh < 0
-		return !b.unsure
-	})
+// tell ends a text.
+func (b *Batch) tell(err error) error {
 	b.tokens.end()
 	return err
 }
 
-// seen remembers terms of a message by their hash, so that a repeated one, which
-// most are, costs no look into the large table. That two terms of a message have
-// the same 64 bits happens once in 10^14 messages.
-type seen struct {
-	hash uint64
-	doc  uint32
+func (b *Batch) folded(folded []byte) bool {
+	b.left -= len(folded)
+	b.Text += int64(len(folded))
+	b.tokens.write(folded)
+	b.unsure = b.unsure || b.left < 0 || b.fresh < 0
+	return !b.unsure
 }
 
 // term notes that the message has a term in the region in hand.
-func (b *Batch) term(t []byte, dense bool) {
-	region := b.region
-	if dense {
-		region += inDense
-	}
-	b.key = append(append(b.key[:0], region), t...)
-	h := maphash.Bytes(b.seed, b.key)
-	was := &b.seen[h%uint64(len(b.seen))]
-	if was.hash == h && was.doc == b.doc+1 {
+func (b *Batch) term(t []byte, kind byte, gap uint32) {
+	b.pos[b.region] += gap
+	first := b.region | kind
+	e := b.entry(t, first)
+	if e.last != b.doc+1 {
+		e.last = b.doc + 1
+		b.fresh--
+	} else if !positional(first) {
 		return
 	}
-	*was = seen{h, b.doc + 1}
-	e := b.terms[string(b.key)]
-	if e == nil {
-		e = &entry{}
-		b.terms[string(b.key)] = e
-		b.size += len(b.key) + 4
-	} else if e.last == b.doc+1 {
-		return
+	b.places = append(b.places, place{e.num, b.pos[b.region]})
+}
+
+// beginning is the first octet of a term's row and the seven behind it, as a
+// number that is ordered as they are.
+func beginning(t []byte, first byte) uint64 {
+	v := uint64(first)
+	for i := range 7 {
+		v <<= 8
+		if i < len(t) {
+			v |= uint64(t[i])
+		}
 	}
-	e.last = b.doc + 1
-	size := len(e.b)
-	e.add(b.doc)
-	b.size += len(e.b) - size
-	b.fresh--
+	return v
+}
+
+// entry finds a term, or gives it the next number.
+func (b *Batch) entry(t []byte, first byte) *entry {
+	h := maphash.Bytes(b.seed, t) ^ uint64(first)*0x9e3779b97f4a7c15
+	hash, mask, begin := uint32(h^h>>32), uint32(len(b.slots)-1), beginning(t, first)
+	i := hash & mask
+	for ; b.slots[i].begin != 0; i = (i + 1) & mask {
+		e := &b.slots[i]
+		if e.begin == begin && e.n == uint32(len(t)) && (len(t) <= 7 || string(b.arena[e.at:e.at+e.n]) == string(t)) {
+			return e
+		}
+	}
+	if b.terms > len(b.slots)/2 {
+		b.widen()
+		return b.entry(t, first)
+	}
+	b.slots[i] = entry{begin: begin, hash: hash, n: uint32(len(t)), at: uint32(len(b.arena)), num: uint32(b.terms)}
+	b.arena = append(b.arena, t...)
+	b.terms++
+	return &b.slots[i]
+}
+
+// widen makes the hash table larger.
+func (b *Batch) widen() {
+	old := b.slots
+	b.slots = make([]entry, 4*len(old))
+	mask := uint32(len(b.slots) - 1)
+	for _, e := range old {
+		if e.begin != 0 {
+			i := e.hash & mask
+			for b.slots[i].begin != 0 {
+				i = (i + 1) & mask
+			}
+			b.slots[i] = e
+		}
+	}
+}
+
+// ranked is a term with the octets that it begins with, which tell most terms
+// apart.
+type ranked struct {
+	begin         uint64
+	at, n, number uint32
+}
+
+// rank puts the terms into order.
+func (b *Batch) rank() {
+	b.order = b.order[:0]
+	for i := range b.slots {
+		if e := &b.slots[i]; e.begin != 0 {
+			b.order = append(b.order, ranked{e.begin, e.at, e.n, e.num})
+		}
+	}
+	slices.SortFunc(b.order, func(x, y ranked) int {
+		if x.begin != y.begin {
+			return cmp.Compare(x.begin, y.begin)
+		}
+		return bytes.Compare(b.arena[x.at:x.at+x.n], b.arena[y.at:y.at+y.n])
+	})
+}
+
+// stand is a message and a position in it.
+type stand struct{ doc, pos uint32 }
+
+// turn puts the places into the order of the terms' numbers, and gives where those
+// of each number begin.
+func (b *Batch) turn() (begin []uint32) {
+	begin = make([]uint32, b.terms+1)
+	for _, p := range b.places {
+		begin[p.term+1]++
+	}
+	for n := range b.terms {
+		begin[n+1] += begin[n]
+	}
+	b.turned = slices.Grow(b.turned[:0], len(b.places))[:len(b.places)]
+	next, from := slices.Clone(begin), 0
+	for _, e := range b.ends {
+		for _, p := range b.places[from:e.places] {
+			b.turned[next[p.term]] = stand{e.doc, p.pos}
+			next[p.term]++
+		}
+		from = e.places
+	}
+	return begin
 }
 
 // Cursor is the last message that is indexed.
@@ -179,19 +299,32 @@ func (s *Store) Cursor(ctx context.Context, a mail.AccountID) (upTo uint64, err 
 	return upTo, fault.Wrap("search.Cursor", err)
 }
 
+// Outdated says whether account a has an index in a form that is not read any
+// more. It counts as none, and goes when the first batch is committed.
+func (s *Store) Outdated(ctx context.Context, a mail.AccountID) (old bool, err error) {
+	shard := kv.SearchShard(a)
+	err = s.db.View(ctx, shard, func(r kv.Reader) error {
+		c, err := shelf{shard, r}.cursor()
+		old = c.old
+		return err
+	})
+	return old, fault.Wrap("search.Outdated", err)
+}
+
 // Commit writes the batch; from then on what lies up to upTo, which is not below
 // its last message, counts as indexed. fault.Conflict if somebody else has
 // indexed meanwhile.
 func (s *Store) Commit(ctx context.Context, a mail.AccountID, b *Batch, upTo uint64) error {
-	keys := make([]string, 0, len(b.terms))
-	for k := range b.terms {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
 	w := s.newWriter(ctx, a, b.from, b.next, 0)
-	for _, k := range keys {
-		e := b.terms[k]
-		if err := w.add([]byte(k), &e.postings); err != nil {
+	b.rank()
+	begin := b.turn()
+	var p postings
+	var term []byte
+	for _, r := range b.order {
+		p.reset()
+		term = append(append(term[:0], byte(r.begin>>56)), b.arena[r.at:r.at+r.n]...)
+		p.stands(term[0], b.turned[begin[r.number]:begin[r.number+1]])
+		if err := w.add(term, &p); err != nil {
 			return err
 		}
 	}
@@ -202,4 +335,23 @@ func (s *Store) Commit(ctx context.Context, a mail.AccountID, b *Batch, upTo uin
 		c.upTo = max(upTo, b.Last())
 		return nil
 	})
+}
+
+// stands appends a term's places.
+func (p *postings) stands(first byte, all []stand) {
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].doc == all[0].doc {
+			n++
+		}
+		p.add(all[0].doc)
+		if positional(first) {
+			p.at = p.at[:0]
+			for _, s := range all[:n] {
+				p.at = append(p.at, s.pos)
+			}
+			p.places.add(first, p.at)
+		}
+		all = all[n:]
+	}
 }

@@ -9,9 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// terms tokenizes s in pieces of n octets, but cut between characters.
-func terms(s []byte, n int) (all []string) {
-	t := tokenizer{long: func() { all = append(all, "long") }, emit: func(b []byte, _ bool) { all = append(all, string(b)) }}
+// cut is a term as the tokenizer gives it.
+type cut struct {
+	term string
+	kind byte
+	gap  uint32
+}
+
+// cuts tokenizes s in pieces of n octets, but cut between characters.
+func cuts(s []byte, n int) (all []cut, long bool) {
+	t := tokenizer{long: func() { long = true }, emit: func(b []byte, kind byte, gap uint32) { all = append(all, cut{string(b), kind, gap}) }}
 	for len(s) > 0 {
 		k := min(n, len(s))
 		for k < len(s) && !utf8.RuneStart(s[k]) {
@@ -21,7 +28,26 @@ func terms(s []byte, n int) (all []string) {
 		s = s[k:]
 	}
 	t.end()
-	return all
+	return all, long
+}
+
+// joined is the text that was cut, but for a space before and behind.
+func joined(all []cut) string {
+	var b strings.Builder
+	classes := map[byte]class{inWord: classWord, inDense: classDense, inMark: classOther}
+	odd := false
+	for i, c := range all {
+		if c.term == oddSpace {
+			odd = true
+			continue
+		}
+		if was := all[max(0, i-1-b2i(odd))]; i > 0 && odd != spaced(classes[was.kind], was.term[0], classes[c.kind]) {
+			b.WriteByte(' ')
+		}
+		b.WriteString(c.term)
+		odd = false
+	}
+	return b.String()
 }
 
 func FuzzTokenizer(f *testing.F) {
@@ -33,14 +59,18 @@ func FuzzTokenizer(f *testing.F) {
 		if !utf8.Valid(folded) {
 			t.Fatalf("%q folds to %q", s, folded)
 		}
-		whole := terms(folded, len(folded)+1)
-		if pieces := terms(folded, int(n)+1); !slices.Equal(whole, pieces) {
-			t.Fatalf("%q in pieces: %q, whole: %q", folded, pieces, whole)
+		whole, long := cuts(folded, len(folded)+1)
+		if pieces, _ := cuts(folded, int(n)+1); !slices.Equal(whole, pieces) {
+			t.Fatalf("%q in pieces: %v, whole: %v", folded, pieces, whole)
 		}
-		for _, w := range whole {
-			if len(w) > maxTerm || w != "long" && !bytes.Contains(folded, []byte(w)) {
-				t.Fatalf("%q has no %q", folded, w)
+		for _, c := range whole {
+			if len(c.term) > maxTerm || c.term != oddSpace && !bytes.Contains(folded, []byte(c.term)) {
+				t.Fatalf("%q has no %q", folded, c.term)
 			}
+		}
+		// Terms and gaps say all that the text says.
+		if got := joined(whole); !long && got != strings.Trim(string(folded), " ") {
+			t.Fatalf("%q of %q", got, folded)
 		}
 		var sc Scratch
 		if hit, err := NewNeedle(s).InReader(strings.NewReader(s), &sc); !hit || err != nil {
@@ -118,9 +148,9 @@ func FuzzPostings(f *testing.F) {
 }
 
 func FuzzRows(f *testing.F) {
-	s := segment{from: 1, to: 10, pieces: []piece{{[]byte{1}, 0}, {[]byte{8, 'x'}, 100}}}
+	s := segment{from: 1, to: 10, pieces: []piece{{[]byte{1}, 0, 0}, {[]byte{8, 'x'}, 100, 50}}}
 	f.Add(s.encode())
-	f.Add(cursor{5, 6}.encode())
+	f.Add(cursor{upTo: 5, last: 6}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := decodeSegment(1, b); err == nil && !bytes.Equal(s.encode(), b) {
 			if again, err := decodeSegment(1, s.encode()); err != nil || len(again.pieces) != len(s.pieces) {
@@ -128,6 +158,6 @@ func FuzzRows(f *testing.F) {
 			}
 		}
 		_, _ = decodeCursor(b)
-		_, _ = lists(b, 0, nil)
+		_, _ = lists(b, piece{}, nil)
 	})
 }

@@ -32,7 +32,11 @@ func (s *Store) Merge(ctx context.Context, a mail.AccountID, live Live) (bool, e
 	shard := kv.SearchShard(a)
 	var all []*segment
 	err := s.db.View(ctx, shard, func(r kv.Reader) (err error) {
-		all, err = shelf{shard, r}.segments()
+		h := shelf{shard, r}
+		c, err := h.cursor()
+		if err == nil && !c.old {
+			all, err = h.segments()
+		}
 		return err
 	})
 	if err != nil {
@@ -101,13 +105,15 @@ func (s *Store) merge(ctx context.Context, a mail.AccountID, group []*segment, l
 		}
 		inputs = append(inputs, in)
 	}
+	var p postings
+	var term []byte
 	for {
 		least := least(inputs)
 		if least == nil {
 			break
 		}
-		var p postings
-		term := bytes.Clone(least)
+		p.reset()
+		term = append(term[:0], least...)
 		for _, in := range inputs {
 			if in.term == nil || !bytes.Equal(in.term, term) {
 				continue
@@ -187,13 +193,20 @@ type walker struct {
 	s     *segment
 	base  uint32 // distance of its messages from those of the merged one
 
-	term   []byte // nil at the end
-	list   list
-	n      int // pieces read
-	terms  []byte
-	lists  []list
-	ahead  []byte // posting lists from aheadAt on
-	lastAt uint64
+	term  []byte // nil at the end
+	list  list
+	n     int // pieces read
+	terms []byte
+	lists []list
+	docs  []uint32
+
+	postings, places ahead
+}
+
+// ahead is what was read of a stream from an octet on.
+type ahead struct {
+	at uint64
+	b  []byte
 }
 
 func (w *walker) view(fn func(h shelf) error) error {
@@ -231,7 +244,7 @@ func (w *walker) piece(h shelf) error {
 	if err != nil {
 		return err
 	}
-	if w.lists, err = lists(b, w.s.pieces[w.n].offset, slices.Clip(w.lists[:0])); err != nil {
+	if w.lists, err = lists(b, w.s.pieces[w.n], slices.Clip(w.lists[:0])); err != nil {
 		return err
 	}
 	if len(terms) < 2 || terms[0] != '\n' {
@@ -244,47 +257,55 @@ func (w *walker) piece(h shelf) error {
 
 // copy appends the messages of the term in hand that are kept.
 func (w *walker) copy(to *postings, kept *set) error {
-	n := w.s.size()
+	b, err := w.read(kindPostings, &w.postings, w.list.postings, w.list.length)
+	if err != nil {
+		return err
+	}
 	put := func(from, end uint32) {
-		if kept == nil {
-			to.addRun(w.base+from, w.base+end)
-			return
-		}
-		for ; from < end; from++ {
+		for ; kept != nil && from < end; from++ {
 			if kept.has(w.base + from) {
 				to.add(w.base + from)
 			}
 		}
-	}
-	if w.list.single {
-		if w.list.only >= uint64(n) {
-			return corrupt(errRow)
+		if from < end {
+			to.addRun(w.base+from, w.base+end)
 		}
-		put(uint32(w.list.only), uint32(w.list.only)+1)
-		return nil
 	}
-	b, err := w.postings(w.list.offset, w.list.length)
-	if err != nil {
+	first := w.term[0]
+	if !positional(first) && !w.list.single {
+		return corrupt(runs(b, w.s.size(), put))
+	}
+	if w.docs, err = w.list.docs(b, w.s.size(), w.docs[:0]); err != nil {
 		return err
 	}
-	return corrupt(runs(b, n, put))
+	if !positional(first) {
+		put(w.docs[0], w.docs[0]+1)
+		return nil
+	}
+	if b, err = w.read(kindPlaces, &w.places, w.list.places, w.list.placesLen); err != nil {
+		return err
+	}
+	return corrupt(readPlaces(first, b, w.docs, nil, func(doc uint32, at []uint32) {
+		if doc += w.base; kept == nil || kept.has(doc) {
+			to.add(doc)
+			to.places.add(first, at)
+		}
+	}))
 }
 
-// postings reads posting lists ahead: they stand in the order of their terms.
-func (w *walker) postings(offset, n uint64) (b []byte, err error) {
-	if offset < w.lastAt || n > w.s.octets {
+// read gives n octets of a stream from offset on, which never goes back: lists
+// stand in the order of their terms.
+func (w *walker) read(kind byte, from *ahead, offset, n uint64) ([]byte, error) {
+	if offset < from.at || n > w.s.octets {
 		return nil, corrupt(errRow)
 	}
-	if skip := offset - w.lastAt; skip <= uint64(len(w.ahead)) {
-		w.ahead = w.ahead[skip:]
-	} else {
-		w.ahead = nil
-	}
-	w.lastAt = offset
-	for uint64(len(w.ahead)) < n {
-		at := offset + uint64(len(w.ahead))
-		err := w.view(func(h shelf) error {
-			b, err = h.data(w.s.id, kindPostings, at/pieceSize)
+	from.b = from.b[min(offset-from.at, uint64(len(from.b))):]
+	from.at = offset
+	for uint64(len(from.b)) < n {
+		at := offset + uint64(len(from.b))
+		var b []byte
+		err := w.view(func(h shelf) (err error) {
+			b, err = h.data(w.s.id, kind, at/pieceSize)
 			return err
 		})
 		if err != nil {
@@ -293,7 +314,7 @@ func (w *walker) postings(offset, n uint64) (b []byte, err error) {
 		if at%pieceSize >= uint64(len(b)) {
 			return nil, corrupt(errRow)
 		}
-		w.ahead = append(w.ahead[:len(w.ahead):len(w.ahead)], b[at%pieceSize:]...)
+		from.b = append(from.b, b[at%pieceSize:]...)
 	}
-	return w.ahead[:n], nil
+	return from.b[:n], nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
+	"slices"
 )
 
 // errRow means that a row is not of the form that it is written in.
@@ -13,12 +14,19 @@ var errRow = errors.New("damaged search row")
 // as runs: how many lie between the last run and this one, with a bit for runs
 // of more than one, and for these how many more than two.
 //
-// postings writes one.
+// postings writes one, and the positions with it.
 type postings struct {
 	b          []byte
 	next       uint32 // behind the last run written
 	from, to   uint32 // the run in hand, to not included
 	first, num uint32
+	places     places
+	at         []uint32
+}
+
+func (p *postings) reset() {
+	p.places.reset()
+	*p = postings{b: p.b[:0], places: p.places, at: p.at}
 }
 
 // add appends n, which is not below what was added before.
@@ -102,6 +110,10 @@ func (s *set) addRun(from, to uint32) {
 	for ; from < to; from++ {
 		s.add(from)
 	}
+}
+
+func (s *set) empty() bool {
+	return !slices.ContainsFunc(s.words, func(w uint64) bool { return w != 0 })
 }
 
 func (s *set) count() int {

@@ -16,11 +16,15 @@ import (
 // all of them; a second one gets fault.Conflict.
 type Store struct {
 	db       kv.DB
+	few      int
 	verdicts verdicts
 }
 
+// fewHits is when looking at the messages costs less than asking further.
+const fewHits = 32
+
 // New gives the store over db.
-func New(db kv.DB) *Store { return &Store{db: db} }
+func New(db kv.DB) *Store { return &Store{db: db, few: fewHits} }
 
 // Mode says what it means to find a text.
 type Mode uint8
@@ -30,7 +34,7 @@ const (
 	// (RFC 9051 §6.4.4).
 	Substring Mode = iota
 	// Words finds messages that have all words of the text, anywhere and in any
-	// order; of scripts without spaces each pair of neighbours.
+	// order; of scripts without spaces each run.
 	Words
 )
 
@@ -56,7 +60,7 @@ type Result struct {
 // Search asks the index of account a.
 func (s *Store) Search(ctx context.Context, a mail.AccountID, q Query) (Result, error) {
 	var out Result
-	p := newPlan(q)
+	p := newPlan(q, s.few)
 	shard := kv.SearchShard(a)
 	err := s.db.View(ctx, shard, func(r kv.Reader) error {
 		out = Result{}
@@ -66,7 +70,10 @@ func (s *Store) Search(ctx context.Context, a mail.AccountID, q Query) (Result, 
 			return err
 		}
 		out.UpTo = c.upTo
-		if out.Blind = len(p.needs) == 0; out.Blind {
+		if out.Blind = p.blind; out.Blind {
+			return nil
+		}
+		if c.old { // there is none until it is built again
 			return nil
 		}
 		segments, err := h.segments()

@@ -21,12 +21,14 @@ const (
 // The kinds of pieces.
 const (
 	kindTerms    = 't' // terms, in order, each ended by a line end, with one in front
-	kindLists    = 'o' // for each of these terms its only message, or the length of its posting list
+	kindLists    = 'o' // for each of these terms its only message, or the length of its posting list; and that of its positions
 	kindPostings = 'p' // posting lists
+	kindPlaces   = 'q' // positions
 )
 
 const (
-	format1   = 1
+	format1   = 1        // pairs of characters, and no positions; nobody reads it any more
+	format2   = 2        // this one
 	pieceSize = 32 << 10 // octets of a piece
 )
 
@@ -40,7 +42,11 @@ const (
 	inBcc     = 0x06
 	inOthers  = 0x07
 	inBody    = 0x08
-	inDense   = 0x10 // added for dense terms, so that who looks for words passes them over
+
+	inRegion = 0x0f // these bits are the region; the others are the kind, so that who looks for words passes the rest over
+	inWord   = 0x00
+	inDense  = 0x10
+	inMark   = 0x20
 )
 
 // octet is what the terms of one region begin with.
@@ -60,10 +66,11 @@ func (r Regions) has(b byte) bool { return b >= inSubject && b <= inBody && r>>(
 type cursor struct {
 	upTo uint64 // the last message that is indexed
 	last uint64 // the last segment id given
+	old  bool   // the whole index is of a form that is not read any more: there is none
 }
 
 func (c cursor) encode() []byte {
-	return binary.AppendUvarint(binary.AppendUvarint([]byte{format1}, c.upTo), c.last)
+	return binary.AppendUvarint(binary.AppendUvarint([]byte{format2}, c.upTo), c.last)
 }
 
 // segment is the index of a range of messages: a sorted list of terms, and for
@@ -79,23 +86,25 @@ type segment struct {
 
 // piece is what is known of a piece of terms without reading it.
 type piece struct {
-	first  []byte // its first term
-	offset uint64 // where its posting lists begin
+	first    []byte // a text that is not before its first term and behind all earlier ones
+	postings uint64 // where its posting lists begin
+	places   uint64 // where its positions begin
 }
 
 func (s *segment) size() uint32 { return uint32(s.to - s.from) }
 
 func (s *segment) encode() []byte {
-	b := []byte{format1}
+	b := []byte{format2}
 	for _, v := range [...]uint64{s.from, s.to - s.from, s.level, s.octets, uint64(len(s.pieces))} {
 		b = binary.AppendUvarint(b, v)
 	}
-	offset := uint64(0)
+	var was piece
 	for _, p := range s.pieces {
-		b = binary.AppendUvarint(b, p.offset-offset)
+		b = binary.AppendUvarint(b, p.postings-was.postings)
+		b = binary.AppendUvarint(b, p.places-was.places)
 		b = binary.AppendUvarint(b, uint64(len(p.first)))
 		b = append(b, p.first...)
-		offset = p.offset
+		was = p
 	}
 	return b
 }
@@ -107,7 +116,7 @@ type decoder struct {
 }
 
 func decode(b []byte) *decoder {
-	if len(b) == 0 || b[0] != format1 {
+	if len(b) == 0 || b[0] != format2 {
 		return &decoder{bad: true}
 	}
 	return &decoder{b: b[1:]}
@@ -142,6 +151,9 @@ func (d *decoder) err() error {
 }
 
 func decodeCursor(b []byte) (cursor, error) {
+	if len(b) > 0 && b[0] == format1 {
+		return cursor{old: true}, nil
+	}
 	d := decode(b)
 	c := cursor{upTo: d.uint(), last: d.uint()}
 	return c, d.err()
@@ -155,16 +167,17 @@ func decodeSegment(id uint64, b []byte) (*segment, error) {
 	if n == 0 || n > maxMessages || s.to < s.from {
 		d.bad = true
 	}
-	pieces, offset := d.uint(), uint64(0)
-	if pieces > uint64(len(d.b)/2) {
+	pieces, was := d.uint(), piece{}
+	if pieces > uint64(len(d.b)/3) {
 		d.bad = true
 	}
 	for i := uint64(0); i < pieces && !d.bad; i++ {
-		more := d.uint()
-		if offset += more; more > 1<<40 {
+		more, also := d.uint(), d.uint()
+		if more > 1<<40 || also > 1<<40 {
 			d.bad = true
 		}
-		p := piece{offset: offset, first: d.bytes()}
+		p := piece{postings: was.postings + more, places: was.places + also, first: d.bytes()}
+		was = p
 		if len(s.pieces) > 0 && bytes.Compare(s.pieces[i-1].first, p.first) >= 0 || len(p.first) < 1 {
 			d.bad = true
 		}
@@ -229,26 +242,51 @@ func (h shelf) data(id uint64, kind byte, n uint64) ([]byte, error) {
 
 func corrupt(err error) error { return fault.As(fault.Corrupt, "search", err) }
 
-// list is where the messages of a term are found.
+// list is where the messages of a term are found, and its positions in them.
 type list struct {
-	single bool
-	only   uint64 // the one message
-	offset uint64
-	length uint64
+	single    bool
+	only      uint64 // the one message
+	postings  uint64
+	length    uint64
+	places    uint64
+	placesLen uint64
 }
 
-// lists reads a piece of kindLists: those of n terms at most.
-func lists(b []byte, offset uint64, into []list) ([]list, error) {
+// size is how many octets of lists it stands for.
+func (l *list) size() uint64 { return l.length + l.placesLen }
+
+// lists reads a piece of kindLists, that of p's terms.
+func lists(b []byte, p piece, into []list) ([]list, error) {
 	d := decode(b)
 	into = into[:0]
 	for len(d.b) > 0 && !d.bad {
-		x := d.uint()
-		if x&1 != 0 {
-			into = append(into, list{single: true, only: x >> 1})
-			continue
+		x, n := d.uint(), d.uint()
+		l := list{postings: p.postings, places: p.places, placesLen: n}
+		if l.single = x&1 != 0; l.single {
+			l.only = x >> 1
+		} else {
+			l.length = x >> 1
 		}
-		into = append(into, list{offset: offset, length: x >> 1})
-		offset += x >> 1
+		p.postings += l.length
+		p.places += n
+		into = append(into, l)
 	}
 	return into, corrupt(d.err())
+}
+
+// docs appends the messages of a list to into; b is its posting list, unless it
+// has only one. They are below n.
+func (l *list) docs(b []byte, n uint32, into []uint32) ([]uint32, error) {
+	if l.single {
+		if l.only >= uint64(n) {
+			return into, corrupt(errRow)
+		}
+		return append(into, uint32(l.only)), nil
+	}
+	err := runs(b, n, func(from, to uint32) {
+		for ; from < to; from++ {
+			into = append(into, from)
+		}
+	})
+	return into, corrupt(err)
 }

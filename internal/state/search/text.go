@@ -128,7 +128,7 @@ type Scratch struct {
 
 // each folds r and calls fn with it, piece by piece, until fn says false.
 func (s *Scratch) each(r io.Reader, fn func(folded []byte) bool) error {
-	if s.raw == nil {
+	if cap(s.raw) < chunk {
 		s.raw = make([]byte, chunk)
 	}
 	s.fold = folder{slow: s.fold.slow}
@@ -153,6 +153,18 @@ func (s *Scratch) each(r io.Reader, fn func(folded []byte) bool) error {
 		}
 		raw = s.raw[:copy(s.raw, raw[cut:])]
 	}
+}
+
+// whole folds s and calls fn with it, in one piece if it is not long.
+func (s *Scratch) whole(text string, fn func(folded []byte) bool) {
+	if len(text) > chunk {
+		_ = s.each(strings.NewReader(text), fn) // which does not fail
+		return
+	}
+	s.raw = append(s.raw[:0], text...)
+	s.fold = folder{slow: s.fold.slow}
+	s.folded = s.fold.flush(s.fold.append(s.folded[:0], s.raw))
+	fn(s.folded)
 }
 
 // Needle is a text to look for, folded.

@@ -5,54 +5,74 @@ import "unicode/utf8"
 // maxTerm is the longest word that is a term, in octets.
 const maxTerm = 200
 
+// How far a term is from the one before it.
+const (
+	gapNext = 1
+	gapText = 2 // they stand in different texts: no needle reaches over it
+)
+
+// oddSpace is a term that stands between two others that have a space between
+// them where most often there is none, or have none where most often there is
+// one. So terms and positions say what the text says, to the octet.
+const oddSpace = " "
+
+// spaced says whether most often there is a space between a term of class a that
+// ends in mark, if it is one, and a term of class b. Between words there always is.
+func spaced(a class, mark byte, b class) bool {
+	if a != classOther {
+		return a == classWord && b == classWord
+	}
+	return mark == ',' || mark == '.' || mark == ';' || mark == ':' || mark == '!' || mark == '?'
+}
+
 // tokenizer cuts folded text into terms: words as they are; of what is written
-// without spaces, each two neighbours, or a character that has none.
+// without spaces each character; and each mark, that is what is neither.
 type tokenizer struct {
-	emit  func(term []byte, dense bool)
-	long  func()  // a word of more than maxTerm octets was left out
-	word  []byte  // the word that the last piece ended in
-	over  bool    // it is too long
-	pair  [8]byte // the last dense character
-	n     int     // its length; 0 if the last was none
-	alone bool    // it had no neighbour yet
+	emit func(term []byte, kind byte, gap uint32)
+	long func() // a word of more than maxTerm octets was left out
+
+	word   []byte // the word that the last piece ended in
+	over   bool   // it is too long
+	before uint32 // its distance from what was before it
+	last   class  // of the term before
+	mark   byte   // its first octet
+	any    bool   // there was one
+	space  bool   // a space came since
 }
 
 // write takes a piece; it may end anywhere between two characters.
 func (t *tokenizer) write(b []byte) {
 	for i := 0; i < len(b); {
-		if c := b[i]; c < utf8.RuneSelf {
-			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9') {
-				t.end()
-				i++
-				continue
-			}
+		switch c := b[i]; {
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
 			i += t.ascii(b[i:])
-			continue
-		}
-		r, n := utf8.DecodeRune(b[i:])
-		switch classOf(r) {
-		case classWord:
-			t.endDense()
-			t.grow(b[i : i+n])
-		case classDense:
+		case c == ' ':
 			t.endWord()
-			t.dense(b[i : i+n])
+			t.space = true
+			i++
+		case c < utf8.RuneSelf:
+			t.one(b[i:i+1], classOther)
+			i++
 		default:
-			t.end()
+			r, n := utf8.DecodeRune(b[i:])
+			if k := classOf(r); k == classWord {
+				t.grow(b[i : i+n])
+			} else {
+				t.one(b[i:i+n], k)
+			}
+			i += n
 		}
-		i += n
 	}
 }
 
 // ascii takes a run of ASCII letters, without a copy if it is a whole word.
 func (t *tokenizer) ascii(b []byte) int {
-	t.endDense()
 	n := 1
 	for n < len(b) && (b[n] >= 'a' && b[n] <= 'z' || b[n] >= '0' && b[n] <= '9') {
 		n++
 	}
 	if n < len(b) && b[n] < utf8.RuneSelf && len(t.word) == 0 && !t.over && n <= maxTerm {
-		t.emit(b[:n], false)
+		t.emit(b[:n], inWord, t.gap(classWord, b[0]))
 		return n
 	}
 	t.grow(b[:n])
@@ -60,6 +80,9 @@ func (t *tokenizer) ascii(b []byte) int {
 }
 
 func (t *tokenizer) grow(b []byte) {
+	if len(t.word) == 0 && !t.over {
+		t.before = t.gap(classWord, b[0])
+	}
 	if t.over = t.over || len(t.word)+len(b) > maxTerm; t.over {
 		t.word = t.word[:0]
 		return
@@ -67,36 +90,43 @@ func (t *tokenizer) grow(b []byte) {
 	t.word = append(t.word, b...)
 }
 
-func (t *tokenizer) dense(b []byte) {
-	if t.n == 0 {
-		t.n, t.alone = copy(t.pair[:], b), true
-		return
+// one takes a character that is a term by itself.
+func (t *tokenizer) one(b []byte, k class) {
+	t.endWord()
+	kind := byte(inMark)
+	if k == classDense {
+		kind = inDense
 	}
-	n := t.n + copy(t.pair[t.n:], b)
-	t.emit(t.pair[:n], true)
-	t.n, t.alone = copy(t.pair[:], b), false
+	t.emit(b, kind, t.gap(k, b[0]))
 }
 
-// end ends the word or run.
+// gap is how far a term, which begins now with octet c, is from the last one. It
+// tells of an odd space between them.
+func (t *tokenizer) gap(k class, c byte) uint32 {
+	gap := uint32(gapNext)
+	if !t.any {
+		gap = gapText
+	} else if t.space != spaced(t.last, t.mark, k) {
+		t.emit([]byte(oddSpace), inMark, gapNext)
+	}
+	t.last, t.mark, t.any, t.space = k, c, true, false
+	return gap
+}
+
+// end ends the text.
 func (t *tokenizer) end() {
 	t.endWord()
-	t.endDense()
+	t.any, t.space = false, false
 }
 
 func (t *tokenizer) endWord() {
 	if len(t.word) > 0 {
-		t.emit(t.word, false)
+		t.emit(t.word, inWord, t.before)
 		t.word = t.word[:0]
 	}
 	if t.over {
-		t.over = false
+		// What is left out is not nothing: its neighbours are none of each other.
+		t.over, t.any, t.space = false, false, false
 		t.long()
 	}
-}
-
-func (t *tokenizer) endDense() {
-	if t.n > 0 && t.alone {
-		t.emit(t.pair[:t.n], true)
-	}
-	t.n = 0
 }

@@ -66,6 +66,9 @@ func (v *Verified) shelf(h shelf) ([]*segment, error) {
 	if err != nil {
 		return nil, v.damaged(err, "the cursor")
 	}
+	if c.old { // it counts as none
+		return nil, nil
+	}
 	v.UpTo = c.upTo
 	all, err := h.segments()
 	if err != nil {
@@ -138,7 +141,7 @@ func (v *Verified) damaged(err error, what string) error {
 func (v *Verified) segment(h shelf, s *segment) error {
 	octets := uint64(0)
 	rows := map[byte]uint64{}
-	laid := uint64(0) // octets of posting lists
+	laid := map[byte]uint64{} // octets of each stream of lists
 	for p, err := range h.r.Scan(kv.Prefix(h.segKey(tagData, s.id))) {
 		if err != nil {
 			return v.damaged(err, fmt.Sprintf("segment %d", s.id))
@@ -146,16 +149,15 @@ func (v *Verified) segment(h shelf, s *segment) error {
 		k := kv.ReadKey(p.Key, h.segKey(tagData, s.id))
 		kind, n := k.Uint8(), k.Uint32()
 		octets += uint64(len(p.Value))
-		switch {
-		case k.Err() != nil || uint64(n) != rows[kind] || kind == kindPostings && laid%pieceSize != 0:
+		stream := kind == kindPostings || kind == kindPlaces
+		if k.Err() != nil || uint64(n) != rows[kind] || stream && laid[kind]%pieceSize != 0 {
 			v.tell("segment %d: row %x is not where it belongs", s.id, p.Key[len(h.shard):])
 			return nil
-		case kind == kindPostings:
-			laid += uint64(len(p.Value))
 		}
+		laid[kind] += uint64(len(p.Value))
 		rows[kind]++
 	}
-	if n := uint64(len(s.pieces)); octets != s.octets || rows[kindTerms] != n || rows[kindLists] != n || len(rows) > 3 {
+	if n := uint64(len(s.pieces)); octets != s.octets || rows[kindTerms] != n || rows[kindLists] != n || len(rows) > 4 {
 		v.tell("segment %d: it has %d octets in %v pieces; there are %d in %v", s.id, s.octets, n, octets, rows[kindTerms])
 		return nil
 	}
@@ -165,8 +167,8 @@ func (v *Verified) segment(h shelf, s *segment) error {
 			return v.damaged(err, fmt.Sprintf("segment %d, piece %d", s.id, n))
 		}
 	}
-	if c.end != laid {
-		v.tell("segment %d: its posting lists have %d octets; there are %d", s.id, c.end, laid)
+	if c.end != laid[kindPostings] || c.places != laid[kindPlaces] {
+		v.tell("segment %d: its lists have %d and %d octets; there are %d and %d", s.id, c.end, c.places, laid[kindPostings], laid[kindPlaces])
 	}
 	return nil
 }
@@ -174,8 +176,9 @@ func (v *Verified) segment(h shelf, s *segment) error {
 // check is a walk through all of a segment.
 type check struct {
 	finder
-	term []byte // the one before
-	end  uint64 // of the posting lists so far
+	term   []byte // the one before
+	end    uint64 // of the posting lists so far
+	places uint64 // end of the positions so far
 }
 
 func (c *check) piece(n int) error {
@@ -188,25 +191,31 @@ func (c *check) piece(n int) error {
 		return err
 	}
 	p := c.s.pieces[n]
-	if c.lists, err = lists(b, p.offset, c.lists); err != nil {
+	if c.lists, err = lists(b, p, c.lists); err != nil {
 		return err
 	}
-	if len(terms) < 3 || terms[0] != '\n' || terms[len(terms)-1] != '\n' || p.offset != c.end ||
+	if len(terms) < 3 || terms[0] != '\n' || terms[len(terms)-1] != '\n' || p.postings != c.end || p.places != c.places ||
 		bytes.Count(terms, []byte{'\n'}) != len(c.lists)+1 || c.term != nil && bytes.Compare(p.first, c.term) <= 0 {
 		return corrupt(errRow)
 	}
 	for i, term := range bytes.Split(terms[1:len(terms)-1], []byte{'\n'}) {
-		region := byte(0)
+		region, kind := byte(0), byte(0)
 		if len(term) > 0 {
-			region = term[0] &^ inDense
+			region, kind = term[0]&inRegion, term[0]&^inRegion
 		}
-		if region < inUnsure || region > inBody || bytes.Compare(term, c.term) <= 0 || i == 0 && bytes.Compare(term, p.first) < 0 {
+		if kind > inMark || region < inUnsure || region > inBody || bytes.Compare(term, c.term) <= 0 || i == 0 && bytes.Compare(term, p.first) < 0 {
 			return corrupt(fmt.Errorf("%w: term %q behind %q", errRow, term, c.term))
 		}
-		if err := c.take(c.lists[i]); err != nil {
+		l := c.lists[i]
+		err := c.take(l)
+		if err == nil && positional(region) {
+			err = c.finder.places(l, region, nil, func(uint32, []uint32) {})
+		}
+		if err != nil {
 			return errors.Join(err, fmt.Errorf("term %q", term))
 		}
-		c.end += c.lists[i].length
+		c.end += l.length
+		c.places += l.placesLen
 		c.term = append(c.term[:0], term...)
 	}
 	return nil

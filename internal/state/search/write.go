@@ -31,9 +31,18 @@ type writer struct {
 	last     []byte // term
 	terms    []byte
 	lists    []byte
-	postings []byte
-	laid     uint64 // octets of posting lists before those in postings
+	postings stream
+	places   stream
 }
+
+// stream is octets that are cut into rows of one size.
+type stream struct {
+	kind byte
+	b    []byte // not in a row yet
+	laid uint64 // octets before b
+}
+
+func (s *stream) end() uint64 { return s.laid + uint64(len(s.b)) }
 
 // row is a piece that is to be written when the segment's id is known.
 type row struct {
@@ -43,14 +52,17 @@ type row struct {
 }
 
 func (s *Store) newWriter(ctx context.Context, a mail.AccountID, from, to, level uint64) *writer {
-	return &writer{ctx: ctx, store: s, shard: kv.SearchShard(a), seg: segment{from: from, to: to, level: level}}
+	return &writer{
+		ctx: ctx, store: s, shard: kv.SearchShard(a), seg: segment{from: from, to: to, level: level},
+		postings: stream{kind: kindPostings}, places: stream{kind: kindPlaces},
+	}
 }
 
 // add appends a term, which comes behind all before it, with its messages.
 func (w *writer) add(term []byte, p *postings) error {
 	if w.terms == nil {
-		w.seg.pieces = append(w.seg.pieces, piece{separator(w.last, term), w.laid + uint64(len(w.postings))})
-		w.terms, w.lists = append(make([]byte, 0, pieceSize+maxTerm+3), '\n'), []byte{format1}
+		w.seg.pieces = append(w.seg.pieces, piece{separator(w.last, term), w.postings.end(), w.places.end()})
+		w.terms, w.lists = append(make([]byte, 0, pieceSize+maxTerm+3), '\n'), append(make([]byte, 0, pieceSize/2), format2)
 	}
 	w.terms = append(append(w.terms, term...), '\n')
 	w.last = append(w.last[:0], term...)
@@ -59,13 +71,13 @@ func (w *writer) add(term []byte, p *postings) error {
 	} else {
 		p.flush()
 		w.lists = binary.AppendUvarint(w.lists, uint64(len(p.b))<<1)
-		w.postings = append(w.postings, p.b...)
+		w.postings.b = append(w.postings.b, p.b...)
 	}
-	for len(w.postings) >= pieceSize {
-		w.row(kindPostings, w.laid/pieceSize, w.postings[:pieceSize])
-		w.postings = append([]byte(nil), w.postings[pieceSize:]...)
-		w.laid += pieceSize
-	}
+	at := len(w.places.b)
+	w.places.b = p.places.appendTo(w.places.b)
+	w.lists = binary.AppendUvarint(w.lists, uint64(len(w.places.b)-at))
+	w.cut(&w.postings, pieceSize)
+	w.cut(&w.places, pieceSize)
 	if len(w.terms) >= pieceSize {
 		w.endPiece()
 	}
@@ -73,6 +85,16 @@ func (w *writer) add(term []byte, p *postings) error {
 		return nil
 	}
 	return w.update(func(kv.Tx, shelf, *cursor) error { return nil })
+}
+
+// cut makes rows of what is in a stream, as long as least is.
+func (w *writer) cut(s *stream, least int) {
+	for len(s.b) >= least && len(s.b) > 0 {
+		n := min(len(s.b), pieceSize)
+		w.row(s.kind, s.laid/pieceSize, bytes.Clone(s.b[:n]))
+		s.b = s.b[:copy(s.b, s.b[n:])]
+		s.laid += uint64(n)
+	}
 }
 
 // separator is the shortest beginning of term that comes behind last.
@@ -109,10 +131,14 @@ func (w *writer) update(fn func(kv.Tx, shelf, *cursor) error) error {
 			return err
 		}
 		was := c
+		if c.old {
+			tx.Clear(kv.Prefix(w.shard))
+			c = cursor{}
+		}
 		if id = w.id; id == 0 {
 			c.last++
 			id = c.last
-			tx.Set(h.segKey(tagUnready, id), []byte{format1})
+			tx.Set(h.segKey(tagUnready, id), []byte{format2})
 		} else if _, ok, err := tx.Get(h.segKey(tagUnready, id)); err != nil || !ok {
 			// The account was removed, or somebody took this segment for a left-over.
 			return first(err, fault.New(fault.Conflict, "search.write", ""))
@@ -138,10 +164,8 @@ func (w *writer) update(fn func(kv.Tx, shelf, *cursor) error) error {
 // activate makes the segment count, and in the same transaction does fn.
 func (w *writer) activate(fn func(kv.Tx, shelf, *cursor) error) error {
 	w.endPiece()
-	if len(w.postings) > 0 {
-		w.row(kindPostings, w.laid/pieceSize, w.postings)
-		w.postings = nil
-	}
+	w.cut(&w.postings, 0)
+	w.cut(&w.places, 0)
 	return w.update(func(tx kv.Tx, h shelf, c *cursor) error {
 		tx.Delete(h.segKey(tagUnready, w.seg.id))
 		if len(w.seg.pieces) > 0 {

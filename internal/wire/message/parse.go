@@ -42,6 +42,14 @@ type parser struct {
 // is never refused. It reads once, in time linear in size, and keeps no more
 // than the headers.
 func Parse(r io.ReaderAt, size int64) (*Index, error) {
+	i, err := parse(r, size)
+	if err == nil {
+		i.Preview, err = preview(r, i.Root)
+	}
+	return i, err
+}
+
+func parse(r io.ReaderAt, size int64) (*Index, error) {
 	p := &parser{r: r, size: size, buf: make([]byte, 0, min(size, windowSize))}
 	i := &Index{Size: size}
 	i.Root = p.entity(0, false, &i.Header)
@@ -49,14 +57,18 @@ func Parse(r io.ReaderAt, size int64) (*Index, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	var err error
-	i.Preview, err = preview(r, i.Root)
-	return i, err
+	return i, nil
 }
 
 // ParseBytes indexes a message that is in memory.
 func ParseBytes(b []byte) *Index {
 	i, _ := Parse(bytes.NewReader(b), int64(len(b)))
+	return i
+}
+
+// ParseParts indexes a message that is in memory, but for the preview.
+func ParseParts(b []byte) *Index {
+	i, _ := parse(bytes.NewReader(b), int64(len(b)))
 	return i
 }
 
