@@ -37,10 +37,10 @@ type demoCmd struct {
 	WarnAfter    time.Duration `default:"4h" help:"When a sender is told of a delay."`
 	GiveUpAfter  time.Duration `default:"120h" help:"When a sender is told of a failure."`
 	PlainAuth    bool          `name:"plaintext-auth" help:"Logins without TLS, for test tools."`
-	NoLimits     bool          `help:"No rate limits, for load tests."`
+	NoLimits     bool          `help:"No rate limits, bans or greeting delay, for load tests."`
 	NoChecks     bool          `help:"No checks of arriving mail, for load tests."`
 	NoSign       bool          `help:"No DKIM signing, for load tests."`
-	ProxyFrom    []string      `placeholder:"CIDR" help:"Where the PROXY protocol is believed."`
+	ProxyFrom    []string      `placeholder:"CIDR" help:"Networks whose connections must begin with a PROXY header. May be repeated."`
 	JSON         bool          `name:"json" help:"Print one line of JSON when ready."`
 }
 
@@ -50,7 +50,7 @@ func (d *demoCmd) idle() []string {
 	var flags []string
 	for flag, given := range map[string]bool{
 		"--trust-anchor": d.TrustAnchor != "", "--root-hints": d.RootHints != "",
-		"--outbound-https-port": d.HTTPSPort != 0, "--proxy-from": len(d.ProxyFrom) > 0,
+		"--outbound-https-port": d.HTTPSPort != 0,
 	} {
 		if given {
 			flags = append(flags, flag)
@@ -103,6 +103,7 @@ func (d *demoCmd) config() (app.Config, error) {
 	c.Log.Level = "info"
 	c.Auth = app.Auth{Plaintext: d.PlainAuth, Argon2Memory: c.Auth.Argon2Memory, Argon2Time: c.Auth.Argon2Time, SCRAMIterations: c.Auth.SCRAMIterations}
 	c.Limits.Off, c.Checks.Off = d.NoLimits, d.NoChecks
+	c.Proxy.From = d.ProxyFrom
 	o := &c.Outbound
 	o.Port, o.Source, o.AllowPrivate, o.SmartHost = d.OutboundPort, bind.String(), true, d.SmartHost
 	o.RetryFirst, o.WarnAfter, o.GiveUpAfter = app.Duration(d.RetryFirst), app.Duration(d.WarnAfter), app.Duration(d.GiveUpAfter)

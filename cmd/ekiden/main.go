@@ -32,6 +32,7 @@ type cli struct {
 	Domain   DomainCmd   `cmd:"" help:"Domains that mail is taken for."`
 	Account  AccountCmd  `cmd:"" help:"Accounts: who owns mail and may log in."`
 	Alias    AliasCmd    `cmd:"" help:"Addresses that lead to other addresses."`
+	Ban      BanCmd      `cmd:"" help:"Addresses that are kept out at every door, or never."`
 	Queue    QueueCmd    `cmd:"" help:"Messages that wait to leave."`
 	Trace    TraceCmd    `cmd:"" help:"What became of a message, by its id or by an address."`
 	Import   ImportCmd   `cmd:"" help:"Bring mail from elsewhere into an account."`

@@ -33,6 +33,7 @@ type Config struct {
 	Log      Log      `toml:"log"`
 	Auth     Auth     `toml:"auth"`
 	Limits   Limits   `toml:"limits"`
+	Proxy    Proxy    `toml:"proxy"`
 	Outbound Outbound `toml:"outbound"`
 	Checks   Checks   `toml:"checks"`
 	Filters  []Filter `toml:"filter"`
@@ -71,12 +72,6 @@ type Auth struct {
 	Argon2Memory    uint32 `toml:"argon2_memory"`    // memory of a password hash, in KiB
 	Argon2Time      uint32 `toml:"argon2_time"`      // passes of a password hash
 	SCRAMIterations int    `toml:"scram_iterations"` // work of a SCRAM verifier (RFC 7677 §4); at least 10,000
-}
-
-// Limits bound what strangers and users may cost.
-type Limits struct {
-	MessageSize int64 `toml:"message_size"` // octets
-	Off         bool  `toml:"off"`          // no rate limits: for load tests
 }
 
 // Outbound is about mail that leaves.
@@ -129,7 +124,7 @@ func Default() Config {
 		Auth: Auth{
 			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
 		},
-		Limits: Limits{MessageSize: 50 << 20},
+		Limits: defaultLimits(),
 		Checks: Checks{Budget: Duration(2 * time.Minute)},
 		Outbound: Outbound{
 			Port: 25, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
@@ -212,8 +207,8 @@ func (c *Config) Check() error {
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return fmt.Errorf("log.format: %q is neither text nor json", c.Log.Format)
 	}
-	if c.Limits.MessageSize < 64<<10 {
-		return fmt.Errorf("limits.message_size: %d octets are too few; RFC 5321 §4.5.3.1.7 wants at least 65536", c.Limits.MessageSize)
+	if err := c.checkLimits(); err != nil {
+		return err
 	}
 	if err := c.checkFilters(); err != nil {
 		return err

@@ -57,6 +57,7 @@ func (s *Server) bind() (err error) {
 	if s.doors, err = openDoors(c); err != nil {
 		return err
 	}
+	s.behindProxies()
 	s.socket, err = listenSocket(c.Data)
 	return err
 }
@@ -92,7 +93,7 @@ func (s *Server) Close() error {
 // Run serves until ctx ends; then the doors close, what is in hand is finished,
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	services := []Service{ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.tls.watch), s.relay, ServiceFunc(s.serveSocket)}
+	services := []Service{ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.tls.watch), s.relay, ServiceFunc(s.serveSocket)}
 	servers := s.rooms.servers(&s.config, s.tls.config)
 	for _, d := range s.doors {
 		for _, ln := range d.listeners {

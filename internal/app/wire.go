@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -27,11 +26,11 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/serve/pop3d"
 	"github.com/ekiden-mail/ekiden/internal/serve/smtpd"
 	"github.com/ekiden-mail/ekiden/internal/state/backup"
+	"github.com/ekiden-mail/ekiden/internal/state/ban"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
-	"github.com/ekiden-mail/ekiden/internal/state/kv/pebblekv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
@@ -46,6 +45,7 @@ type rooms struct {
 	mailbox   *mailbox.Store
 	queue     *queue.Store
 	history   *history.Store
+	bans      *ban.Store
 	login     *login.Login
 	deliver   *deliver.Deliverer
 	receive   *receive.Receiver
@@ -64,13 +64,9 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	if err := backup.Ready(c.Data); err != nil {
 		return nil, fault.Wrap(op, err)
 	}
-	db, err := pebblekv.Open(c.rowsDir(), pebblekv.Options{Cache: c.Store.Cache})
+	db, blobs, err := openStore(c, sink)
 	if err != nil {
-		return nil, fault.Wrap(op, err)
-	}
-	blobs, err := blob.Open(blob.Options{DB: db, Dir: c.blobsDir()})
-	if err != nil {
-		return nil, fault.Wrap(op, errors.Join(err, db.Close()))
+		return nil, err
 	}
 	r := &rooms{db: db, blobs: blobs, sink: sink}
 	r.directory = directory.New(db)
@@ -78,13 +74,18 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.queue = queue.New(db, blobs)
 	r.queue.OnChange = relay.Record
 	r.history = history.New(db)
-	r.login = login.New(login.Options{Directory: r.directory, Sink: sink, Params: c.params(), NoLimits: c.Limits.Off})
+	bans := c.Limits.bans()
+	bans.Sink = sink
+	r.bans = ban.New(db, bans)
+	r.login = login.New(login.Options{
+		Directory: r.directory, Sink: sink, Params: c.params(), NoLimits: c.Limits.Off, Bans: r.bans, Guesses: c.Limits.guesses(),
+	})
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
 		Ask: r.ask,
 	})
 	screener := r.screener(c)
-	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener})
+	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received()})
 	r.submit = submit.New(submit.Options{Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname, Screen: screener})
 	return r, nil
 }
@@ -102,7 +103,7 @@ func (c *Config) params() login.Params {
 // api is the REST API over the rooms.
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
-		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Login: r.login, Version: version, Sink: r.sink,
+		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Login: r.login, Bans: r.bans, Version: version, Sink: r.sink,
 		Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)
@@ -168,10 +169,12 @@ type server interface {
 
 // servers makes what stands behind each door; t gives a door's TLS by its name.
 func (r *rooms) servers(c *Config, t func(door string) *tls.Config) map[string]server {
+	guards := r.guards(c)
+	xclient, _ := networks(c.Proxy.XClient)
 	mta := func(door string, mode smtpd.Mode, h smtpd.Handler, implicit bool) server {
 		o := smtpd.Options{
 			Hostname: c.Hostname, Mode: mode, TLS: t(door), ImplicitTLS: implicit, Handler: h, Sink: r.sink, NoLimits: c.Limits.Off,
-			PlaintextAuth: c.Auth.Plaintext, Limits: smtpd.Limits{MessageSize: c.Limits.MessageSize},
+			PlaintextAuth: c.Auth.Plaintext, Limits: c.Limits.smtp(), Guards: guards, XClient: xclient,
 		}
 		if mode == smtpd.Submission {
 			o.Auth = r.login
@@ -182,21 +185,16 @@ func (r *rooms) servers(c *Config, t func(door string) *tls.Config) map[string]s
 	users := handler[*submit.Transaction]{r.submit.Begin}
 	submission := mta("submission", smtpd.Submission, users, false)
 	locks := pop3d.NewLocks()
-	popLimits, imapLimits := pop3d.Limits{}, imapd.Limits{Message: c.Limits.MessageSize}
-	if c.Limits.Off {
-		popLimits.Connections, popLimits.PerAddress = math.MaxInt, math.MaxInt
-		imapLimits.Connections, imapLimits.PerAddress = math.MaxInt, math.MaxInt
-	}
 	pop := func(door string, implicit bool) server {
 		return pop3d.New(pop3d.Options{
 			Hostname: c.Hostname, TLS: t(door), ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
-			Locks: locks, Sink: r.sink, Limits: popLimits,
+			Locks: locks, Sink: r.sink, Limits: c.Limits.pop3(), Guards: guards, NoLimits: c.Limits.Off,
 		})
 	}
 	imap := func(door string, implicit bool) server {
 		return imapd.New(imapd.Options{
 			Hostname: c.Hostname, TLS: t(door), ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
-			Sink: r.sink, Limits: imapLimits, Quota: r.quota,
+			Sink: r.sink, Limits: c.Limits.imap(), Guards: guards, Quota: r.quota,
 		})
 	}
 	return map[string]server{

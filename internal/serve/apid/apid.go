@@ -19,6 +19,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/backup"
+	"github.com/ekiden-mail/ekiden/internal/state/ban"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
@@ -33,11 +34,12 @@ type Options struct {
 	Queue     *queue.Store
 	History   *history.Store
 	Login     *login.Login
+	Bans      *ban.Store
 	Backup    func(ctx context.Context, dir string) (backup.Report, error)
 	Verify    func(ctx context.Context, problem func(string)) (backup.Verified, error)
 	Sink      event.Sink
 	Released  func(mail.AccountID) // told of each account that was let go
-	Version   string // of the server
+	Version   string               // of the server
 }
 
 // Limits of a request.
@@ -80,6 +82,7 @@ func New(o Options) http.Handler {
 	s.deleted()
 	s.store()
 	s.aliases()
+	s.bans()
 	s.queue()
 	s.trace()
 	mux.HandleFunc("/", notHere)

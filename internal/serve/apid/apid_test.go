@@ -14,6 +14,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
+	"github.com/ekiden-mail/ekiden/internal/state/ban"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
@@ -45,6 +46,7 @@ func open(t *testing.T) *house {
 	o := apid.Options{
 		Directory: d, Mailbox: mailbox.New(mailbox.Options{DB: db, Blobs: blobs}), Queue: queue.New(db, blobs), History: history.New(db),
 		Login: login.New(login.Options{Directory: d, Params: login.Params{Memory: 64, Time: 1, Threads: 1, Iterations: 4096}}), Version: "test",
+		Bans: ban.New(db, ban.Options{}),
 	}
 	return &house{t, db, blobs, o, apid.New(o)}
 }
@@ -279,6 +281,7 @@ func TestDocument(t *testing.T) {
 		post/accounts/{address}/hold post/accounts/{address}/release
 		get/accounts/{address}/deleted post/accounts/{address}/deleted/restore
 		get/aliases post/aliases get/aliases/{address} patch/aliases/{address} delete/aliases/{address}
+		get/bans post/bans delete/bans/{net} get/allowed post/allowed delete/allowed/{net}
 		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/drop get/trace/{what}`)
 	for _, w := range want {
 		method, path, _ := strings.Cut(w, "/")
