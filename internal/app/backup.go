@@ -43,7 +43,7 @@ func Restore(ctx context.Context, c Config, dir string, tell func(backup.Progres
 	report, err := backup.Restore(ctx, dir, c.Data, backup.RestoreOptions{
 		Rows: c.rowsDir(), Blobs: c.blobsDir(), Row: mailbox.NewEpoch(time.Now()).Row, Tell: tell,
 		Restore: func(ctx context.Context, dir string, rows io.Reader) error {
-			return pebblekv.Restore(ctx, dir, rows, pebblekv.Options{})
+			return pebblekv.Restore(ctx, dir, rows, c.rowOptions())
 		},
 	})
 	return report, fault.Wrap("app.Restore", err)

@@ -42,6 +42,7 @@ type Config struct {
 // Store is about what is kept.
 type Store struct {
 	Cache       int64    `toml:"cache"`        // octets of rows kept in memory
+	Reserve     int64    `toml:"reserve"`      // octets of free disk below which no mail is taken; 0 means 536870912, or a quarter of a small disk
 	KeepDeleted Duration `toml:"keep_deleted"` // how long deleted messages can be restored
 }
 
@@ -185,8 +186,8 @@ func (c *Config) Check() error {
 	if c.Data == "" {
 		return errors.New("data: no directory given")
 	}
-	if c.Store.Cache < 1<<20 || c.Store.KeepDeleted <= 0 {
-		return errors.New("store: cache wants at least 1048576 octets, and keep_deleted some time")
+	if c.Store.Cache < 1<<20 || c.Store.KeepDeleted <= 0 || c.Store.Reserve < 0 {
+		return errors.New("store: cache wants at least 1048576 octets, keep_deleted some time, and reserve is not negative")
 	}
 	if err := c.checkTLS(); err != nil {
 		return err
