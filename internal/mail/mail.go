@@ -91,6 +91,7 @@ type Peer struct {
 	TLSInfo string    // version and cipher suite, for Received and the log
 	Account AccountID // who logged in; zero if nobody
 	User    Address   // the address of Account
+	Login   string    // the SASL mechanism by which it came in
 
 	// Ref names the transaction, or what comes before the first, in refusals;
 	// the message that comes of it is known by the same id.

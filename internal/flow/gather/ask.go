@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -72,9 +71,6 @@ func (o timed) said(name string) judge.Opinion {
 		e.Wants = judge.Discard
 	case filter.Reject:
 		e.Wants = judge.Reject
-	}
-	for _, c := range o.Edits {
-		e.Changes = append(e.Changes, strings.TrimSpace(c.Change.String()+" "+c.Name+c.Address.String()))
 	}
 	return e
 }

@@ -147,36 +147,42 @@ func (d *Draft) openBody() (io.Reader, int64) {
 	return io.NewSectionReader(d.reader, d.bodyAt, n), n
 }
 
-// apply makes the changes that one filter asks for. body is what it wrote, if
-// it did.
-func (d *Draft) apply(ctx context.Context, edits []filter.Edit, body *spool) error {
+// apply makes the changes that one filter asks for, and gives those that change
+// something, in words. body is what it wrote, if it did.
+func (d *Draft) apply(ctx context.Context, edits []filter.Edit, body *spool) (done []string, err error) {
 	for _, e := range edits {
 		f := field{name: e.Name, raw: e.Name + ":" + e.Value + "\r\n"}
+		did := true
 		switch e.Change {
 		case filter.AddField:
 			d.insert(d.firstOwn(), f)
 		case filter.InsertField:
 			d.insert(min(max(e.Index, 1)-1, len(d.fields)), f)
 		case filter.ChangeField:
-			d.change(e, f)
+			did = d.change(e, f)
 		case filter.RemoveFields:
+			did = d.find(e.Name, 1) >= 0
 			for i := d.find(e.Name, 1); i >= 0; i = d.find(e.Name, 1) {
 				d.remove(i)
 			}
 		case filter.AddRecipient:
-			d.addRecipient(e.Address)
+			did = d.addRecipient(e.Address)
 		case filter.RemoveRecipient:
-			d.removeRecipient(e.Address)
+			did = d.removeRecipient(e.Address)
 		case filter.ChangeSender:
-			d.addressed = d.addressed || d.from != e.Address
+			did = d.from != e.Address
 			d.from = e.Address
 		case filter.ReplaceBody:
 			if err := d.replaceBody(ctx, body); err != nil {
-				return err
+				return done, err
 			}
 		}
+		if did {
+			done = append(done, strings.TrimSpace(e.Change.String()+" "+e.Name+e.Address.String()))
+			d.addressed = d.addressed || e.Change.Envelope()
+		}
 	}
-	return nil
+	return done, nil
 }
 
 // firstOwn is where the content's own fields begin: what is added stands in
@@ -216,32 +222,37 @@ func (d *Draft) find(name string, n int) int {
 	return at[n-1]
 }
 
-func (d *Draft) change(e filter.Edit, f field) {
+func (d *Draft) change(e filter.Edit, f field) bool {
 	at := d.find(e.Name, e.Index)
 	switch {
-	case at < 0 && e.Value != "":
+	case at < 0 && e.Value == "":
+		return false
+	case at < 0:
 		d.insert(d.firstOwn(), f)
-	case at >= 0 && e.Value == "":
+	case e.Value == "":
 		d.remove(at)
-	case at >= 0:
+	default:
 		f.own = d.fields[at].own
 		d.rewritten = d.rewritten || f.own
 		d.fields[at] = f
 	}
+	return true
 }
 
-func (d *Draft) addRecipient(to mail.Address) {
-	if !slices.ContainsFunc(d.to, func(r mail.Recipient) bool { return r.Address == to }) {
-		d.to, d.addressed = append(slices.Clip(d.to), mail.Recipient{Address: to}), true
+func (d *Draft) addRecipient(to mail.Address) bool {
+	if slices.ContainsFunc(d.to, func(r mail.Recipient) bool { return r.Address == to }) {
+		return false
 	}
+	d.to = append(slices.Clip(d.to), mail.Recipient{Address: to})
+	return true
 }
 
-func (d *Draft) removeRecipient(to mail.Address) {
+func (d *Draft) removeRecipient(to mail.Address) bool {
 	before := len(d.to)
 	d.to = slices.DeleteFunc(slices.Clone(d.to), func(r mail.Recipient) bool {
 		return r.Address.Domain == to.Domain && strings.EqualFold(r.Address.Local, to.Local)
 	})
-	d.addressed = d.addressed || len(d.to) != before
+	return len(d.to) != before
 }
 
 func (d *Draft) replaceBody(ctx context.Context, s *spool) error {

@@ -98,7 +98,7 @@ func TestEdits(t *testing.T) {
 	} {
 		s := store(t)
 		d, a := draft(t, s, prefix, text)
-		if err := d.apply(t.Context(), c.edits, nil); err != nil {
+		if _, err := d.apply(t.Context(), c.edits, nil); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if c.content == "" {
@@ -128,7 +128,7 @@ func TestOddContents(t *testing.T) {
 		s := store(t)
 		d, a := draft(t, s, "", text)
 		e := []filter.Edit{{Change: filter.AddField, Name: "X-B", Value: " b"}}
-		if err := d.apply(t.Context(), e, nil); err != nil {
+		if _, err := d.apply(t.Context(), e, nil); err != nil {
 			t.Fatal(err)
 		}
 		if prefix, content := finished(t, s, d, a); prefix != "X-B: b\r\n" || content != text {
@@ -136,7 +136,7 @@ func TestOddContents(t *testing.T) {
 		}
 		d, a = draft(t, s, "", text)
 		d.rewritten = true
-		if err := d.apply(t.Context(), []filter.Edit{{Change: filter.InsertField, Index: 100, Name: "X-B", Value: " b"}}, nil); err != nil {
+		if _, err := d.apply(t.Context(), []filter.Edit{{Change: filter.InsertField, Index: 100, Name: "X-B", Value: " b"}}, nil); err != nil {
 			t.Fatal(err)
 		}
 		if prefix, content := finished(t, s, d, a); prefix != "" || content != rewritten {
@@ -155,7 +155,7 @@ func TestEnvelopeEdits(t *testing.T) {
 		{Change: filter.RemoveRecipient, Address: mail.Address{Local: "z", Domain: "y.test"}},
 		{Change: filter.RemoveRecipient, Address: mail.Address{Local: "A", Domain: "y.test"}}, {Change: filter.ChangeSender},
 	}
-	if err := d.apply(t.Context(), edits, nil); err != nil {
+	if _, err := d.apply(t.Context(), edits, nil); err != nil {
 		t.Fatal(err)
 	}
 	if len(a.Envelope.To) != 1 || a.Envelope.From.IsNull() {
@@ -188,7 +188,7 @@ func TestNewBody(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := d.apply(t.Context(), []filter.Edit{{Change: filter.ReplaceBody}, {Change: filter.AddField, Name: "X-B", Value: " b"}}, p); err != nil {
+		if _, err := d.apply(t.Context(), []filter.Edit{{Change: filter.ReplaceBody}, {Change: filter.AddField, Name: "X-B", Value: " b"}}, p); err != nil {
 			t.Fatal(err)
 		}
 		want := "Date: now\r\nX-B: b\r\nSubject: x\r\n\r\n" + c.want[0]

@@ -211,12 +211,14 @@ func (t *Gathering) askTogether(ctx context.Context, d *Draft, e *judge.Evidence
 		defer body.abort()
 	}
 	for i, o := range opinions {
+		said := o.said(t.filters[from+i].Name)
 		if o.Err == nil {
-			if err := d.apply(ctx, o.Edits, body); err != nil {
+			var err error
+			if said.Changes, err = d.apply(ctx, o.Edits, body); err != nil {
 				return err
 			}
 		}
-		e.Filters = append(e.Filters, o.said(t.filters[from+i].Name))
+		e.Filters = append(e.Filters, said)
 	}
 	return broken
 }

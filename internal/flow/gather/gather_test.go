@@ -99,8 +99,9 @@ func TestAsking(t *testing.T) {
 		{"after a refusal nobody is asked", []Filter{{Name: "a", Asker: says(filter.Opinion{Says: filter.Reject})}, nobody, {Name: "b", Asker: says(filter.Opinion{})}},
 			"a: reject", "filter.failed"}, // at MAIL
 		{"changes are told", []Filter{{Name: "a", Asker: says(filter.Opinion{Edits: []filter.Edit{
-			{Change: filter.AddField, Name: "X-A"}, {Change: filter.RemoveRecipient, Address: mail.Address{Local: "x", Domain: "y.test"}}, {Change: filter.ChangeSender},
-		}})}}, "a: ok [add field X-A, remove recipient x@y.test, change sender]", ""},
+			{Change: filter.AddField, Name: "X-A"}, {Change: filter.AddRecipient, Address: mail.Address{Local: "x", Domain: "y.test"}}, {Change: filter.ChangeSender},
+			{Change: filter.RemoveFields, Name: "X-B"}, {Change: filter.RemoveFields, Name: "X-A"},
+		}})}}, "a: ok [add field X-A, add recipient x@y.test, remove fields X-A]", ""},
 	} {
 		got, events := evidence(t, time.Minute, c.filters...)
 		if got != c.want || strings.Join(events, " ") != c.events {

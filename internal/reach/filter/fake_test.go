@@ -26,7 +26,7 @@ func shown(text string) *Message {
 	m := &Message{
 		ID: mail.ArrivalID{1, 2}, At: time.Unix(1700000000, 0), Hostname: "mx.example.test", Size: int64(len(text)),
 		Peer: &mail.Peer{
-			Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Local: netip.MustParseAddrPort("192.0.2.1:25"), Helo: "peer.test",
+			Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Local: netip.MustParseAddrPort("192.0.2.1:25"), Helo: "peer.test", Login: "PLAIN",
 			TLS: true, TLSInfo: "TLS1.3 TLS_AES_128_GCM_SHA256", User: mail.Address{Local: "alice", Domain: "example.test"},
 		},
 		Envelope: &mail.Envelope{

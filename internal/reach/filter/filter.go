@@ -109,6 +109,9 @@ func (c Change) String() string {
 	return [...]string{"add field", "insert field", "change field", "remove fields", "replace body", "add recipient", "remove recipient", "change sender"}[c-1]
 }
 
+// Envelope says whether c is of the envelope.
+func (c Change) Envelope() bool { return c >= AddRecipient && c < numChanges }
+
 // Edit is one change that a filter asks for.
 type Edit struct {
 	Change      Change

@@ -56,9 +56,10 @@ func braced(name string) string {
 }
 
 // macro is the value of one of sendmail's macros, "" if there is none.
-func macro(name string, msg *Message, to *mail.Recipient) string {
+func macro(symbol string, msg *Message, to *mail.Recipient) string {
 	p := msg.Peer
-	switch strings.Trim(name, "{}") {
+	symbol = strings.Trim(symbol, "{}")
+	switch symbol {
 	case "i":
 		return msg.ID.String()
 	case "j", "daemon_name", "if_name":
@@ -66,7 +67,7 @@ func macro(name string, msg *Message, to *mail.Recipient) string {
 	case "v":
 		return "Ekiden"
 	case "_":
-		return "unknown [" + address(p.Addr) + "]"
+		return name(p) + " [" + address(p.Addr) + "]"
 	case "s":
 		return p.Helo
 	case "client_addr":
@@ -74,13 +75,15 @@ func macro(name string, msg *Message, to *mail.Recipient) string {
 	case "client_port":
 		return port(p.Addr)
 	case "client_name", "client_ptr":
-		return "unknown"
+		return name(p)
 	case "daemon_addr", "if_addr":
 		return address(p.Local)
 	case "daemon_port":
 		return port(p.Local)
 	case "tls_version", "cipher", "cipher_bits":
-		return tlsMacro(strings.Trim(name, "{}"), p)
+		return tlsMacro(symbol, p)
+	case "auth_type":
+		return p.Login
 	case "auth_authen", "auth_author":
 		return p.User.String()
 	case "f", "mail_addr":
@@ -93,12 +96,20 @@ func macro(name string, msg *Message, to *mail.Recipient) string {
 		if to == nil {
 			return ""
 		}
-		if strings.Contains(name, "host") {
+		if symbol == "rcpt_host" {
 			return string(to.Address.Domain)
 		}
 		return to.Address.String()
 	}
 	return ""
+}
+
+// name is the peer's, "unknown" if it has none.
+func name(p *mail.Peer) string {
+	if p.Name == "" {
+		return "unknown"
+	}
+	return p.Name
 }
 
 func address(p netip.AddrPort) string {

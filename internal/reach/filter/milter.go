@@ -2,12 +2,12 @@ package filter
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -81,7 +81,7 @@ func (t *Talk) begin(ctx context.Context, msg *Message) error {
 		c    milter.Command
 		data []byte
 	}{
-		{milter.Connect, connectData(msg.Peer.Addr)},
+		{milter.Connect, connectData(msg.Peer)},
 		{milter.Helo, milter.AppendStrings(nil, msg.Peer.Helo)},
 		{milter.Mail, milter.AppendStrings(nil, append([]string{"<" + msg.Envelope.From.String() + ">"}, mailParams(msg.Envelope)...)...)},
 	} {
@@ -94,12 +94,13 @@ func (t *Talk) begin(ctx context.Context, msg *Message) error {
 
 // connectData is the peer as SMFIC_CONNECT has it: its name, its family, its
 // port and address. Who has no name is called by its address in brackets.
-func connectData(peer netip.AddrPort) []byte {
+func connectData(p *mail.Peer) []byte {
+	peer := p.Addr
 	addr := peer.Addr().Unmap().WithZone("")
 	if !addr.IsValid() {
 		return append(milter.AppendStrings(nil, "localhost"), 'U')
 	}
-	b := milter.AppendStrings(nil, "["+addr.String()+"]")
+	b := milter.AppendStrings(nil, cmp.Or(p.Name, "["+addr.String()+"]"))
 	family := byte('4')
 	if addr.Is6() {
 		family = '6'

@@ -43,7 +43,7 @@ func TestMilterHears(t *testing.T) {
 			"{client_addr}|192.0.2.7|{client_port}|4711|{client_name}|unknown|{client_ptr}|unknown|",
 		"C [192.0.2.7]|4\x12g192.0.2.7|",
 		"DH {tls_version}|TLSv1.3|{cipher}|TLS_AES_128_GCM_SHA256|{cipher_bits}|128|", "H peer.test|",
-		"DM i|" + id + "|{auth_authen}|alice@example.test|{auth_author}|alice@example.test|{mail_addr}|s@sender.test|{mail_host}|sender.test|{mail_mailer}|smtp|",
+		"DM i|" + id + "|{auth_type}|PLAIN|{auth_authen}|alice@example.test|{auth_author}|alice@example.test|{mail_addr}|s@sender.test|{mail_host}|sender.test|{mail_mailer}|smtp|",
 		"M <s@sender.test>|BODY=8BITMIME|",
 		"DR i|" + id + "|{rcpt_addr}|a@example.test|{rcpt_host}|example.test|{rcpt_mailer}|smtp|", "R <a@example.test>|",
 		"DR i|" + id + "|{rcpt_addr}|b@example.test|{rcpt_host}|example.test|{rcpt_mailer}|smtp|", "R <b@example.test>|",

@@ -49,6 +49,7 @@ func rspamdHeader(m *Message) http.Header {
 	}
 	set("Ip", address(p.Addr))
 	set("Helo", p.Helo)
+	set("Hostname", p.Name)
 	set("User", p.User.String())
 	set("Queue-Id", m.ID.String())
 	set("MTA-Name", m.Hostname)
@@ -139,7 +140,7 @@ func worded(code int, enhanced smtp.Enhanced, text string) smtp.Reply {
 
 // reason is the score and the symbols that made it, the weightiest first.
 func (a *rspamdAnswer) reason() string {
-	if a.Skipped {
+	if a.Action == "" && a.Skipped {
 		return "skipped"
 	}
 	var b strings.Builder

@@ -35,7 +35,7 @@ func (s *session) auth(c smtp.Command) {
 		}
 		if done && len(challenge) == 0 {
 			who := x.Who()
-			s.peer.Account, s.peer.User = who.Account, who.Address
+			s.peer.Account, s.peer.User, s.peer.Login = who.Account, who.Address, c.Mechanism
 			s.answer(235, smtp.Enhanced{2, 7, 0}, "Welcome")
 			return
 		}
