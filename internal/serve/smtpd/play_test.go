@@ -68,6 +68,7 @@ type client struct {
 //	server MODE [tls] [implicit] [plaintext] [errors=N] [recipients=N] [refused=N] [size=N] [transactions=N]
 //	       [peraddress=N] [drain=N] [nolimits] [xclient=NETWORK], and the other limits of setLimit
 //	connect [name=A] [from=ADDR]
+//	greeted [name=A] [from=ADDR]    waits for the greeting, as who is watched should
 //	say [name=A] [raw]     sends the lines in one packet, each with CRLF (raw: without), and shows every reply;
 //	                       \r \n \x00 as in Go; {N*text} is text N times; {b64:text} is base64
 //	tls [name=A]           makes the handshake
@@ -94,7 +95,7 @@ func (p *play) act(d *datadriven.TestData) string {
 		p.stop()
 		p.server(d)
 		return ""
-	case "connect":
+	case "connect", "greeted":
 		from := "192.0.2.7:1234"
 		d.MaybeScanArgs(p.t, "from", &from)
 		if old := p.clients[name]; old != nil {
@@ -102,6 +103,9 @@ func (p *play) act(d *datadriven.TestData) string {
 		}
 		pipe := p.run.l.dial(from)
 		p.clients[name] = &client{pipe: pipe, nc: pipe}
+		if d.Cmd == "greeted" {
+			return p.clients[name].wait()
+		}
 		return p.clients[name].hear()
 	case "say":
 		return p.say(d, p.clients[name])
@@ -295,6 +299,16 @@ func (c *client) hear() string {
 			return lines(b.String()) + "(closed)"
 		}
 	}
+}
+
+// wait gives the first thing that comes.
+func (c *client) wait() string {
+	b := make([]byte, 1000)
+	n, err := c.nc.Read(b)
+	if err != nil {
+		return err.Error()
+	}
+	return lines(string(b[:n]))
 }
 
 // lines shows replies; what is not lines that end in CRLF shows.
