@@ -37,6 +37,9 @@ type Config struct {
 	Outbound Outbound `toml:"outbound"`
 	Checks   Checks   `toml:"checks"`
 	Filters  []Filter `toml:"filter"`
+
+	Sending  Sending        `toml:"sending"`
+	Networks []RelayNetwork `toml:"relay_network"`
 }
 
 // Store is about what is kept.
@@ -126,6 +129,7 @@ func Default() Config {
 			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
 		},
 		Limits: defaultLimits(),
+		Sending: defaultSending(),
 		Checks: Checks{Budget: Duration(2 * time.Minute)},
 		Outbound: Outbound{
 			Port: 25, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
@@ -209,6 +213,9 @@ func (c *Config) Check() error {
 		return fmt.Errorf("log.format: %q is neither text nor json", c.Log.Format)
 	}
 	if err := c.checkLimits(); err != nil {
+		return err
+	}
+	if err := c.checkSending(); err != nil {
 		return err
 	}
 	if err := c.checkFilters(); err != nil {

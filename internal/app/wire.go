@@ -33,6 +33,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/state/sending"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -50,6 +51,7 @@ type rooms struct {
 	deliver   *deliver.Deliverer
 	receive   *receive.Receiver
 	submit    *submit.Submitter
+	sending   *sending.Book
 	caller    *callout.Caller // nil while nothing goes out
 	sink      event.Sink
 }
@@ -86,7 +88,11 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	})
 	screener := r.screener(c)
 	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received()})
-	r.submit = submit.New(submit.Options{Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname, Screen: screener})
+	r.sending = sending.New(db)
+	r.submit = submit.New(submit.Options{
+		Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname, Screen: screener, Sink: sink,
+		Book: r.sending, Bounds: c.bounds(), NoWatch: !c.Sending.Watch || c.Limits.Off, HideClient: c.Sending.HideClient, Networks: c.networks(),
+	})
 	return r, nil
 }
 
@@ -104,7 +110,7 @@ func (c *Config) params() login.Params {
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
 		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Login: r.login, Bans: r.bans, Version: version, Sink: r.sink,
-		Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
+		Released: r.pardon, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)
 		},
@@ -125,6 +131,7 @@ func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 		Relayed: r.directory.Relayed,
 	})
 	ro := relay.Options{
+		Refused: r.submit.Refused,
 		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: router, Sink: r.sink,
 		Answer: answer.New(answer.Options{Hostname: c.Hostname}), Here: r.directory.Here,
 		Hostname: c.Hostname, Local: source, RootCAs: roots,
@@ -177,12 +184,12 @@ func (r *rooms) servers(c *Config, t func(door string) *tls.Config) map[string]s
 			PlaintextAuth: c.Auth.Plaintext, Limits: c.Limits.smtp(), Guards: guards, XClient: xclient,
 		}
 		if mode == smtpd.Submission {
-			o.Auth = r.login
+			o.Auth, o.NoAuth = r.login, c.listedAt("submission")
 		}
 		return smtpd.New(o)
 	}
-	strangers := handler[*receive.Transaction]{r.receive.Begin}
 	users := handler[*submit.Transaction]{r.submit.Begin}
+	strangers := listed{handler[*receive.Transaction]{r.receive.Begin}, users, c.listedAt("smtp")}
 	submission := mta("submission", smtpd.Submission, users, false)
 	locks := pop3d.NewLocks()
 	pop := func(door string, implicit bool) server {

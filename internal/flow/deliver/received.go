@@ -17,8 +17,12 @@ func received(a *mail.Arrival, hostname string) []byte {
 		fmt.Fprintf(&b, "Received: by %s id %s;\r\n\t%s\r\n", hostname, a.ID, message.FormatDate(a.At))
 		return []byte(b.String())
 	}
-	fmt.Fprintf(&b, "Received: from %s (%s%s)\r\n", helo(a.Peer.Helo), reverseName(a.Peer), addressLiteral(a.Peer))
-	fmt.Fprintf(&b, "\tby %s with %s id %s", hostname, protocol(a), a.ID)
+	if a.NoClient {
+		fmt.Fprintf(&b, "Received: by %s with %s id %s", hostname, protocol(a), a.ID)
+	} else {
+		fmt.Fprintf(&b, "Received: from %s (%s%s)\r\n", helo(a.Peer.Helo), reverseName(a.Peer), addressLiteral(a.Peer))
+		fmt.Fprintf(&b, "\tby %s with %s id %s", hostname, protocol(a), a.ID)
+	}
 	if a.Peer.TLSInfo != "" {
 		fmt.Fprintf(&b, "\r\n\t(%s)", a.Peer.TLSInfo)
 	}

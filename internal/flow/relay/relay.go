@@ -61,6 +61,9 @@ type Options struct {
 
 	// Here says whether what waits for an address is laid into accounts here.
 	Here func(context.Context, mail.Address) (bool, error)
+	// Refused is told how many recipients of an account's message were refused
+	// for good; nil: nobody is.
+	Refused func(ctx context.Context, account mail.AccountID, n int) error
 	// Dial opens a connection; nil means smtpc.Dial.
 	Dial func(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error)
 }

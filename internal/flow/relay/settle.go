@@ -231,6 +231,7 @@ func (s *settlement) untold(tx kv.Tx) {
 
 // emit tells what the commit has made true.
 func (s *settlement) emit(ctx context.Context) {
+	refused := 0
 	for i := range s.parts {
 		p := &s.parts[i]
 		e := event.Attempted{
@@ -241,10 +242,16 @@ func (s *settlement) emit(ctx context.Context) {
 			e.Outcome = "delivered"
 		case queue.Bounced:
 			e.Outcome = "bounced"
+			refused++
 		default:
 			e.Next = p.Due
 		}
 		s.r.o.Sink.Emit(ctx, e)
+	}
+	if refused > 0 && s.m.Account != 0 && s.r.o.Refused != nil {
+		if err := s.r.o.Refused(ctx, s.m.Account, refused); err != nil {
+			s.r.failed(ctx, err)
+		}
 	}
 	for _, l := range s.letters {
 		l.emit(ctx, s.r.o.Sink, s.m)

@@ -58,28 +58,16 @@ func splitHeader(content io.Reader) (block []byte, rest io.Reader, err error) {
 	return all[:n:n], io.MultiReader(bytes.NewReader(all[n:]), content), nil
 }
 
-// checkFrom refuses a From that the account may not use: what the reader sees
-// is what counts. A message without From is given the reverse-path, which was
-// checked at MAIL; with neither it is refused.
+// checkFrom refuses a From or Sender that the account may not use: what the
+// reader sees is what counts. A message without From is given the reverse-path,
+// which was checked at MAIL; with neither it is refused.
 func (t *Transaction) checkFrom(ctx context.Context, h message.Header) (smtp.Reply, error) {
-	named := false
-	for _, a := range h.Addresses("From") {
-		if a.GroupStart() || a.GroupEnd() {
-			continue
-		}
-		domain, err := mail.ParseDomain(a.Host)
-		if err != nil || a.Mailbox == "" {
-			return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the From field holds no proper address"), nil
-		}
-		from := mail.Address{Local: a.Mailbox, Domain: domain}
-		ok, err := t.s.o.Directory.MayUse(ctx, t.arrival.Peer.Account, from)
-		if err != nil {
-			return smtp.Reply{}, err
-		}
-		if !ok {
-			return notYours(t.arrival.Peer.User, from), nil
-		}
-		named = true
+	named, reply, err := t.checkField(ctx, h, "From")
+	if err == nil && reply.IsZero() {
+		_, reply, err = t.checkField(ctx, h, "Sender")
+	}
+	if err != nil || !reply.IsZero() {
+		return reply, err
 	}
 	if !named && (h.Has("From") || t.arrival.Envelope.From.IsNull()) {
 		return smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the message has no sender in its From field"), nil
@@ -87,12 +75,31 @@ func (t *Transaction) checkFrom(ctx context.Context, h message.Header) (smtp.Rep
 	return smtp.Reply{}, nil
 }
 
+// checkField refuses an address of a field that the account may not use, and
+// says whether there is any.
+func (t *Transaction) checkField(ctx context.Context, h message.Header, field string) (named bool, reply smtp.Reply, err error) {
+	for _, a := range h.Addresses(field) {
+		if a.GroupStart() || a.GroupEnd() {
+			continue
+		}
+		domain, err := mail.ParseDomain(a.Host)
+		if err != nil || a.Mailbox == "" {
+			return named, smtp.Answer(550, smtp.Enhanced{5, 6, 0}, "the %s field holds no proper address", field), nil
+		}
+		if reply, err := t.may(ctx, mail.Address{Local: a.Mailbox, Domain: domain}); err != nil || !reply.IsZero() {
+			return named, reply, err
+		}
+		named = true
+	}
+	return named, smtp.Reply{}, nil
+}
+
 // addMissing puts From, Date and Message-ID into the prefix if the header lacks them.
 func (t *Transaction) addMissing(h message.Header) {
 	a := &t.arrival
 	lacks := h.Lacks()
 	if lacks.From {
-		a.Prefix = fmt.Appendf(a.Prefix, "From: %s\r\n", a.Envelope.From)
+		a.Prefix = fmt.Appendf(a.Prefix, "From: %s\r\n", a.Envelope.From.Strict())
 	}
 	if lacks.Date {
 		a.Prefix = fmt.Appendf(a.Prefix, "Date: %s\r\n", message.FormatDate(a.At))

@@ -5,14 +5,18 @@ package submit
 import (
 	"context"
 	"io"
+	"net/netip"
 	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
 	"github.com/ekiden-mail/ekiden/internal/flow/screen"
+	"github.com/ekiden-mail/ekiden/internal/limit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/sending"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -23,48 +27,95 @@ type Options struct {
 	Directory *directory.Store
 	Hostname  string           // for Message-ID where the sender has no domain
 	Screen    *screen.Screener // nil: nobody else is asked
+
+	Book       *sending.Book  // what accounts have sent; nil: nothing is bounded
+	Bounds     sending.Bounds // of an account for which nothing else is said
+	NoWatch    bool           // no account is held, however it behaves
+	HideClient bool           // no sender's address in Received, whatever a domain says
+	Networks   []Network      // from which mail is taken without a login
+	Sink       event.Sink     // nil: nobody is told of an account that is held
 }
 
-// Submitter opens transactions for those who logged in.
-type Submitter struct{ o Options }
+// Submitter opens transactions for those who may send.
+type Submitter struct {
+	o     Options
+	rates []*limit.Buckets[netip.Prefix] // of the networks: messages, then recipients
+}
 
 // New makes a Submitter.
-func New(o Options) *Submitter { return &Submitter{o} }
+func New(o Options) *Submitter {
+	if o.Sink == nil {
+		o.Sink = event.Discard{}
+	}
+	s := &Submitter{o: o}
+	for _, n := range o.Networks {
+		s.rates = append(s.rates,
+			limit.NewBuckets[netip.Prefix](limit.Rate{Burst: n.Messages, Per: time.Hour}, maxListed),
+			limit.NewBuckets[netip.Prefix](limit.Rate{Burst: n.Recipients, Per: time.Hour}, maxListed))
+	}
+	return s
+}
 
 // Begin opens a mail transaction (RFC 6409). The account must be allowed to use
 // the reverse-path; the null one is allowed, since users send disposition
-// notifications (RFC 8098 §3.1).
+// notifications (RFC 8098 §3.1). Who did not log in is taken only from a listed
+// network.
 func (s *Submitter) Begin(ctx context.Context, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
-	t := &Transaction{s: s, arrival: mail.Arrival{
+	if p.Account != 0 {
+		return s.begin(ctx, s.account(p), p, from, o)
+	}
+	if n := s.network(p.Addr.Addr()); n != nil {
+		return s.begin(ctx, n, p, from, o)
+	}
+	t := s.transaction(nil, p, from, o)
+	return nil, t.refuse(ctx, mail.Address{}, smtp.Answer(530, smtp.Enhanced{5, 7, 0}, "authentication required"))
+}
+
+// BeginFor opens a transaction of a program on this machine that may send from
+// what senders has.
+func (s *Submitter) BeginFor(ctx context.Context, name string, senders Senders, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
+	return s.begin(ctx, &local{name: name, senders: senders}, p, from, o)
+}
+
+func (s *Submitter) transaction(who sender, p *mail.Peer, from mail.Address, o smtp.MailOptions) *Transaction {
+	return &Transaction{s: s, who: who, arrival: mail.Arrival{
 		ID: mail.NewArrivalID(), At: time.Now(), Peer: *p,
 		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit, Quoted: o.Quoted},
 	}}
-	if p.Account == 0 {
-		return nil, t.refuse(ctx, mail.Address{}, smtp.Answer(530, smtp.Enhanced{5, 7, 0}, "authentication required"))
+}
+
+func (s *Submitter) begin(ctx context.Context, who sender, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
+	t := s.transaction(who, p, from, o)
+	t.arrival.NoClient = s.o.HideClient
+	refused, err := who.begin(ctx, t)
+	if err == nil && refused.IsZero() && !from.IsNull() {
+		refused, err = t.may(ctx, from)
 	}
-	if !from.IsNull() {
-		ok, err := s.o.Directory.MayUse(ctx, p.Account, from)
-		if err != nil {
-			return nil, t.refuse(ctx, mail.Address{}, smtp.Fault(err))
-		}
-		if !ok {
-			return nil, t.refuse(ctx, mail.Address{}, notYours(p.User, from))
-		}
+	if err != nil {
+		refused = smtp.Fault(err)
 	}
-	var refused smtp.Reply
-	if t.screening, refused = s.o.Screen.Begin(ctx, &t.arrival, true); !refused.IsZero() {
+	if refused.IsZero() {
+		t.screening, refused = s.o.Screen.Begin(ctx, &t.arrival, true)
+	}
+	if !refused.IsZero() {
 		return nil, t.refuse(ctx, mail.Address{}, refused)
 	}
 	return t, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok")
 }
 
-func notYours(user, from mail.Address) smtp.Reply {
-	return smtp.Answer(550, smtp.Enhanced{5, 7, 1}, "%s may not send as <%s>", user, from)
+// may refuses an address that the sender may not use, by its name.
+func (t *Transaction) may(ctx context.Context, from mail.Address) (smtp.Reply, error) {
+	ok, err := t.who.may(ctx, from)
+	if err != nil || ok {
+		return smtp.Reply{}, err
+	}
+	return smtp.Answer(550, smtp.Enhanced{5, 7, 1}, "%s may not send as <%s>", t.who, from), nil
 }
 
 // Transaction is one message on its way out.
 type Transaction struct {
 	s         *Submitter
+	who       sender
 	arrival   mail.Arrival
 	screening *screen.Screening // nil: nobody is asked
 }
@@ -80,8 +131,15 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	case err != nil:
 		return t.refuse(ctx, to, smtp.Fault(err))
 	}
+	refused, err := t.who.rcpt(ctx, t, to)
+	if err != nil {
+		refused = smtp.Fault(err)
+	}
 	recipient := mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted}
-	if refused := t.screening.Rcpt(ctx, recipient); !refused.IsZero() {
+	if refused.IsZero() {
+		refused = t.screening.Rcpt(ctx, recipient)
+	}
+	if !refused.IsZero() {
 		return t.refuse(ctx, to, refused)
 	}
 	t.arrival.Envelope.To = append(t.arrival.Envelope.To, recipient)
@@ -99,6 +157,9 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	}
 	defer w.Abort()
 	reply, err := t.copyRepaired(ctx, w, content)
+	if err == nil && reply.IsZero() {
+		reply, err = t.who.data(ctx, t)
+	}
 	if err != nil {
 		reply = smtp.Fault(err)
 	}

@@ -15,11 +15,13 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv/memkv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/state/sending"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
 type house struct {
 	submit *submit.Submitter
+	dir    *directory.Store
 	queue  *queue.Store
 	blobs  *blob.Store
 	alice  mail.Peer
@@ -34,7 +36,10 @@ func address(s string) mail.Address {
 }
 
 // open makes a house with alice, her alias, and bob.
-func open(t *testing.T) *house {
+func open(t *testing.T) *house { return openWith(t, submit.Options{}) }
+
+// openWith makes it with options of submit besides.
+func openWith(t *testing.T, o submit.Options) *house {
 	t.Helper()
 	db := memkv.New(memkv.Options{})
 	blobs, err := blob.Open(blob.Options{DB: db})
@@ -59,9 +64,10 @@ func open(t *testing.T) *house {
 		DB: db, Blobs: blobs, Mailbox: mailbox.New(mailbox.Options{DB: db, Blobs: blobs}), Queue: q, Directory: dir,
 		Sink: event.Discard{}, Hostname: "mx.example.test",
 	})
+	o.Deliver, o.Blobs, o.Directory, o.Hostname, o.Book = d, blobs, dir, "mx.example.test", sending.New(db)
 	return &house{
-		submit: submit.New(submit.Options{Deliver: d, Blobs: blobs, Directory: dir, Hostname: "mx.example.test"}),
-		queue:  q, blobs: blobs, alice: mail.Peer{Account: alice.ID, User: alice.Address, Helo: "laptop", ESMTP: true},
+		submit: submit.New(o), dir: dir,
+		queue: q, blobs: blobs, alice: mail.Peer{Account: alice.ID, User: alice.Address, Helo: "laptop", ESMTP: true},
 	}
 }
 

@@ -75,7 +75,7 @@ func (s *session) forbidden(c smtp.Command) smtp.Reply {
 	}
 	switch c.Verb {
 	case smtp.Mail, smtp.Vrfy: // RFC 4954 §6, RFC 6409 §4.3
-		if o.Mode == Submission && s.peer.Account == 0 {
+		if o.Mode == Submission && s.peer.Account == 0 && !s.listed() {
 			if !s.mayAuth() {
 				return smtp.Answer(530, smtp.Enhanced{5, 7, 0}, "Say STARTTLS first, then AUTH")
 			}
@@ -83,6 +83,11 @@ func (s *session) forbidden(c smtp.Command) smtp.Reply {
 		}
 	}
 	return smtp.Reply{}
+}
+
+// listed says whether this peer may send without a login.
+func (s *session) listed() bool {
+	return s.srv.o.NoAuth != nil && s.srv.o.NoAuth(s.peer.Addr.Addr())
 }
 
 // hello is the greeting of this mode.

@@ -31,6 +31,7 @@ type Options struct {
 	TLS           *tls.Config // nil: no STARTTLS
 	ImplicitTLS   bool        // TLS before the greeting (RFC 8314)
 	Auth          *login.Login
+	NoAuth        func(netip.Addr) bool // of whom no login is asked at Submission; nil: of nobody
 	PlaintextAuth bool // AUTH without TLS, for tools on loopback
 	Handler       Handler
 	Sink          event.Sink    // nil: nobody listens

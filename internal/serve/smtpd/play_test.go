@@ -151,6 +151,8 @@ func (p *play) server(d *datadriven.TestData) {
 			o.PlaintextAuth = true
 		case a.Key == "nolimits":
 			o.NoLimits = true
+		case a.Key == "listed":
+			o.NoAuth = netip.MustParsePrefix(a.Vals[0]).Contains
 		case a.Key == "xclient":
 			o.XClient = []netip.Prefix{netip.MustParsePrefix(a.Vals[0])}
 		default:

@@ -120,6 +120,23 @@ func (s *Store) AccountByID(ctx context.Context, id mail.AccountID) (Account, er
 	return a, fault.Wrap(op, err)
 }
 
+// Sender gives an account with the settings of its domain: what bounds the mail
+// it sends. fault.NotFound.
+func (s *Store) Sender(ctx context.Context, id mail.AccountID) (Account, Settings, error) {
+	const op = "directory.Sender"
+	var a Account
+	var d Domain
+	err := s.view(ctx, func(r rows) error {
+		var err error
+		if a, err = r.mustAccount(op, id); err != nil {
+			return err
+		}
+		d, _, err = r.domain(a.Address.Domain)
+		return err
+	})
+	return a, d.Settings, fault.Wrap(op, err)
+}
+
 func (r rows) mustAccount(op string, id mail.AccountID) (Account, error) {
 	a, ok, err := r.account(id)
 	if err == nil && !ok {
