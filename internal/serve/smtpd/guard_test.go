@@ -54,7 +54,7 @@ func deliver(l *memListener, from string) error {
 		c.say("Subject: x\r\n\r\nx\r\n.\r\n", "250"), c.say("QUIT\r\n", "221"))
 }
 
-// slowly are ways to hold a connection: what is said at first, and what then
+// slowly are ways to hold a connection: what is said after EHLO, and what then
 // comes now and again.
 func slowly() []struct {
 	first, then string
@@ -65,17 +65,32 @@ func slowly() []struct {
 		first, then string
 		every       time.Duration
 	}{
-		{"", "", time.Hour},                           // silence
-		{"", "E", 4 * time.Minute},                    // a command that does not end
-		{"EHLO x\r\n", "NOOP\r\n", 290 * time.Second}, // commands that bring nothing
-		{"EHLO x\r\n", "RSET\r\n", 11 * time.Second},  // more of them
-		{"EHLO x\r\n" + envelope, "", time.Hour},      // an envelope and silence
-		{"EHLO x\r\n" + envelope + "DATA\r\n", "x", 9 * time.Minute},
-		{"EHLO x\r\n" + envelope + "DATA\r\n", "x", 9 * time.Second},
-		{"EHLO x\r\n" + envelope + "DATA\r\n", strings.Repeat("x", 4000) + "\r\n", 9 * time.Second}, // just below the rate
-		{"EHLO x\r\n" + envelope, "BDAT 1\r\nx", 4 * time.Minute},
-		{"EHLO x\r\n" + envelope + "BDAT 1000000\r\n", "x", 4 * time.Minute},
-		{"EHLO x\r\nSTARTTLS\r\n", "", time.Hour}, // half a handshake
+		{"", "", time.Hour},                 // silence
+		{"", "E", 4 * time.Minute},          // a command that does not end
+		{"", "NOOP\r\n", 290 * time.Second}, // commands that bring nothing
+		{"", "RSET\r\n", 11 * time.Second},  // more of them
+		{envelope, "", time.Hour},           // an envelope and silence
+		{envelope + "DATA\r\n", "x", 9 * time.Minute},
+		{envelope + "DATA\r\n", "x", 9 * time.Second},
+		{envelope + "DATA\r\n", strings.Repeat("x", 4600) + "\r\n", 9 * time.Second}, // at the rate
+		{envelope, "BDAT 1\r\nx", 4 * time.Minute},
+		{envelope + "BDAT 1000000\r\n", "x", 4 * time.Minute},
+		{"STARTTLS\r\n", "", time.Hour}, // half a handshake
+	}
+}
+
+// dawdle holds a connection until it is cut off. It waits for the greeting and
+// for the reply to EHLO, so as not to be an early talker.
+func dawdle(c *pipeEnd, first, then string, every time.Duration) {
+	time.Sleep(time.Second)
+	_, err := io.WriteString(c, "EHLO x\r\n")
+	time.Sleep(time.Second)
+	if err == nil {
+		_, err = io.WriteString(c, first)
+	}
+	for err == nil {
+		time.Sleep(every)
+		_, err = io.WriteString(c, then)
 	}
 }
 
@@ -87,43 +102,30 @@ func hold(ctx context.Context, l *memListener, i int, longest *atomic.Int64) {
 	for ctx.Err() == nil {
 		c, begin := l.dial(from), time.Now()
 		stop := context.AfterFunc(ctx, func() { c.Close() })
-		go io.Copy(io.Discard, c)
-		time.Sleep(time.Second) // waits for the greeting, so as not to be an early talker
-		_, err := io.WriteString(c, way.first)
-		for err == nil {
-			time.Sleep(way.every)
-			_, err = io.WriteString(c, way.then)
-			if way.then == "" && c.gone() {
-				break
-			}
-		}
-		c.Close()
-		if stay := time.Since(begin) - way.every; ctx.Err() == nil && int64(stay) > longest.Load() {
+		var talks sync.WaitGroup
+		talks.Go(func() { dawdle(c, way.first, way.then, min(way.every, 10*time.Minute)) })
+		io.Copy(io.Discard, c)
+		if stay := time.Since(begin); ctx.Err() == nil && int64(stay) > longest.Load() {
 			longest.Store(int64(stay))
 		}
+		c.Close()
 		stop()
-		time.Sleep(time.Minute)
+		talks.Wait()
+		time.Sleep(45 * time.Second)
 	}
 }
 
-// gone says whether the other end has closed.
-func (e *pipeEnd) gone() bool {
-	e.out.mu.Lock()
-	defer e.out.mu.Unlock()
-	return e.out.closed
-}
-
-// TestSlowClients: for 24 hours a hundred slow clients from as many networks try
-// to hold all of sixty places. A mail server that comes each ten minutes gets in
+// TestSlowClients: for 24 hours eighty slow clients from as many networks try to
+// hold all of thirty places. A mail server that comes each ten minutes gets in
 // within a minute, and no slow client keeps its place for long.
 func TestSlowClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{}
-		run := start(New(Options{Hostname: "mx", Handler: h, TLS: testTLS(), Limits: Limits{Connections: 60}}))
+		run := start(New(Options{Hostname: "mx", Handler: h, TLS: testTLS(), Limits: Limits{Connections: 30}}))
 		ctx, end := context.WithCancel(context.Background())
 		var slow sync.WaitGroup
 		var longest atomic.Int64
-		for i := range 100 {
+		for i := range 80 {
 			slow.Go(func() { hold(ctx, run.l, i, &longest) })
 		}
 		var worst time.Duration
@@ -161,7 +163,7 @@ func TestSlowClients(t *testing.T) {
 // TestStays: alone, each slow client is cut off by a limit of its own.
 func TestStays(t *testing.T) {
 	most := []time.Duration{
-		5 * time.Minute, 5 * time.Minute, 30 * time.Minute, 20 * time.Minute, 5 * time.Minute,
+		5 * time.Minute, 5 * time.Minute, 30 * time.Minute, 100 * 11 * time.Second, 5 * time.Minute,
 		10 * time.Minute, 10 * time.Minute, 2 * time.Hour, 30 * time.Minute, 10 * time.Minute, time.Minute,
 	}
 	for i, way := range slowly() {
@@ -170,16 +172,9 @@ func TestStays(t *testing.T) {
 			c := run.l.dial("192.0.2.1:1")
 			begin := time.Now()
 			var talks sync.WaitGroup
-			talks.Go(func() {
-				time.Sleep(time.Second)
-				_, err := io.WriteString(c, way.first)
-				for err == nil {
-					time.Sleep(way.every)
-					_, err = io.WriteString(c, way.then)
-				}
-			})
+			talks.Go(func() { dawdle(c, way.first, way.then, way.every) })
 			io.Copy(io.Discard, c)
-			if stay := time.Since(begin); stay > most[i]+15*time.Second {
+			if stay := time.Since(begin); stay > most[i]+15*time.Second || stay < most[i]*4/5 {
 				t.Errorf("%q then %.20q each %v: stayed %v", way.first, way.then, way.every, stay)
 			}
 			c.Close()
@@ -239,6 +234,33 @@ func TestRateOfContent(t *testing.T) {
 			}
 		}
 		if err := c.say(".\r\nQUIT\r\n", "250", "221"); err != nil {
+			t.Error(err)
+		}
+		nc.Close()
+		if err := run.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPatience: each message gives a session its time again, and each content
+// may lag behind anew.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run := start(New(Options{Hostname: "mx", Handler: &recorder{}}))
+		nc := run.l.dial("192.0.2.1:1")
+		c := talk{nc, bufio.NewReader(nc)}
+		err := errors.Join(c.say("", "220"), c.say("EHLO x\r\n", "250"))
+		for range 6 {
+			for range 4 {
+				time.Sleep(4 * time.Minute)
+				err = errors.Join(err, c.say("NOOP\r\n", "250"))
+			}
+			err = errors.Join(err, c.say("MAIL FROM:<a@x.example>\r\nRCPT TO:<b@foo.example>\r\nDATA\r\n", "250", "250", "354"))
+			time.Sleep(9 * time.Minute)
+			err = errors.Join(err, c.say("x\r\n.\r\n", "250"))
+		}
+		if err != nil {
 			t.Error(err)
 		}
 		nc.Close()
