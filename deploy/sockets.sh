@@ -27,5 +27,7 @@ done <<-END
 	pop3s 995
 	imap 143
 	imaps 993
+	http 80
+	https 443
 END
 echo "systemctl enable $(cd "$dir" && ls ekiden-*.socket | tr '\n' ' ')"

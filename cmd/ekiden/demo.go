@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -133,11 +135,15 @@ type ready struct {
 	Ports    map[string]int `json:"ports"`
 	CA       string         `json:"ca"`
 	Accounts []demoAccount  `json:"accounts"`
+	Web      string         `json:"web,omitempty"`
 }
 
 // announce says that every door is open, and how to come in.
 func (d *demoCmd) announce(s *app.Server, c app.Config, accounts []demoAccount) {
-	r := ready{true, os.Getpid(), c.Data, c.Hostname, s.Ports(), s.CA(), accounts}
+	r := ready{true, os.Getpid(), c.Data, c.Hostname, s.Ports(), s.CA(), accounts, ""}
+	if port, ok := r.Ports["https"]; ok {
+		r.Web = webLink(d.Bind, port)
+	}
 	if d.JSON {
 		line, err := json.Marshal(r)
 		if err != nil {
@@ -157,8 +163,22 @@ func (d *demoCmd) announce(s *app.Server, c app.Config, accounts []demoAccount) 
 			fmt.Fprintf(w, "%s\t%s:%d\t%s\n", row.key, d.Bind, port, row.about)
 		}
 	}
+	if r.Web != "" {
+		fmt.Fprintf(w, "\nweb\t%s\n", r.Web)
+	}
 	fmt.Fprintf(w, "\ntrust\t%s\n\nStop it with Ctrl-C.\n", r.CA)
 	_ = w.Flush()
+}
+
+// webLink is where a browser on this machine finds the https door.
+func webLink(bind string, port int) string {
+	if a, err := netip.ParseAddr(bind); err == nil && a.IsUnspecified() {
+		bind = "localhost"
+	}
+	if port == 443 {
+		return "https://" + bind + "/"
+	}
+	return "https://" + net.JoinHostPort(bind, strconv.Itoa(port)) + "/"
 }
 
 // maxPrinted is how many accounts the table shows.
@@ -176,6 +196,7 @@ func doorRows() []doorRow {
 		{"smtp", "from other servers"}, {"submission", "send: STARTTLS, then AUTH"}, {"submission_alt", "send: the same, where 587 is blocked"},
 		{"submissions", "send: TLS at once"}, {"imap", "read: STARTTLS"}, {"imaps", "read: TLS at once"},
 		{"pop3", "fetch: STLS"}, {"pop3s", "fetch: TLS at once"}, {"lmtp", "from a server in front"},
+		{"http", "leads to https"}, {"https", "tells of the doors"},
 	}
 }
 

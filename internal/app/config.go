@@ -29,6 +29,7 @@ type Config struct {
 	Hostname string   `toml:"hostname"` // how the server calls itself; its reverse name should match
 	Store    Store    `toml:"store"`
 	TLS      TLS      `toml:"tls"`
+	ACME     ACME     `toml:"acme"`
 	Listen   Listen   `toml:"listen"`
 	Log      Log      `toml:"log"`
 	Auth     Auth     `toml:"auth"`
@@ -61,6 +62,8 @@ type Listen struct {
 	POP3S         []string `toml:"pop3s"`          // TLS at once
 	IMAP          []string `toml:"imap"`           // STARTTLS
 	IMAPS         []string `toml:"imaps"`          // TLS at once
+	HTTP          []string `toml:"http"`           // leads to https, and answers ACME authorities
+	HTTPS         []string `toml:"https"`          // a page that tells of the doors
 }
 
 // Log says how much is written to standard error, and how.
@@ -121,9 +124,11 @@ func Default() Config {
 		Listen: Listen{
 			SMTP: []string{":25"}, Submission: []string{":587"}, SubmissionAlt: []string{":2525"}, Submissions: []string{":465"},
 			POP3: []string{":110"}, POP3S: []string{":995"}, IMAP: []string{":143"}, IMAPS: []string{":993"},
+			HTTP: []string{":80"}, HTTPS: []string{":443"},
 		},
 		Store: Store{Cache: 64 << 20, KeepDeleted: Duration(30 * 24 * time.Hour)},
 		TLS:   TLS{MinVersion: "1.2"},
+		ACME:  defaultACME(),
 		Log:   Log{Level: "info", Format: "text"},
 		Auth: Auth{
 			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
@@ -152,7 +157,7 @@ func Load(path string) (Config, error) {
 		return c, fault.Newf(fault.Invalid, op, "%s: unknown key %q%s", path, key, didYouMean(key, knownKeys(reflect.TypeOf(c), "")))
 	}
 	dir := filepath.Dir(path)
-	paths := append(c.TLS.paths(), c.filterPaths()...)
+	paths := append(c.certPaths(), c.filterPaths()...)
 	for _, p := range append(paths, &c.Data, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -193,7 +198,7 @@ func (c *Config) Check() error {
 	if c.Store.Cache < 1<<20 || c.Store.KeepDeleted <= 0 || c.Store.Reserve < 0 {
 		return errors.New("store: cache wants at least 1048576 octets, keep_deleted some time, and reserve is not negative")
 	}
-	if err := c.checkTLS(); err != nil {
+	if err := errors.Join(c.checkTLS(), c.checkACME()); err != nil {
 		return err
 	}
 	for _, d := range c.doors() {
@@ -286,8 +291,12 @@ func (c *Config) CheckFiles() error {
 // roots are the authorities that certificates of others are verified by; nil
 // means the system's alone.
 func (c *Config) roots() (*x509.CertPool, error) {
-	const op = "app.roots"
-	path := c.Outbound.TrustCAFile
+	return trusted(c.Outbound.TrustCAFile)
+}
+
+// trusted are the system's authorities and the one in a file; "" gives nil.
+func trusted(path string) (*x509.CertPool, error) {
+	const op = "app.trusted"
 	if path == "" {
 		return nil, nil
 	}

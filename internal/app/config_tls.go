@@ -4,6 +4,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -27,9 +30,10 @@ type Pair struct {
 	KeyFile  string `toml:"key_file"`
 }
 
-// paths are the files that t names.
-func (t *TLS) paths() []*string {
-	all := []*string{&t.CertFile, &t.KeyFile}
+// certPaths are the files that are about certificates.
+func (c *Config) certPaths() []*string {
+	t := &c.TLS
+	all := []*string{&t.CertFile, &t.KeyFile, &c.ACME.EABKeyFile, &c.ACME.TrustCAFile}
 	for i := range t.Certificates {
 		all = append(all, &t.Certificates[i].CertFile, &t.Certificates[i].KeyFile)
 	}
@@ -58,8 +62,8 @@ func (c *Config) checkTLS() error {
 			return errors.New("tls.certificates: each wants cert_file and key_file")
 		}
 	}
-	if len(t.pairs()) == 0 && !t.OwnAuthority {
-		return errors.New("tls: cert_file and key_file are needed (or own_authority = true, for trying things out)")
+	if len(t.pairs()) == 0 && !t.OwnAuthority && !c.ACME.on() {
+		return errors.New("tls: cert_file and key_file are needed (or [acme], or own_authority = true, for trying things out)")
 	}
 	if t.version() == 0 {
 		return fmt.Errorf("tls.min_version: %q is neither 1.2 nor 1.3", t.MinVersion)
@@ -82,9 +86,22 @@ func (t *TLS) version() uint16 {
 func (c *Config) certificates(sink event.Sink) (*certs.Set, error) {
 	o := certs.Options{Files: c.TLS.pairs(), Hostname: c.Hostname, Sink: sink}
 	if c.TLS.OwnAuthority {
-		o.Own, o.OwnNames = c.Data, []string{c.Hostname, "localhost", "127.0.0.1"}
+		o.Own, o.OwnNames = c.Data, c.ownNames()
 	}
 	return certs.New(o)
+}
+
+// ownNames are what the own authority certifies: also the addresses at which a
+// web door listens, since a lab has no names for them.
+func (c *Config) ownNames() []string {
+	names := []string{c.Hostname, "localhost", "127.0.0.1"}
+	for _, l := range c.Listen.HTTPS {
+		host, _, _ := net.SplitHostPort(l)
+		if a, err := netip.ParseAddr(host); err == nil && !a.IsUnspecified() && !slices.Contains(names, a.String()) {
+			names = append(names, a.String())
+		}
+	}
+	return names
 }
 
 // use says what a door does with TLS. The names of protocols are those that
@@ -98,6 +115,8 @@ func (c *Config) use(door string) certs.Use {
 		return certs.Use{ALPN: []string{"pop3"}}
 	case "submission", "submission_alt":
 		return certs.Use{ALPN: []string{"smtp", "esmtp"}}
+	case "http":
+		return certs.Use{ALPN: []string{"h2", "http/1.1"}}
 	}
 	return certs.Use{Strangers: true}
 }

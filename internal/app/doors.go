@@ -24,6 +24,7 @@ func (c *Config) doors() []door {
 	return []door{
 		{"smtp", 25, l.SMTP}, {"lmtp", 24, l.LMTP}, {"submission", 587, l.Submission}, {"submission_alt", 2525, l.SubmissionAlt},
 		{"submissions", 465, l.Submissions}, {"pop3", 110, l.POP3}, {"pop3s", 995, l.POP3S}, {"imap", 143, l.IMAP}, {"imaps", 993, l.IMAPS},
+		{"http", 80, l.HTTP}, {"https", 443, l.HTTPS},
 	}
 }
 
@@ -33,7 +34,7 @@ func (c *Config) ListenAt(bind netip.Addr, base int) {
 	at := func(port int) []string { return []string{netip.AddrPortFrom(bind, uint16(base+port)).String()} }
 	c.Listen = Listen{
 		SMTP: at(25), LMTP: at(24), Submission: at(587), SubmissionAlt: at(2525), Submissions: at(465),
-		POP3: at(110), POP3S: at(995), IMAP: at(143), IMAPS: at(993),
+		POP3: at(110), POP3S: at(995), IMAP: at(143), IMAPS: at(993), HTTP: at(80), HTTPS: at(443),
 	}
 }
 

@@ -58,6 +58,9 @@ func (s *Server) bind() (err error) {
 		return err
 	}
 	s.behindProxies()
+	if err = s.tls.order(s.doors); err != nil {
+		return err
+	}
 	s.socket, err = listenSocket(c.Data)
 	return err
 }
@@ -93,8 +96,9 @@ func (s *Server) Close() error {
 // Run serves until ctx ends; then the doors close, what is in hand is finished,
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	services := []Service{ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.tls.watch), s.relay, ServiceFunc(s.serveSocket)}
+	services := []Service{ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), s.relay, ServiceFunc(s.serveSocket)}
 	servers := s.rooms.servers(&s.config, s.tls.config)
+	s.web(servers)
 	for _, d := range s.doors {
 		for _, ln := range d.listeners {
 			services = append(services, ServiceFunc(func(ctx context.Context) error { return servers[d.name].Serve(ctx, ln) }))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/reach/acme"
 	"github.com/ekiden-mail/ekiden/internal/state/certs"
 )
 
@@ -16,12 +18,13 @@ import (
 const lookEvery = time.Minute
 
 // secrets is what the doors need for TLS: certificates and keys of session
-// tickets.
+// tickets, and the service that orders certificates.
 type secrets struct {
 	c       *Config
 	rows    *certs.Rows
 	set     *certs.Set
 	configs *certs.Configs
+	acme    *acme.Client // nil: nothing is ordered
 	sink    event.Sink
 	hangup  chan os.Signal
 }
@@ -41,7 +44,61 @@ func (c *Config) openTLS(r *rooms) (*secrets, error) {
 }
 
 // config is the TLS of a door.
-func (s *secrets) config(door string) *tls.Config { return s.configs.For(s.c.use(door)) }
+func (s *secrets) config(door string) *tls.Config {
+	use := s.c.use(door)
+	if door == "https" && s.acme != nil {
+		use.ALPN = append(use.ALPN, acme.Protocol)
+		use.Certificate = s.acme.Certificate
+	}
+	return s.configs.For(use)
+}
+
+// order prepares the ordering of certificates, and takes into service those that
+// were ordered before. The authority looks at the doors that are open.
+func (s *secrets) order(doors []open) error {
+	const op = "app.order"
+	a := &s.c.ACME
+	if !a.on() {
+		return nil
+	}
+	names, err := s.c.acmeNames()
+	if err != nil {
+		return fault.As(fault.Invalid, op, err)
+	}
+	o := acme.Options{
+		Directory: a.Directory, Email: a.Email, Agreed: a.AgreeTerms, Names: names, Profile: a.Profile, EABKeyID: a.EABKeyID,
+		Store: s.rows, Sink: s.sink, Changed: s.set.SetOrdered,
+	}
+	if err := a.readEAB(); err != nil {
+		return fault.As(fault.Invalid, op, err)
+	}
+	o.EABKey = a.eabKey
+	if o.Roots, err = trusted(a.TrustCAFile); err != nil {
+		return err
+	}
+	for _, d := range doors {
+		switch d.name {
+		case "http":
+			o.HTTP = acme.AddrPort(d.listeners[0].Addr())
+		case "https":
+			o.HTTPS = acme.AddrPort(d.listeners[0].Addr())
+		}
+	}
+	if !o.HTTP.IsValid() && !o.HTTPS.IsValid() {
+		return fault.New(fault.Invalid, op, "acme: the door http or https is needed, where the authority looks")
+	}
+	s.acme = acme.New(o)
+	return s.acme.Load(context.Background())
+}
+
+// renew is the service that orders certificates.
+func (s *secrets) renew(ctx context.Context) error {
+	if s.acme == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return s.acme.Run(ctx)
+}
 
 // watch takes up new certificates, each minute and at SIGHUP.
 func (s *secrets) watch(ctx context.Context) error {
@@ -57,6 +114,9 @@ func (s *secrets) watch(ctx context.Context) error {
 			s.turn(ctx)
 		case <-s.hangup:
 			s.set.Reload(ctx, true)
+			if s.acme != nil {
+				s.acme.Again()
+			}
 		}
 	}
 }
@@ -72,6 +132,6 @@ func (s *secrets) turn(ctx context.Context) {
 	s.configs.SetTicketKeys(keys)
 }
 
-// ReloadOnHangup makes SIGHUP mean: look at the certificates' files again. It
-// ends the process no more.
+// ReloadOnHangup makes SIGHUP mean: look at the certificates' files again, and
+// order again what could not be had. It ends the process no more.
 func (s *Server) ReloadOnHangup() { signal.Notify(s.tls.hangup, syscall.SIGHUP) }

@@ -97,6 +97,8 @@ pop3 = []
 pop3s = []
 imap = []
 imaps = []
+http = []
+https = []
 ` + more
 	path := filepath.Join(dir, "ekiden.toml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
