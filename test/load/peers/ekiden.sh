@@ -1,7 +1,8 @@
 #!/bin/bash
 # Ekiden for a load test: ekiden.sh start|stop|pids|wipe. At $BENCH_ADDR: the
 # demo's ports (SMTP 10025, IMAP 10143, POP3 10110 …). Every 250 is on disk, as
-# always; rate limits, checks and signing are off, as they are in the peers.
+# always; rate limits, checks and signing are off, as they are in the peers. Mail for
+# others goes to port 2526 of the same address, as it does from the peers.
 set -eu
 : "${BENCH_DATA:?set BENCH_DATA to a directory on the disk to measure}"
 : "${BENCH_USERS:=50}"
@@ -14,7 +15,7 @@ start)
 	mkdir -p "$D"
 	for i in $(seq "$BENCH_USERS"); do echo "user$i@bench.test:benchpass"; done >"$D/accounts"
 	"$EKIDEN" demo --json --data "$D/data" --bind "$BENCH_ADDR" --hostname mx.bench.test --domain bench.test \
-		--accounts-file "$D/accounts" --plaintext-auth --no-limits --no-checks --no-sign >"$D/ready" 2>"$D/log" &
+		--accounts-file "$D/accounts" --plaintext-auth --no-limits --no-checks --no-sign --smart-host "$BENCH_ADDR:2526" >"$D/ready" 2>"$D/log" &
 	echo $! >"$D/pid"
 	for _ in $(seq 600); do
 		grep -q '"ready":true' "$D/ready" && exit

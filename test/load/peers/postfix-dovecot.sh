@@ -138,6 +138,7 @@ configure() {
 		smtpd_peername_lookup = no
 		smtp_dns_support_level = disabled
 		smtp_host_lookup = native
+		relayhost = [$BENCH_ADDR]:2526
 		virtual_mailbox_domains = $DOMAIN
 		virtual_mailbox_maps = texthash:$P/etc/users
 		virtual_transport = lmtp:unix:$D/run/lmtp
