@@ -36,6 +36,7 @@ type Config struct {
 	Limits   Limits   `toml:"limits"`
 	Proxy    Proxy    `toml:"proxy"`
 	Outbound Outbound `toml:"outbound"`
+	SMTP     SMTP     `toml:"smtp"`
 	Checks   Checks   `toml:"checks"`
 	Filters  []Filter `toml:"filter"`
 
@@ -133,6 +134,7 @@ func Default() Config {
 		Auth: Auth{
 			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
 		},
+		SMTP:   defaultSMTP(),
 		Limits: defaultLimits(),
 		Sending: defaultSending(),
 		Checks: Checks{Budget: Duration(2 * time.Minute)},
@@ -224,6 +226,9 @@ func (c *Config) Check() error {
 		return err
 	}
 	if err := c.checkFilters(); err != nil {
+		return err
+	}
+	if err := c.SMTP.check(); err != nil {
 		return err
 	}
 	return c.checkOutbound()

@@ -84,14 +84,15 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	})
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
-		Ask: r.ask,
+		Ask: r.ask, Answer: answer.New(answer.Options{Hostname: c.Hostname}),
 	})
 	screener := r.screener(c)
-	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received()})
+	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting})
 	r.sending = sending.New(db)
 	r.submit = submit.New(submit.Options{
 		Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname, Screen: screener, Sink: sink,
 		Book: r.sending, Bounds: c.bounds(), NoWatch: !c.Sending.Watch || c.Limits.Off, HideClient: c.Sending.HideClient, Networks: c.networks(),
+		Priority: int8(c.SMTP.UserPriority),
 	})
 	return r, nil
 }
@@ -132,7 +133,7 @@ func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	})
 	ro := relay.Options{
 		Refused: r.submit.Refused,
-		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: router, Sink: r.sink,
+		DB:      r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: router, Sink: r.sink,
 		Answer: answer.New(answer.Options{Hostname: c.Hostname}), Here: r.directory.Here,
 		Hostname: c.Hostname, Local: source, RootCAs: roots,
 		Policy: queue.Policy{
@@ -183,6 +184,7 @@ func (r *rooms) servers(c *Config, t func(door string) *tls.Config) map[string]s
 			Hostname: c.Hostname, Mode: mode, TLS: t(door), ImplicitTLS: implicit, Handler: h, Sink: r.sink, NoLimits: c.Limits.Off,
 			PlaintextAuth: c.Auth.Plaintext, Limits: c.Limits.smtp(), Guards: guards, XClient: xclient,
 		}
+		r.extend(&o, c)
 		if mode == smtpd.Submission {
 			o.Auth, o.NoAuth = r.login, c.listedAt("submission")
 		}

@@ -26,6 +26,7 @@ type Demands struct {
 	Release     time.Time // not before it (RFC 4865); zero: at once
 	Requested   string    // how Release was asked for: "for;SECONDS" or "until;DATE" (RFC 4865 §5.1.2)
 	Priority    int8      // from -9 to 9, higher is sooner (RFC 6710 §5)
+	Prioritized bool      // Priority was said, by MAIL or in the header
 	Solicit     string    // solicitation class keywords with commas between (RFC 3865 §2.2)
 }
 

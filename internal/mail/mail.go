@@ -113,3 +113,13 @@ type Arrival struct {
 	Verdict  string // what was decided when others had been asked; "" if nobody was
 	Opinions string // what each of them said
 }
+
+// NewArrival begins an arrival from a peer, under the id that refused commands
+// of its transaction refer to.
+func NewArrival(p *Peer, now time.Time) Arrival {
+	a := Arrival{ID: p.Ref, At: now, Peer: *p}
+	if a.ID == (ArrivalID{}) {
+		a.ID = NewArrivalID()
+	}
+	return a
+}

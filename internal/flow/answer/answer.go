@@ -49,6 +49,8 @@ type Facts struct {
 	EnvelopeID  string       // ENVID, decoded
 	HeadersOnly bool         // RET=HDRS: a failure need not carry the message
 	UTF8        bool         // it came with SMTPUTF8, so its sender understands RFC 6533
+	RequireTLS  bool         // so must the report, and it carries no more than the header (RFC 8689 §5)
+	mail.Demands
 }
 
 // Report composes a report about the recipients (RFC 3464), with a text for
@@ -66,6 +68,7 @@ func (a *Answerer) Report(f Facts, rcpts []dsn.Recipient, original io.ReaderAt, 
 	case len(rcpts) == 0:
 		return nil, mail.Envelope{}, fault.New(fault.Invalid, op, "a report tells of at least one recipient")
 	}
+	f.HeadersOnly = f.HeadersOnly || f.RequireTLS
 	o, h, err := enclose(f, rcpts, original, size)
 	if err != nil {
 		return nil, mail.Envelope{}, fault.Wrap(op, err)
@@ -79,9 +82,12 @@ func (a *Answerer) Report(f Facts, rcpts []dsn.Recipient, original io.ReaderAt, 
 		MessageID: mark + "@" + string(a.o.Domain),
 		Boundary:  "=_" + mark,
 		Text:      a.text(f, rcpts, h),
-		Report:    dsn.Report{EnvelopeID: f.EnvelopeID, ReportingMTA: a.o.Hostname, Arrival: f.Arrived, Recipients: rcpts},
-		Original:  o,
-		UTF8:      f.UTF8,
+		Report: dsn.Report{
+			EnvelopeID: f.EnvelopeID, ReportingMTA: a.o.Hostname, Arrival: f.Arrived, DeliverBy: f.By.At, FutureRelease: f.Requested,
+			Recipients: rcpts,
+		},
+		Original: o,
+		UTF8:     f.UTF8,
 	}
 	if ids := message.MessageIDs(h.Get("Message-ID")); len(ids) > 0 {
 		l.References = ids[0]
@@ -94,6 +100,9 @@ func (a *Answerer) Report(f Facts, rcpts []dsn.Recipient, original io.ReaderAt, 
 		To:       []mail.Recipient{{Address: f.From, Notify: mail.NotifyNever}},
 		UTF8:     f.UTF8,
 		EightBit: !isASCII(b.Bytes()),
+
+		RequireTLS: f.RequireTLS,
+		Demands:    mail.Demands{Priority: f.Priority, Prioritized: f.Prioritized}, // RFC 6710 §4.6
 	}
 	return b.Bytes(), env, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/answer"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
@@ -32,8 +33,9 @@ type Options struct {
 	Queue     *queue.Store
 	Directory *directory.Store
 	Sink      event.Sink
-	Hostname  string // for Received
-	Fit       Fit    // what an arrival may be made of
+	Answer    *answer.Answerer // writes the reports of success; nil: there are none
+	Hostname  string           // for Received
+	Fit       Fit              // what an arrival may be made of
 
 	// Ask asks the host of a relayed domain whether a recipient is there, as
 	// Accepts says; nil: none is asked.
@@ -78,6 +80,7 @@ func (d *Deliverer) Prepare(ctx context.Context, a *mail.Arrival, content blob.H
 	if err := p.index(ctx); err != nil {
 		return nil, fault.Wrap("deliver.Prepare", err)
 	}
+	p.reportSuccess(ctx)
 	return p, nil
 }
 
@@ -137,9 +140,16 @@ func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 		return nil
 	case err != nil:
 		return err
-	case p.arrival.Hold != "": // it is resolved again when it is released
+	case p.arrival.Hold != "" || p.arrival.Envelope.Release.After(p.arrival.At): // it is resolved again when it is released
 		p.remote(r, r.Address)
 		return nil
+	}
+	switch several := len(found.Accounts)+len(found.Remote) > 1; {
+	case several:
+		p.tell(r, r.Address, true)
+		r = member(r)
+	case len(found.Accounts) == 1 && len(p.targets) < MaxAccounts:
+		p.tell(r, found.Accounts[0].Address, false)
 	}
 	for _, t := range found.Accounts {
 		p.account(r, t)
@@ -183,7 +193,6 @@ func (p *Plan) remote(r mail.Recipient, to mail.Address) {
 	p.waiting = append(p.waiting, queue.Delivery{
 		Message: p.arrival.ID, N: uint32(len(p.waiting)), To: to, Original: original(r, to), Notify: r.Notify, State: state,
 		Quoted: r.Quoted && to == r.Address,
-		Due:    p.arrival.At, First: p.arrival.At,
 	})
 }
 

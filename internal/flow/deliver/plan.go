@@ -2,9 +2,11 @@ package deliver
 
 import (
 	"context"
+	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/answer"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
@@ -23,6 +25,8 @@ type Plan struct {
 	targets []*target
 	waiting []queue.Delivery
 	replies []smtp.Reply
+	told    []answer.Success // successes that senders asked to be told of
+	letter  *letter          // tells them; nil: nobody asked
 }
 
 // target is one account's copy.
@@ -46,6 +50,13 @@ func (p *Plan) Shards() []kv.Shard {
 	for _, t := range p.targets {
 		shards = append(shards, kv.AccountShard(t.account))
 	}
+	if p.letter != nil {
+		for _, s := range p.letter.plan.Shards() {
+			if !slices.ContainsFunc(shards, func(have kv.Shard) bool { return string(have) == string(s) }) {
+				shards = append(shards, s)
+			}
+		}
+	}
 	return shards
 }
 
@@ -68,6 +79,11 @@ func (p *Plan) Commit(tx kv.Tx) error {
 		}
 		history.Write(tx, a.ID, history.Entry{At: a.At, What: history.Delivered, From: a.Envelope.From, To: t.to, Account: t.account, Size: a.Size})
 	}
+	if p.letter != nil {
+		if err := p.letter.commit(tx, a); err != nil {
+			return fault.Wrap(op, err)
+		}
+	}
 	if len(p.waiting) == 0 {
 		return nil
 	}
@@ -75,7 +91,7 @@ func (p *Plan) Commit(tx kv.Tx) error {
 		return fault.Wrap(op, err)
 	}
 	for _, w := range p.waiting {
-		e := history.Entry{At: a.At, What: history.Queued, From: a.Envelope.From, To: w.To, Size: a.Size}
+		e := history.Entry{At: a.At, What: history.Queued, From: a.Envelope.From, To: w.To, Size: a.Size, Next: a.Envelope.Release}
 		if w.State == queue.Held {
 			e.What, e.Reply = history.Held, a.Hold
 		}
@@ -120,7 +136,7 @@ func (p *Plan) message() queue.Message {
 	return queue.Message{
 		ID: a.ID, At: a.At, Blob: p.content.ID(), Size: p.content.Size(), Prefix: p.prefix, From: a.Envelope.From,
 		EnvID: a.Envelope.ID, HeadersOnly: a.Envelope.Headers, UTF8: a.Envelope.UTF8, EightBit: a.Envelope.EightBit,
-		RequireTLS: a.Envelope.RequireTLS, Quoted: a.Envelope.Quoted, Account: a.Peer.Account,
+		RequireTLS: a.Envelope.RequireTLS, Quoted: a.Envelope.Quoted, Account: a.Peer.Account, Demands: a.Envelope.Demands,
 	}
 }
 
@@ -138,5 +154,8 @@ func (p *Plan) Emit(ctx context.Context) {
 		if t.level > 0 {
 			p.d.o.Sink.Emit(ctx, event.QuotaReached{Address: t.to, Account: t.account, Percent: t.level, Octets: t.used.Octets, Messages: t.used.Messages})
 		}
+	}
+	if p.letter != nil {
+		p.letter.emit(ctx, p.d.o.Sink, a)
 	}
 }

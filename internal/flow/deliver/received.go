@@ -8,6 +8,10 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
+// maxComment is the longest list of keywords that stands in a line (RFC 5322
+// §2.1.1), in octets.
+const maxComment = 900
+
 // received writes the trace field of RFC 5321 §4.4. The recipient is named only
 // when there is but one, so that blind copies stay blind (§7.2).
 func received(a *mail.Arrival, hostname string) []byte {
@@ -18,16 +22,25 @@ func received(a *mail.Arrival, hostname string) []byte {
 		return []byte(b.String())
 	}
 	if a.NoClient {
-		fmt.Fprintf(&b, "Received: by %s with %s id %s", hostname, protocol(a), a.ID)
+		fmt.Fprintf(&b, "Received: by %s with %s", hostname, protocol(a))
 	} else {
 		fmt.Fprintf(&b, "Received: from %s (%s%s)\r\n", helo(a.Peer.Helo), reverseName(a.Peer), addressLiteral(a.Peer))
-		fmt.Fprintf(&b, "\tby %s with %s id %s", hostname, protocol(a), a.ID)
+		fmt.Fprintf(&b, "\tby %s with %s", hostname, protocol(a))
 	}
+	if n := len(a.Envelope.Solicit); n > 0 && n < maxComment { // RFC 3865 §2.6
+		fmt.Fprintf(&b, "\r\n\t(SOLICIT=%s)\r\n\t", a.Envelope.Solicit)
+	} else {
+		b.WriteString(" ")
+	}
+	fmt.Fprintf(&b, "id %s", a.ID)
 	if a.Peer.TLSInfo != "" {
 		fmt.Fprintf(&b, "\r\n\t(%s)", a.Peer.TLSInfo)
 	}
 	if len(a.Envelope.To) == 1 && a.Envelope.To[0].Address.IsASCII() {
 		fmt.Fprintf(&b, "\r\n\tfor <%s>", a.Envelope.To[0].Address)
+	}
+	if a.Envelope.Prioritized { // RFC 6710 §7
+		fmt.Fprintf(&b, "\r\n\tPRIORITY %d", a.Envelope.Priority)
 	}
 	fmt.Fprintf(&b, ";\r\n\t%s\r\n", message.FormatDate(a.At))
 	return []byte(b.String())

@@ -28,6 +28,10 @@ type Options struct {
 	Screen  *screen.Screener // nil: nobody else is asked
 
 	Received int // fields of a message before it is taken for one that goes in circles; 0: MaxReceived
+
+	// NoSoliciting are the classes of solicitation that are not taken, whether
+	// MAIL or the header names them (RFC 3865).
+	NoSoliciting []string
 }
 
 // Receiver opens transactions for strangers and for LMTP peers.
@@ -39,17 +43,25 @@ func New(o Options) *Receiver { return &Receiver{o} }
 // Begin opens a mail transaction (RFC 5321 §3.3). A nil Transaction means
 // refused.
 func (r *Receiver) Begin(ctx context.Context, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
-	t := &Transaction{r: r, arrival: mail.Arrival{
-		ID: mail.NewArrivalID(), At: time.Now(), Peer: *p,
-		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit, Quoted: o.Quoted},
-	}}
+	ok := o.Grant(most(p), smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok"))
+	t := &Transaction{r: r, arrival: mail.NewArrival(p, time.Now())}
+	t.arrival.Envelope = o.Envelope(from, t.arrival.At)
 	if !p.LMTP { // what comes in there was looked at by the server in front
 		var refused smtp.Reply
 		if t.screening, refused = r.o.Screen.Begin(ctx, &t.arrival, false); !refused.IsZero() {
 			return nil, r.o.Deliver.Refuse(ctx, &t.arrival, mail.Address{}, refused)
 		}
 	}
-	return t, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok")
+	return t, ok
+}
+
+// most is the highest priority that a peer may ask for: a stranger can but
+// lower it (RFC 6710 §4.1), and the server in front knows what it does.
+func most(p *mail.Peer) int8 {
+	if p.LMTP {
+		return mail.MaxPriority
+	}
+	return 0
 }
 
 // Transaction is one message on its way in.
@@ -64,7 +76,7 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	if err := t.r.o.Deliver.Accepts(ctx, to); err != nil {
 		return t.r.o.Deliver.Refuse(ctx, &t.arrival, to, refusal(to, err))
 	}
-	recipient := mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted}
+	recipient := o.Recipient(to)
 	if refused := t.screening.Rcpt(ctx, recipient); !refused.IsZero() {
 		return t.r.o.Deliver.Refuse(ctx, &t.arrival, to, refused)
 	}
@@ -97,8 +109,13 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	if _, err = d.Copy(io.MultiWriter(w, &head), content); err != nil {
 		return d.RefuseAll(ctx, a, smtp.Fault(err))
 	}
-	if most := cmp.Or(t.r.o.Received, MaxReceived); head.Header().Count("Received") > most {
-		return d.RefuseAll(ctx, a, smtp.Answer(554, smtp.Enhanced{5, 4, 6}, "this message goes in circles: over %d Received fields", most))
+	header := head.Header()
+	deliver.Heed(a, header, most(&a.Peer))
+	if no := smtp.Unsolicited(a.Envelope.Solicit, t.r.o.NoSoliciting); no != "" {
+		return d.RefuseAll(ctx, a, smtp.Answer(550, smtp.Enhanced{5, 7, 1}, "mail of this kind is not wanted here: SOLICIT=%s", no))
+	}
+	if n := cmp.Or(t.r.o.Received, MaxReceived); header.Count("Received") > n {
+		return d.RefuseAll(ctx, a, smtp.Answer(554, smtp.Enhanced{5, 4, 6}, "this message goes in circles: over %d Received fields", n))
 	}
 	if t.screening != nil {
 		return t.screening.Accept(ctx, w)

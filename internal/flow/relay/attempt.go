@@ -47,6 +47,7 @@ type result struct {
 	host  string     // who gave it
 	tls   bool
 	dsn   bool // the host reports itself
+	tell  bool // the sender is told that the host took it, whatever it asked for but NEVER
 	final bool // no other host is to be asked
 	known bool // something is: what is not stays as it was
 }
@@ -58,7 +59,7 @@ func (r *result) put(reply smtp.Reply, host string, final bool) {
 
 // outcome puts a result into the queue's words.
 func (r *result) outcome(jitter float64) queue.Outcome {
-	o := queue.Outcome{Reply: r.reply.String(), Host: r.host, DSN: r.dsn, Jitter: jitter}
+	o := queue.Outcome{Reply: r.reply.String(), Host: r.host, DSN: r.dsn, Tell: r.tell, Jitter: jitter}
 	switch {
 	case r.final && r.reply.OK():
 		o.Result = queue.Sent
@@ -75,6 +76,9 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
 	if err != nil {
 		r.failed(ctx, err)
 		return false
+	}
+	if m.By.Return && m.By.Passed(time.Now()) {
+		return r.expire(ctx, m, ds)
 	}
 	here, there, err := r.divide(ctx, b.Hop, ds)
 	if err != nil {
@@ -111,6 +115,9 @@ func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery
 
 // send tries the hosts of a hop until every recipient is decided.
 func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result, l *line) {
+	if m.RequireTLS && !m.From.IsNull() && !l.verified {
+		l.quit()
+	}
 	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) {
 		putAll(rs, reply, "", false)
 		return
@@ -125,7 +132,7 @@ func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs [
 	t := &transfer{r: r, m: m, rs: rs, l: l, content: joined{m.Prefix, content}}
 	if l.conn != nil {
 		tried := l.addr
-		t.carry(ctx)
+		t.carry(ctx, t.undecided())
 		if l.conn != nil { // else it was the connection that had grown old
 			t.tried = append(t.tried, tried)
 			t.sessions++
@@ -186,6 +193,11 @@ func (t *transfer) pending() (n int) {
 
 // hosts tries the hosts in order and their addresses in order (RFC 5321 §5.1).
 func (t *transfer) hosts(ctx context.Context, way route.Route) {
+	if reply := t.unproven(way); !reply.IsZero() {
+		putAll(t.rs, reply, "", true)
+		return
+	}
+	defer t.giveUp()
 	for _, h := range way.Hosts {
 		for _, addr := range h.Addrs {
 			if t.pending() == 0 || t.sessions >= maxSessions || len(t.tried) >= maxAddrs || ctx.Err() != nil {
@@ -195,21 +207,42 @@ func (t *transfer) hosts(ctx context.Context, way route.Route) {
 				continue
 			}
 			t.tried = append(t.tried, addr)
-			t.l.quit()
-			if err := t.open(ctx, way, h, addr); err != nil {
-				if ctx.Err() == nil {
-					t.refused(h, addr, err)
-				}
-				continue
-			}
-			t.carry(ctx)
-			t.sessions++
+			t.visit(ctx, way, h, addr)
 		}
 	}
 	if len(t.tried) == 0 && t.pending() > 0 {
 		t.last = smtp.Answer(451, smtp.Enhanced{4, 4, 4}, "no mail host has an address of our source address's family")
 		putAll(t.rs, t.last, "", false)
 	}
+}
+
+// visit sends to those that are not decided what one address takes, in as many
+// sessions as it wants (RFC 9422).
+func (t *transfer) visit(ctx context.Context, way route.Route, h route.Host, addr netip.AddrPort) {
+	for of := t.undecided(); len(of) > 0; {
+		t.l.quit()
+		if err := t.open(ctx, way, h, addr); err != nil {
+			if ctx.Err() == nil {
+				t.refused(h, addr, err)
+			}
+			return
+		}
+		before := len(of)
+		if of = t.carry(ctx, of); len(of) == before {
+			break
+		}
+	}
+	t.sessions++
+}
+
+// undecided are the results that another host may still decide.
+func (t *transfer) undecided() (of []*result) {
+	for i := range t.rs {
+		if !t.rs[i].final {
+			of = append(of, &t.rs[i])
+		}
+	}
+	return of
 }
 
 // skips says whether an address is of no use: tried, or of the other family
@@ -233,17 +266,17 @@ func (t *transfer) open(ctx context.Context, way route.Route, h route.Host, addr
 	switch {
 	case h.TLS == route.Implicit:
 		o.TLS = smtpc.Implicit
-	case h.TLS == route.Required || t.m.RequireTLS:
+	case h.TLS == route.Required || t.mustProve():
 		o.TLS = smtpc.Required
 	}
 	// A password is shown only to who proves to be the host; on loopback nobody
-	// stands between.
-	o.VerifyCA = o.TLS != smtpc.Opportunistic && !addr.Addr().IsLoopback()
+	// stands between. REQUIRETLS knows no such exception (RFC 8689 §4.2.1).
+	o.VerifyCA = o.TLS != smtpc.Opportunistic && (t.mustProve() || !addr.Addr().IsLoopback())
 	conn, err := t.r.o.Dial(ctx, addr.String(), o)
 	if err != nil {
 		return err
 	}
-	*t.l = line{conn: conn, host: h.Name, addr: addr}
+	*t.l = line{conn: conn, host: h.Name, addr: addr, verified: o.VerifyCA}
 	return nil
 }
 
@@ -253,6 +286,9 @@ func (t *transfer) refused(h route.Host, addr netip.AddrPort, err error) {
 	var no *smtpc.Refusal
 	var op *net.OpError
 	switch {
+	case t.mustProve() && isUnproven(err):
+		putAll(t.rs, smtp.Answer(550, smtp.Enhanced{5, 7, 10}, "the message must go over TLS, and %s does not prove to be itself: %v", h.Name, cause(err)), h.Name, false)
+		return
 	case errors.As(err, &no):
 		t.sessions++
 		putAll(t.rs, no.Reply, h.Name, false)
@@ -269,31 +305,50 @@ func (t *transfer) refused(h route.Host, addr netip.AddrPort, err error) {
 	}
 }
 
-// carry sends to those that are not decided over the open line, which it closes
-// if it is of no more use.
-func (t *transfer) carry(ctx context.Context) {
-	l := t.l
-	msg := smtpc.Message{From: t.m.From, Options: smtp.MailOptions{
-		EightBit: t.m.EightBit, UTF8: t.m.UTF8, HeadersOnly: t.m.HeadersOnly, EnvelopeID: t.m.EnvID, Quoted: t.m.Quoted,
-	}}
-	var of []*result
-	for i := range t.rs {
-		if d := &t.rs[i]; !d.final {
-			of = append(of, d)
-			msg.To = append(msg.To, smtpc.Recipient{Address: d.To, Options: smtp.RcptOptions{Original: d.Original, Notify: d.Notify, Quoted: d.Quoted}})
-		}
+// carry sends to those given over the open line, which it closes if it is of no
+// more use. What the host does not take in one transaction goes in several; it
+// gives those for whom the session has no room (RFC 9422).
+func (t *transfer) carry(ctx context.Context, of []*result) (rest []*result) {
+	var to []smtpc.Recipient
+	for _, d := range of {
+		to = append(to, smtpc.Recipient{Address: d.To, Options: smtp.RcptOptions{Original: d.Original, Notify: d.Notify, Quoted: d.Quoted}})
 	}
+	for len(of) > 0 {
+		n := t.l.conn.Room(to)
+		if n == 0 {
+			t.l.quit()
+			return of
+		}
+		t.carryTo(ctx, of[:n], to[:n])
+		of, to = of[n:], to[n:]
+		if t.l.conn != nil {
+			continue
+		}
+		for _, d := range of { // they had no turn
+			d.put(smtp.Answer(451, smtp.Enhanced{4, 4, 2}, "the connection ended before"), "", false)
+		}
+		return nil
+	}
+	return nil
+}
+
+// carryTo is one transaction.
+func (t *transfer) carryTo(ctx context.Context, of []*result, to []smtpc.Recipient) {
+	l := t.l
+	msg := smtpc.Message{From: t.m.From, Demands: t.m.Demands, To: to, Options: smtp.MailOptions{
+		EightBit: t.m.EightBit, UTF8: t.m.UTF8, HeadersOnly: t.m.HeadersOnly, EnvelopeID: t.m.EnvID, Quoted: t.m.Quoted, RequireTLS: t.m.RequireTLS,
+	}}
 	size := int64(len(t.m.Prefix)) + t.m.Size
 	res, err := l.conn.Send(ctx, msg, io.NewSectionReader(t.content, 0, size), size)
 	var unfit *smtp.ContentError
 	closing := err != nil
 	for i, d := range of {
-		d.tls, d.dsn = l.conn.TLS() != nil, l.conn.Has("DSN")
+		d.tls, d.dsn, d.tell = l.conn.TLS() != nil, l.conn.Has("DSN"), t.tells(l.conn)
 		switch reply := res.Rcpt[i]; {
 		case !reply.IsZero():
 			t.reached++
 			closing = closing || reply.Code == 421 // RFC 5321 §3.8
-			d.put(reply, l.host, !reply.Temporary())
+			d.put(reply, l.host, !reply.Temporary() && !t.another(reply))
 		case res.Unknown && ctx.Err() == nil:
 			// It may have been taken: no other host, and once more later.
 			d.put(smtp.Answer(451, smtp.Enhanced{4, 4, 2}, "the connection broke behind the final dot; what became of it is not known"), l.host, true)
@@ -324,6 +379,8 @@ type line struct {
 	conn *smtpc.Conn
 	host string
 	addr netip.AddrPort
+
+	verified bool // it is TLS, with a certificate that is good
 }
 
 func (l *line) quit() {

@@ -22,8 +22,10 @@ func (r *Relay) lay(ctx context.Context, m queue.Message, rs []result) bool {
 		Peer: mail.Peer{LMTP: true}, // an answer for each recipient, none put off
 		Envelope: mail.Envelope{
 			From: m.From, ID: m.EnvID, Headers: m.HeadersOnly, UTF8: m.UTF8, EightBit: m.EightBit, RequireTLS: m.RequireTLS, Quoted: m.Quoted,
+			Demands: m.Demands,
 		},
 	}
+	a.Envelope.Release = time.Time{} // it has come
 	for _, res := range rs {
 		a.Envelope.To = append(a.Envelope.To, mail.Recipient{Address: res.To, Original: res.Original, Notify: res.Notify, Quoted: res.Quoted})
 	}

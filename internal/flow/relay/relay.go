@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -212,6 +213,7 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 	for _, part := range r.hints.take() {
 		if r.plan.Full() {
 			r.hints.keep(part)
+			failed = errors.Join(failed, r.lookForUrgent(ctx, part))
 			continue
 		}
 		l, err := r.o.Queue.TakeDue(ctx, part, r.cursors[part], now, page)
@@ -233,6 +235,20 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 		r.failed(ctx, failed)
 	}
 	return again && !r.plan.Full()
+}
+
+// lookForUrgent reads what is urgent in a partition although there is no room for
+// more of the rest: a long queue does not hold it up (RFC 6710 §5.1).
+func (r *Relay) lookForUrgent(ctx context.Context, part uint8) error {
+	l, err := r.o.Queue.TakeFirst(ctx, part, r.cursors[part], page)
+	if err != nil {
+		return err
+	}
+	for _, d := range l.Due {
+		r.plan.Offer(d)
+	}
+	r.cursors[part] = l.Next
+	return nil
 }
 
 func (r *Relay) failed(ctx context.Context, err error) {

@@ -49,6 +49,7 @@ func (r *Relay) write(ctx context.Context, m queue.Message, n queue.Notice, of [
 func (r *Relay) compose(ctx context.Context, m queue.Message, n queue.Notice, of []*settled, now time.Time) ([]byte, mail.Envelope, error) {
 	facts := answer.Facts{
 		ID: m.ID, Now: now, Arrived: m.At, From: m.From, EnvelopeID: m.EnvID, HeadersOnly: m.HeadersOnly, UTF8: m.UTF8,
+		RequireTLS: m.RequireTLS, Demands: m.Demands,
 	}
 	var rcpts []dsn.Recipient
 	for _, p := range of {
@@ -71,7 +72,7 @@ func (r *Relay) compose(ctx context.Context, m queue.Message, n queue.Notice, of
 // recipient is what a report says of one recipient.
 func (r *Relay) recipient(n queue.Notice, p *settled) dsn.Recipient {
 	rcpt := dsn.Recipient{
-		Original: p.Original, Final: p.To, Action: actions[n], Status: status(n, p.result.reply), RemoteMTA: p.LastHost,
+		Original: p.Original, Final: p.To, Action: actions[n], Status: status(n, p), RemoteMTA: p.LastHost,
 		Diagnostic: p.result.reply.String(), LastAttempt: p.Last,
 	}
 	if n == queue.NoticeDelayed {
@@ -81,10 +82,16 @@ func (r *Relay) recipient(n queue.Notice, p *settled) dsn.Recipient {
 }
 
 // status is the enhanced code of a reply or, where it has none that fits, its
-// class (RFC 3463 §3.1). What failed only because it waited too long says so.
-func status(n queue.Notice, reply smtp.Reply) string {
+// class (RFC 3463 §3.1). What failed only because it waited too long says so, and
+// so does what is late (RFC 2852 §4.1.3).
+func status(n queue.Notice, p *settled) string {
+	reply := p.result.reply
 	class := uint16(reply.Code / 100)
 	switch {
+	case n == queue.NoticeFailed && class == 4 && p.late:
+		return "5.4.7"
+	case n == queue.NoticeDelayed && p.Late && !p.result.Late:
+		return "4.4.7"
 	case n == queue.NoticeFailed && class == 4:
 		return "4.4.7"
 	case reply.Enhanced[0] == class:

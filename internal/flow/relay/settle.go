@@ -38,6 +38,7 @@ type settled struct {
 	queue.Delivery
 	result result
 	notice queue.Notice
+	late   bool // its deliver-by-time has passed, and it is returned (RFC 2852)
 	there  bool // its row was, when it was written
 }
 
@@ -45,12 +46,14 @@ type settled struct {
 func (r *Relay) settle(ctx context.Context, m queue.Message, rs []result, local *deliver.Plan) bool {
 	// One draw for all: recipients of one message stay together.
 	s := &settlement{r: r, m: m, at: time.Now(), local: local, jitter: rand.Float64()}
+	policy := r.o.Policy
+	policy.By = m.By
 	for _, res := range rs {
 		if !res.known {
 			continue
 		}
-		d, notice := queue.Settle(res.Delivery, res.outcome(s.jitter), r.o.Policy, s.at)
-		s.parts = append(s.parts, settled{Delivery: d, result: res, notice: notice})
+		d, notice := queue.Settle(res.Delivery, res.outcome(s.jitter), policy, s.at)
+		s.parts = append(s.parts, settled{Delivery: d, result: res, notice: notice, late: m.By.Return && m.By.Passed(s.at)})
 	}
 	if len(s.parts) == 0 {
 		return true
@@ -123,12 +126,12 @@ func (s *settlement) withoutReports() {
 			later := p.result.outcome(s.jitter)
 			later.Result = queue.Deferred
 			d := p.result.Delivery
-			d.First = s.at // or it would be given up at once
-			d, _ = queue.Settle(d, later, s.r.o.Policy, s.at)
+			d.First = s.at                                    // or it would be given up at once
+			d, _ = queue.Settle(d, later, s.r.o.Policy, s.at) // without a deliver-by-time, for the same reason
 			d.First = p.result.First
 			p.Delivery = d
 		case queue.NoticeDelayed:
-			p.Warned = false
+			p.Warned, p.Late = p.result.Warned, p.result.Late
 		}
 		p.notice = queue.NoNotice
 	}

@@ -15,27 +15,28 @@ import (
 )
 
 // mx gives a domain's MX hosts in the order of preference, equals in random
-// order (RFC 5321 §5.1). A domain without any is its own.
-func (r *Router) mx(ctx context.Context, d mail.Domain) ([]dns.Record, error) {
+// order (RFC 5321 §5.1), and whether they are surely the domain's. A domain
+// without any is its own; that nobody could take them away is not known then.
+func (r *Router) mx(ctx context.Context, d mail.Domain) ([]dns.Record, bool, error) {
 	a, err := r.o.Resolver.Lookup(ctx, string(d), dns.TypeMX)
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, false, ctx.Err()
 	case errors.Is(err, dns.ErrNoName):
-		return nil, fail(550, smtp.Enhanced{5, 1, 2}, "the domain %s does not exist", d)
+		return nil, false, fail(550, smtp.Enhanced{5, 1, 2}, "the domain %s does not exist", d)
 	case errors.Is(err, dns.ErrNoData):
-		return []dns.Record{{Type: dns.TypeMX, Target: string(d)}}, nil
+		return []dns.Record{{Type: dns.TypeMX, Target: string(d)}}, a.Secure, nil
 	case err != nil:
-		return nil, fail(451, smtp.Enhanced{4, 4, 3}, "the name servers of %s do not answer as they should", d)
+		return nil, false, fail(451, smtp.Enhanced{4, 4, 3}, "the name servers of %s do not answer as they should", d)
 	}
 	mx := slices.Clone(a.Records)
 	if len(mx) == 1 && mx[0].Target == "" {
-		return nil, fail(556, smtp.Enhanced{5, 1, 10}, "the domain %s takes no mail (null MX)", d) // RFC 7505 §4.2
+		return nil, false, fail(556, smtp.Enhanced{5, 1, 10}, "the domain %s takes no mail (null MX)", d) // RFC 7505 §4.2
 	}
 	mx = slices.DeleteFunc(mx, func(rec dns.Record) bool { return rec.Target == "" })
 	rand.Shuffle(len(mx), func(i, j int) { mx[i], mx[j] = mx[j], mx[i] })
 	slices.SortStableFunc(mx, func(a, b dns.Record) int { return cmp.Compare(a.Pref, b.Pref) })
-	return mx[:min(len(mx), maxHosts)], nil
+	return mx[:min(len(mx), maxHosts)], a.Secure, nil
 }
 
 // found is what is known of one host's addresses.

@@ -65,6 +65,10 @@ type Route struct {
 	Hosts    []Host
 	User     string // for AUTH; "": none
 	Password string
+
+	// Secure says that the names of the hosts are surely the domain's: an operator
+	// has given them, or the DNS is signed.
+	Secure bool
 }
 
 // Failure says that there is no route. It is a decision about the recipients,
@@ -142,11 +146,13 @@ func (r *Router) For(ctx context.Context, d mail.Domain) (Route, error) {
 	case d.IsLiteral():
 		return r.literal(d)
 	}
-	mx, err := r.mx(ctx, d)
+	mx, secure, err := r.mx(ctx, d)
 	if err != nil {
 		return Route{}, err
 	}
-	return r.hosts(ctx, d, mx)
+	way, err := r.hosts(ctx, d, mx)
+	way.Secure = secure
+	return way, err
 }
 
 // smart is the route to the smart host. What is wrong with it is never the
@@ -167,7 +173,7 @@ func (r *Router) smart(ctx context.Context) (Route, error) {
 	if h.TLS != Implicit && s.User != "" && !h.loopback() {
 		h.TLS = Required
 	}
-	return Route{Hosts: []Host{h}, User: s.User, Password: s.Password}, nil
+	return Route{Hosts: []Host{h}, User: s.User, Password: s.Password, Secure: true}, nil
 }
 
 // loopback says whether the line to h never leaves the machine.

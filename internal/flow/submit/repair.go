@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
@@ -26,6 +27,7 @@ func (t *Transaction) copyRepaired(ctx context.Context, w io.Writer, content io.
 	if reply, err := t.checkFrom(ctx, header); err != nil || !reply.IsZero() {
 		return reply, err
 	}
+	deliver.Heed(&t.arrival, header, t.s.o.Priority)
 	t.addMissing(header)
 	blind := append(header.Spans("Bcc"), header.Spans("Resent-Bcc")...)
 	slices.SortFunc(blind, func(a, b message.Span) int { return cmp.Compare(a.Offset, b.Offset) })

@@ -33,6 +33,7 @@ type Options struct {
 	NoWatch    bool           // no account is held, however it behaves
 	HideClient bool           // no sender's address in Received, whatever a domain says
 	Networks   []Network      // from which mail is taken without a login
+	Priority   int8           // the highest that a user may ask for (RFC 6710)
 	Sink       event.Sink     // nil: nobody is told of an account that is held
 }
 
@@ -78,13 +79,13 @@ func (s *Submitter) BeginFor(ctx context.Context, name string, senders Senders, 
 }
 
 func (s *Submitter) transaction(who sender, p *mail.Peer, from mail.Address, o smtp.MailOptions) *Transaction {
-	return &Transaction{s: s, who: who, arrival: mail.Arrival{
-		ID: mail.NewArrivalID(), At: time.Now(), Peer: *p,
-		Envelope: mail.Envelope{From: from, UTF8: o.UTF8, EightBit: o.EightBit, Quoted: o.Quoted},
-	}}
+	t := &Transaction{s: s, who: who, arrival: mail.NewArrival(p, time.Now())}
+	t.arrival.Envelope = o.Envelope(from, t.arrival.At)
+	return t
 }
 
 func (s *Submitter) begin(ctx context.Context, who sender, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
+	granted := o.Grant(s.o.Priority, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok"))
 	t := s.transaction(who, p, from, o)
 	t.arrival.NoClient = s.o.HideClient
 	refused, err := who.begin(ctx, t)
@@ -100,7 +101,7 @@ func (s *Submitter) begin(ctx context.Context, who sender, p *mail.Peer, from ma
 	if !refused.IsZero() {
 		return nil, t.refuse(ctx, mail.Address{}, refused)
 	}
-	return t, smtp.Answer(250, smtp.Enhanced{2, 1, 0}, "sender ok")
+	return t, granted
 }
 
 // may refuses an address that the sender may not use, by its name.
@@ -135,7 +136,7 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	if err != nil {
 		refused = smtp.Fault(err)
 	}
-	recipient := mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted}
+	recipient := o.Recipient(to)
 	if refused.IsZero() {
 		refused = t.screening.Rcpt(ctx, recipient)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 	"github.com/ekiden-mail/ekiden/internal/wire/sasl"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
@@ -28,6 +29,9 @@ type Conn struct {
 	tls      *tls.ConnectionState
 	last     smtp.Reply // what the server said last
 	unclosed bool       // a transaction may be open: RSET before the next
+
+	mails   int                  // transactions begun
+	domains map[mail.Domain]bool // of their recipients, where the server limits them
 }
 
 // handshakeError is a TLS handshake that failed.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -38,6 +37,7 @@ func (c *Conn) Send(ctx context.Context, m Message, content io.Reader, size int6
 		t.settle(r)
 		return t.res, nil
 	}
+	content = t.prioritized(content)
 	defer c.guard(ctx)()
 	err := t.run(content)
 	if err != nil {
@@ -79,8 +79,14 @@ func (t *transaction) impossible(content io.Reader) smtp.Reply {
 	if limit, err := strconv.ParseInt(t.ext["SIZE"], 10, 64); err == nil && limit > 0 && t.size > limit { // RFC 1870 §5
 		return smtp.Answer(552, smtp.Enhanced{5, 3, 4}, "The message has %d octets, the next server takes %d", t.size, limit)
 	}
+	if r := t.unkept(); !r.IsZero() {
+		return r
+	}
 	has := t.Has("SMTPUTF8")
 	t.utf8 = o.UTF8 || !t.m.From.IsASCII()
+	if o.UTF8 && !has && t.m.From.IsASCII() && isSevenBit(content) {
+		t.utf8 = false // it was said, and nothing needs it
+	}
 	if t.utf8 && !has { // RFC 6531 §3.2, §3.5
 		return smtp.Answer(550, smtp.Enhanced{5, 6, 7}, "The message needs SMTPUTF8, which the next server does not have")
 	}
@@ -137,6 +143,10 @@ func (t *transaction) run(content io.Reader) error {
 		}
 	}
 	t.unclosed = true
+	t.count(t.m.To)
+	if t.m.Demands.Binary {
+		return t.runBinary(content)
+	}
 	r, err := t.envelope()
 	if err != nil {
 		return lost(err)
@@ -165,10 +175,27 @@ func (t *transaction) run(content io.Reader) error {
 	return t.finish()
 }
 
+// runBinary sends a message by BDAT, in one chunk of its size (RFC 3030 §2). It
+// is said only where somebody takes the message.
+func (t *transaction) runBinary(content io.Reader) error {
+	if _, err := t.envelope(); err != nil {
+		return lost(err)
+	}
+	if t.ok == 0 {
+		return nil
+	}
+	fmt.Fprintf(t.out, "BDAT %d LAST\r\n", t.size)
+	if err := t.binary(content); err != nil {
+		return err
+	}
+	return t.finish()
+}
+
 func lost(err error) error { return fault.As(fault.Unavailable, "smtpc.Send", err) }
 
 // envelope sends MAIL, RCPT and DATA and gives DATA's answer; zero if DATA was
 // not said. With PIPELINING they go in flights, DATA in the last (RFC 2920 §3.1).
+// For a binary message DATA is not said.
 func (t *transaction) envelope() (smtp.Reply, error) {
 	pipelining := t.Has("PIPELINING")
 	t.out.WriteString(t.mailLine())
@@ -188,7 +215,7 @@ func (t *transaction) envelope() (smtp.Reply, error) {
 				t.out.WriteString(t.rcptLine(t.m.To[i]))
 			}
 		}
-		last := pipelining && to == len(t.m.To)
+		last := pipelining && to == len(t.m.To) && !t.m.Demands.Binary
 		if last {
 			t.out.WriteString("DATA\r\n")
 		}
@@ -205,7 +232,7 @@ func (t *transaction) envelope() (smtp.Reply, error) {
 		}
 		from = to
 	}
-	if t.ok == 0 {
+	if t.ok == 0 || t.m.Demands.Binary {
 		return smtp.Reply{}, nil
 	}
 	t.out.WriteString("DATA\r\n")
@@ -263,27 +290,25 @@ func (t *transaction) rcptAnswers(from, to int, refused bool) error {
 }
 
 func (t *transaction) mailLine() string {
-	o := t.m.Options
-	var b strings.Builder
-	fmt.Fprintf(&b, "MAIL FROM:<%s>", written(t.m.From, o.Quoted))
-	if t.size > 0 && t.Has("SIZE") {
-		fmt.Fprintf(&b, " SIZE=%d", t.size)
+	o, d := t.m.Options, t.m.Demands
+	said := smtp.MailOptions{EightBit: o.EightBit && !d.Binary, Binary: d.Binary, UTF8: t.utf8}
+	if t.Has("SIZE") {
+		said.Size = t.size
 	}
-	if o.EightBit {
-		b.WriteString(" BODY=8BITMIME")
+	if t.Has("DSN") { // RFC 3461 §5.2.1
+		said.HeadersOnly, said.Full, said.EnvelopeID = o.HeadersOnly, d.Full && !o.HeadersOnly, o.EnvelopeID
 	}
-	if t.utf8 {
-		b.WriteString(" SMTPUTF8")
+	if t.Has("DELIVERBY") { // RFC 2852 §4.1.4
+		said.By = smtp.Remaining(d.By, time.Now())
 	}
-	if t.Has("DSN") { // RFC 3461 §4
-		if o.HeadersOnly {
-			b.WriteString(" RET=HDRS")
-		}
-		if o.EnvelopeID != "" {
-			b.WriteString(" ENVID=" + smtp.EncodeXtext(o.EnvelopeID))
-		}
+	if t.Has("MT-PRIORITY") { // RFC 6710 §4.2
+		said.Priority, said.Prioritized = d.Priority, true
 	}
-	return b.String() + "\r\n"
+	if t.Has("NO-SOLICITING") { // RFC 3865 §2.7
+		said.Solicit = d.Solicit
+	}
+	said.RequireTLS = o.RequireTLS && t.Has("REQUIRETLS") && t.tls != nil // RFC 8689 §4.2.1
+	return "MAIL FROM:<" + written(t.m.From, o.Quoted) + ">" + said.String() + "\r\n"
 }
 
 // written is a path in the form in which it came.
@@ -297,27 +322,24 @@ func written(a mail.Address, quoted bool) string {
 func (t *transaction) rcptLine(r Recipient) string {
 	s := "RCPT TO:<" + written(r.Address, r.Options.Quoted) + ">"
 	if t.Has("DSN") {
-		if n := notifyWords(r.Options.Notify); n != "" {
-			s += " NOTIFY=" + n
-		}
-		if kind, addr, ok := strings.Cut(r.Options.Original, ";"); ok {
-			if !strings.EqualFold(kind, "utf-8") { // that has an encoding of its own
-				addr = smtp.EncodeXtext(addr)
-			}
-			s += " ORCPT=" + kind + ";" + addr
-		}
+		s += t.asked(r.Options).String()
 	}
 	return s + "\r\n"
 }
 
-func notifyWords(n mail.Notify) string {
-	var words []string
-	for i, w := range []string{"NEVER", "SUCCESS", "FAILURE", "DELAY"} {
-		if n&(1<<i) != 0 {
-			words = append(words, w)
-		}
+// asked is what a recipient's sender wants to be told. To a server that does not
+// know the deliver-by-time it is that the message is late, too (RFC 2852
+// §4.1.4.2).
+func (t *transaction) asked(o smtp.RcptOptions) smtp.RcptOptions {
+	by := t.m.Demands.By
+	if by.IsZero() || by.Return || t.Has("DELIVERBY") || o.Notify&mail.NotifyNever != 0 || by.Passed(time.Now()) {
+		return o
 	}
-	return strings.Join(words, ",")
+	if o.Notify == 0 {
+		o.Notify = mail.NotifyFailure
+	}
+	o.Notify |= mail.NotifyDelay
+	return o
 }
 
 // content streams the message and its final dot.
@@ -347,6 +369,36 @@ func (t *transaction) content(content io.Reader) error {
 	}
 	if err := w.Close(); err != nil {
 		return t.cut(err)
+	}
+	if err := t.out.Flush(); err != nil {
+		return t.cut(err)
+	}
+	return nil
+}
+
+// binary streams the message as one chunk. What is shorter or longer than it was
+// said to be is cut off before anybody can take it for whole.
+func (t *transaction) binary(content io.Reader) error {
+	buf := make([]byte, 32<<10)
+	for total := int64(0); ; {
+		n, err := content.Read(buf)
+		total += int64(n)
+		ended := err == io.EOF
+		if err != nil && !ended || total > t.size || ended && total < t.size {
+			return fault.As(fault.Corrupt, "smtpc.Send", fmt.Errorf("content of %d octets, %d read: %w", t.size, total, err))
+		}
+		if total == t.size && !ended { // is there more?
+			if n, _ := io.ReadFull(content, make([]byte, 1)); n > 0 {
+				return fault.As(fault.Corrupt, "smtpc.Send", fmt.Errorf("content of %d octets has more", t.size))
+			}
+			ended = true
+		}
+		if _, err := t.out.Write(buf[:n]); err != nil {
+			return t.cut(err)
+		}
+		if ended {
+			break
+		}
 	}
 	if err := t.out.Flush(); err != nil {
 		return t.cut(err)

@@ -78,9 +78,17 @@ type Recipient struct {
 type Message struct {
 	From mail.Address
 	// Options say what the content needs: with UTF8 a server without SMTPUTF8
-	// cannot have it (RFC 6531 §3.2), with EightBit one without 8BITMIME only if
-	// it turns out to be ASCII after all. Size and Auth are not looked at.
+	// cannot have it (RFC 6531 §3.2), and with EightBit one without 8BITMIME,
+	// unless it turns out to be ASCII after all. With RequireTLS only a server
+	// with REQUIRETLS can have it, over TLS; whether that is verified is the
+	// caller's to see (RFC 8689 §4.2.1). Size, Auth and what Demands says better
+	// are not looked at.
 	Options smtp.MailOptions
+
+	// Demands are passed on to servers that know them. One that does not know
+	// BINARYMIME cannot have a binary message, and one that does not promise to
+	// keep a time cannot have what must be returned at it.
+	Demands mail.Demands
 	To      []Recipient
 }
 

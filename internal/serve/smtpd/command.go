@@ -12,6 +12,9 @@ import (
 
 // do carries out one command that was understood.
 func (s *session) do(c smtp.Command) {
+	if ends[c.Verb] {
+		defer s.flush() // RFC 2920 §3.2: these answers do not wait
+	}
 	if r := s.forbidden(c); !r.IsZero() {
 		s.fail(r)
 		return
@@ -28,6 +31,11 @@ func (s *session) do(c smtp.Command) {
 	case smtp.Rcpt:
 		s.rcpt(c)
 	case smtp.Data:
+		if s.opts.Binary { // RFC 3030 §3
+			s.abort()
+			s.fail(smtp.Answer(503, smtp.Enhanced{5, 5, 1}, "What was said to be BINARYMIME comes by BDAT; say MAIL again"))
+			return
+		}
 		s.data()
 	case smtp.Bdat:
 		s.bdat(c)
@@ -101,14 +109,6 @@ func (s *session) hello() smtp.Verb {
 // mayAuth says whether a password may be said on this line.
 func (s *session) mayAuth() bool { return s.peer.TLS || s.srv.o.PlaintextAuth }
 
-// extensions are those with parameters that this session knows: none after HELO.
-func (s *session) extensions() smtp.Extensions {
-	if !s.peer.ESMTP {
-		return smtp.Extensions{}
-	}
-	return smtp.Extensions{Size: true, EightBit: true, UTF8: true, Auth: s.srv.o.Mode == Submission}
-}
-
 // greet answers HELO, EHLO and LHLO. What a peer calls itself is kept and
 // judged by others; here only octets go that have no place in a header field.
 func (s *session) greet(c smtp.Command) {
@@ -121,24 +121,7 @@ func (s *session) greet(c smtp.Command) {
 		s.answer(250, smtp.Enhanced{}, "%s", o.Hostname)
 		return
 	}
-	text := []string{
-		o.Hostname + " greets " + s.peer.Helo,
-		"PIPELINING",                                     // RFC 2920
-		fmt.Sprintf("SIZE %d", s.srv.limits.MessageSize), // RFC 1870
-		"8BITMIME",            // RFC 6152
-		"ENHANCEDSTATUSCODES", // RFC 2034
-		"SMTPUTF8",            // RFC 6531
-		"CHUNKING",            // RFC 3030
-	}
-	if o.TLS != nil && !s.peer.TLS {
-		text = append(text, "STARTTLS") // RFC 3207
-	}
-	if o.Mode == Submission && s.mayAuth() && s.peer.Account == 0 {
-		text = append(text, "AUTH "+strings.Join(o.Auth.Mechanisms(s.attempt()), " ")) // RFC 4954
-	}
-	if s.mayXClient() {
-		text = append(text, smtp.XClientKeyword)
-	}
+	text := append([]string{o.Hostname + " greets " + s.peer.Helo}, s.announce()...)
 	s.send(smtp.Reply{Code: 250, Text: text})
 }
 
@@ -155,6 +138,8 @@ func printable(s string) string {
 
 func (s *session) mail(c smtp.Command) {
 	l := s.srv.limits
+	s.peer.Ref = mail.NewArrivalID()
+	unmet := s.unmet(c.Mail)
 	switch {
 	case c.NonASCII && !c.Mail.UTF8: // RFC 6531 §3.5
 		s.fail(smtp.Answer(550, smtp.Enhanced{5, 6, 7}, "An address that is not ASCII needs SMTPUTF8"))
@@ -165,6 +150,9 @@ func (s *session) mail(c smtp.Command) {
 	case s.transactions >= l.Transactions:
 		s.answer(421, smtp.Enhanced{4, 7, 0}, "%s That is enough for one session; please connect again", s.srv.o.Hostname)
 		s.end("too many transactions")
+		return
+	case !unmet.IsZero():
+		s.send(unmet)
 		return
 	}
 	s.transactions++
@@ -179,7 +167,7 @@ func (s *session) mail(c smtp.Command) {
 		txn = nil
 	}
 	if txn != nil {
-		s.txn, s.opts, s.taken, s.state = txn, c.Mail, 0, opened
+		s.txn, s.from, s.opts, s.taken, s.state = txn, c.Path, c.Mail, 0, opened
 	}
 	s.reply(r)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -31,7 +32,10 @@ func (s *session) take() (txn Transaction, taken int) {
 // finish answers for a message. err is how reading it ended, drain reads what is
 // left of it.
 func (s *session) finish(replies []smtp.Reply, taken int, err error, drain func() error) {
+	from := s.from
 	s.abort()
+	s.from = from // the replies are about it
+	defer func() { s.from = mail.Address{} }()
 	var unfit *smtp.ContentError
 	switch {
 	case errors.As(err, &unfit):
@@ -97,6 +101,7 @@ func (s *session) bdat(c smtp.Command) {
 	}
 	s.state = chunking
 	b := &chunks{s: s, r: smtp.NewChunkReader(s.link.in, s.srv.limits.MessageSize)}
+	b.r.Binary = s.opts.Binary
 	b.begin(c)
 	txn, taken := s.take()
 	replies := txn.Data(s.ctx, b)

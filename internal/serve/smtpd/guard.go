@@ -77,12 +77,12 @@ func (s *session) hasty(c smtp.Command) bool {
 		return false
 	}
 	switch c.Verb {
-	case smtp.Ehlo, smtp.Helo, smtp.Data:
-		return true
+	case smtp.Quit, smtp.StartTLS: // what follows is nobody's, or is looked at there
+		return false
 	case smtp.Mail, smtp.Rcpt:
 		return s.state != connected && !s.peer.ESMTP
 	}
-	return false
+	return ends[c.Verb]
 }
 
 // guard looks at a command before it is carried out. A reply that is not zero

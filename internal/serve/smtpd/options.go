@@ -41,4 +41,12 @@ type Options struct {
 
 	Guards  door.Guards    // bans, and who is above the limits of addresses
 	XClient []netip.Prefix // who may speak for others by XCLIENT
+
+	MinBy        time.Duration // the shortest time in which a message can be asked to be delivered or returned (RFC 2852 §2)
+	MaxHold      time.Duration // for which a message can be asked to be held (RFC 4865), Submission only; zero: not at all
+	NoSoliciting []string      // classes of solicitation that are not wanted (RFC 3865)
+
+	// Refused, if given, is told of each command that is refused, and each reply
+	// that refuses carries a reference. It must not block.
+	Refused func(Refusal)
 }

@@ -56,6 +56,10 @@ type play struct {
 	j       *journal
 	run     running
 	clients map[string]*client
+
+	mu      sync.Mutex
+	refused []string
+	refs    map[string]string // what references are shown as
 }
 
 type client struct {
@@ -66,7 +70,8 @@ type client struct {
 // TestPlays acts the transcripts of testdata (rewritten with -rewrite):
 //
 //	server MODE [tls] [implicit] [plaintext] [errors=N] [recipients=N] [refused=N] [size=N] [transactions=N]
-//	       [peraddress=N] [drain=N] [nolimits] [xclient=NETWORK], and the other limits of setLimit
+//	       [peraddress=N] [drain=N] [nolimits] [xclient=NETWORK] [minby=SECONDS] [hold=SECONDS]
+//	       [nosoliciting=KEYWORD] [refs], and the other limits of setLimit
 //	connect [name=A] [from=ADDR]
 //	greeted [name=A] [from=ADDR]    waits for the greeting, as who is watched should
 //	say [name=A] [raw]     sends the lines in one packet, each with CRLF (raw: without), and shows every reply;
@@ -75,6 +80,7 @@ type client struct {
 //	close [name=A]
 //	handler                what the handler was asked
 //	events                 what was told
+//	refused                what was refused, with its reference
 //	stop                   ends Serve
 func TestPlays(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -126,6 +132,11 @@ func (p *play) act(d *datadriven.TestData) string {
 	case "stop":
 		p.stop()
 		return ""
+	case "refused":
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		defer func() { p.refused = nil }()
+		return p.masked(strings.Join(p.refused, "\n"))
 	case "events":
 		p.stop()
 		return p.j.take()
@@ -155,12 +166,23 @@ func (p *play) server(d *datadriven.TestData) {
 			o.NoAuth = netip.MustParsePrefix(a.Vals[0]).Contains
 		case a.Key == "xclient":
 			o.XClient = []netip.Prefix{netip.MustParsePrefix(a.Vals[0])}
+		case a.Key == "nosoliciting":
+			o.NoSoliciting = a.Vals
+		case a.Key == "refs":
+			o.Refused = p.refusal
 		default:
 			n, err := strconv.Atoi(a.Vals[0])
 			if err != nil {
 				p.t.Fatal(err)
 			}
-			setLimit(p.t, &o.Limits, a.Key, n)
+			switch seconds := time.Duration(n) * time.Second; a.Key {
+			case "minby":
+				o.MinBy = seconds
+			case "hold":
+				o.MaxHold = seconds
+			default:
+				setLimit(p.t, &o.Limits, a.Key, n)
+			}
 		}
 	}
 	if o.Mode == Submission {
@@ -267,6 +289,30 @@ func unescape(t *testing.T, s string) string {
 	})
 }
 
+// refusal is a server's Refused.
+func (p *play) refusal(r Refusal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused = append(p.refused, fmt.Sprintf("%s %s %s <%s> <%s>: %s", r.Peer.Ref, r.Peer.Addr, r.Command, r.From, r.To, r.Reply))
+}
+
+var ref = regexp.MustCompile(`[0-9a-f]{32}`)
+var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+
+// masked shows references by number, and dates not at all.
+func (p *play) masked(s string) string {
+	if p.refs == nil {
+		p.refs = map[string]string{}
+	}
+	s = ref.ReplaceAllStringFunc(s, func(m string) string {
+		if p.refs[m] == "" {
+			p.refs[m] = fmt.Sprintf("REF%d", len(p.refs)+1)
+		}
+		return p.refs[m]
+	})
+	return moment.ReplaceAllString(s, "DATE")
+}
+
 // say sends the input and gives what is heard.
 func (p *play) say(d *datadriven.TestData, c *client) string {
 	end := "\r\n"
@@ -280,7 +326,7 @@ func (p *play) say(d *datadriven.TestData, c *client) string {
 	if _, err := io.WriteString(c.nc, b.String()); err != nil {
 		return "cannot write: " + err.Error()
 	}
-	return c.hear()
+	return p.masked(c.hear())
 }
 
 // hear gives all that comes until the server waits for us.

@@ -72,8 +72,10 @@ type session struct {
 
 	state   state
 	txn     Transaction
+	from    mail.Address
 	opts    smtp.MailOptions
 	taken   int           // recipients of txn
+	now     smtp.Command  // what is being answered
 	pending *smtp.Command // was read, but is for the next to answer
 
 	commands, transactions, errors, junk, refused, authFailures int
@@ -110,9 +112,13 @@ func (s *session) answer(code int, enhanced smtp.Enhanced, format string, args .
 }
 
 func (s *session) send(r smtp.Reply) {
-	s.scratch = r.AppendTo(s.scratch[:0])
+	s.scratch = s.refer(r).AppendTo(s.scratch[:0])
 	s.link.out.Write(s.scratch) // an error stays with out, and the next read gives it
 }
+
+// flush lets the answers go out. An error stays with the link, and the next read
+// gives it.
+func (s *session) flush() { _ = s.link.flush() }
 
 // fail answers a command that is none or is out of place. A peer that makes too
 // many of these is no mail client.
@@ -182,7 +188,7 @@ func (s *session) secure() error {
 // means that there was only such. An error is the connection's.
 func (s *session) next() (smtp.Command, error) {
 	if c := s.pending; c != nil {
-		s.pending = nil
+		s.pending, s.now = nil, *c
 		return *c, nil
 	}
 	if !s.link.command(s.srv.limits.Command, s.state <= greeted) {
@@ -194,6 +200,7 @@ func (s *session) next() (smtp.Command, error) {
 	}
 	text, err := s.link.in.ReadLine(limit)
 	s.commands++
+	s.now = smtp.Command{}
 	switch {
 	case errors.Is(err, line.ErrBare):
 		s.fail(smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "A line ends in CRLF and holds no other CR, LF or NUL"))
@@ -213,10 +220,14 @@ func (s *session) next() (smtp.Command, error) {
 	if c.Verb != smtp.Auth && len(text) > smtp.MaxCommandLine {
 		refusal = smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "That line is too long")
 	}
+	s.now = c
 	if refusal.IsZero() {
 		return c, nil
 	}
 	s.fail(refusal)
+	if c.Verb == smtp.Unknown { // RFC 2920 §3.2: this does not wait either
+		s.flush()
+	}
 	switch {
 	case c.Verb == smtp.Bdat: // nobody knows where its chunk ends
 		s.end("BDAT without a size")
@@ -261,7 +272,7 @@ func (s *session) abort() {
 		s.txn = nil
 		txn.Abort()
 	}
-	s.opts, s.taken = smtp.MailOptions{}, 0
+	s.from, s.opts, s.taken = mail.Address{}, smtp.MailOptions{}, 0
 	if s.state != connected {
 		s.state = greeted
 	}

@@ -13,19 +13,22 @@ import (
 // Due is a delivery whose time has come, as the index names it.
 type Due struct {
 	Ref
-	Domain mail.Domain // of the recipient
-	At     Cursor      // from which its row is read again, and nothing before it
+	Domain   mail.Domain // of the recipient
+	Priority int8        // of the message
+	At       Cursor      // from which its row is read again, and nothing before it
 }
 
 // Cursor is a place in a partition's index: where each lane is read from. The
 // zero Cursor is the beginning, End the end.
-type Cursor struct{ now, later string }
+type Cursor struct{ first, now, later string }
 
 // End is behind every row.
-func End() Cursor { return Cursor{"\xff", "\xff"} }
+func End() Cursor { return Cursor{"\xff", "\xff", "\xff"} }
 
 // Least is the earlier of c and d in each lane.
-func (c Cursor) Least(d Cursor) Cursor { return Cursor{min(c.now, d.now), min(c.later, d.later)} }
+func (c Cursor) Least(d Cursor) Cursor {
+	return Cursor{min(c.first, d.first), min(c.now, d.now), min(c.later, d.later)}
+}
 
 // overlap is how far back a reader looks again in the lane that is ordered by
 // time, because rows may be written there that late.
@@ -40,7 +43,7 @@ type Look struct {
 }
 
 // TakeDue reads what is due in a partition at now, from a cursor on, at most
-// limit rows. It changes nothing and reads only the index: its cost does not
+// limit rows, what is urgent first. It changes nothing and reads only the index: its cost does not
 // grow with what waits. A cursor never passes a row that could still be
 // committed; for that some rows come again, so the reader must know what it
 // has taken already.
@@ -48,8 +51,10 @@ func (s *Store) TakeDue(ctx context.Context, part uint8, from Cursor, now time.T
 	var l Look
 	err := s.db.View(ctx, kv.Partition(part), func(tx kv.Reader) error {
 		l = Look{Next: from}
-		if err := l.scan(tx, part, laneNow, kv.PrefixEnd(laneKey(part, laneNow)), limit); err != nil {
-			return err
+		for _, lane := range []uint8{laneFirst, laneNow} {
+			if err := l.scan(tx, part, lane, kv.PrefixEnd(laneKey(part, lane)), limit); err != nil {
+				return err
+			}
 		}
 		horizon := laneKey(part, laneLater).Uint64(position(now) + 1)
 		if err := l.scan(tx, part, laneLater, horizon, limit); err != nil {
@@ -57,12 +62,24 @@ func (s *Store) TakeDue(ctx context.Context, part uint8, from Cursor, now time.T
 		}
 		if !l.More {
 			// All that is committed was seen.
-			l.Next.now = max(from.now, mark(uint64(tx.Version(kv.Partition(part)))+1))
+			behind := mark(uint64(tx.Version(kv.Partition(part))) + 1)
+			l.Next.first, l.Next.now = max(from.first, behind), max(from.now, behind)
 			l.Next.later = max(from.later, mark(position(now.Add(-overlap))))
 		}
 		return l.wake(tx, part, horizon)
 	})
 	return l, fault.Wrap("queue.TakeDue", err)
+}
+
+// TakeFirst reads what is urgent and due, as TakeDue does, and nothing else: for
+// a reader who has no room for more.
+func (s *Store) TakeFirst(ctx context.Context, part uint8, from Cursor, limit int) (Look, error) {
+	var l Look
+	err := s.db.View(ctx, kv.Partition(part), func(tx kv.Reader) error {
+		l = Look{Next: from}
+		return l.scan(tx, part, laneFirst, kv.PrefixEnd(laneKey(part, laneFirst)), limit)
+	})
+	return l, fault.Wrap("queue.TakeFirst", err)
 }
 
 // mark is a position as a cursor has it.
@@ -73,7 +90,10 @@ func (l *Look) scan(tx kv.Reader, part, lane uint8, to []byte, limit int) error 
 	prefix := laneKey(part, lane)
 	at, from := End(), &l.Next.now
 	here := &at.now
-	if lane == laneLater {
+	switch lane {
+	case laneFirst:
+		from, here = &l.Next.first, &at.first
+	case laneLater:
 		from, here = &l.Next.later, &at.later
 	}
 	if l.More || *from == "\xff" {
@@ -97,7 +117,8 @@ func (l *Look) scan(tx kv.Reader, part, lane uint8, to []byte, limit int) error 
 			return nil
 		}
 		*from = *here + "\x00"
-		l.Due = append(l.Due, Due{Ref: ref, Domain: mail.Domain(p.Value), At: at})
+		domain, priority := readIndex(p.Value)
+		l.Due = append(l.Due, Due{Ref: ref, Domain: domain, Priority: priority, At: at})
 	}
 	return nil
 }

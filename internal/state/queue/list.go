@@ -133,13 +133,14 @@ const (
 )
 
 // Retry makes what waits and f chooses due now, and gives its number. Held
-// deliveries stay held.
+// deliveries stay held, and so does what its sender wants released later (RFC
+// 4865 §4.2).
 func (s *Store) Retry(ctx context.Context, f Filter) (int, error) {
-	return s.change(ctx, f, DidRetry, func(tx kv.Tx, d Delivery, now time.Time) (bool, error) {
-		if d.State != Waiting {
+	return s.change(ctx, f, DidRetry, func(tx kv.Tx, e Entry, now time.Time) (bool, error) {
+		if e.Delivery.State != Waiting || e.Message.Release.After(now) {
 			return false, nil
 		}
-		s.requeue(tx, d, Waiting, now)
+		s.requeue(tx, e, Waiting, now)
 		return true, nil
 	})
 }
@@ -147,23 +148,23 @@ func (s *Store) Retry(ctx context.Context, f Filter) (int, error) {
 // Hold keeps what f chooses from being tried until it is released. An attempt
 // in flight is not stopped.
 func (s *Store) Hold(ctx context.Context, f Filter) (int, error) {
-	return s.change(ctx, f, DidHold, func(tx kv.Tx, d Delivery, now time.Time) (bool, error) {
-		if d.State != Waiting {
+	return s.change(ctx, f, DidHold, func(tx kv.Tx, e Entry, now time.Time) (bool, error) {
+		if e.Delivery.State != Waiting {
 			return false, nil
 		}
-		s.requeue(tx, d, Held, now)
+		s.requeue(tx, e, Held, now)
 		return true, nil
 	})
 }
 
-// Release makes what is held and f chooses due now. The time it was held counts
-// towards giving up.
+// Release makes what is held and f chooses due now, or when its sender wants it
+// released. The time it was held counts towards giving up.
 func (s *Store) Release(ctx context.Context, f Filter) (int, error) {
-	return s.change(ctx, f, DidRelease, func(tx kv.Tx, d Delivery, now time.Time) (bool, error) {
-		if d.State != Held {
+	return s.change(ctx, f, DidRelease, func(tx kv.Tx, e Entry, now time.Time) (bool, error) {
+		if e.Delivery.State != Held {
 			return false, nil
 		}
-		s.requeue(tx, d, Waiting, now)
+		s.requeue(tx, e, Waiting, now)
 		return true, nil
 	})
 }
@@ -172,21 +173,22 @@ func (s *Store) Release(ctx context.Context, f Filter) (int, error) {
 // not stopped.
 func (s *Store) Drop(ctx context.Context, f Filter) (int, error) {
 	ctx = kv.Freeing(ctx)
-	return s.change(ctx, f, DidDrop, func(tx kv.Tx, d Delivery, _ time.Time) (bool, error) {
-		unindex(tx, d)
-		return true, remove(tx, d)
+	return s.change(ctx, f, DidDrop, func(tx kv.Tx, e Entry, _ time.Time) (bool, error) {
+		unindex(tx, e.Delivery)
+		return true, remove(tx, e.Delivery)
 	})
 }
 
-func (s *Store) requeue(tx kv.Tx, d Delivery, state State, now time.Time) {
+func (s *Store) requeue(tx kv.Tx, e Entry, state State, now time.Time) {
+	d := e.Delivery
 	unindex(tx, d)
-	d.State, d.Due = state, now
+	d.State, d.Due = state, later(now, e.Message.Release)
 	s.put(tx, d, now)
 }
 
 // change runs fn over what f chooses, a page a transaction, and gives the
 // number of those it changed.
-func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx, Delivery, time.Time) (bool, error)) (int, error) {
+func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx, Entry, time.Time) (bool, error)) (int, error) {
 	now, total := time.Now(), 0
 	for _, sp := range f.ranges() {
 		for sp.r.From != nil {
@@ -200,7 +202,7 @@ func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx
 				}
 				next = after
 				for _, e := range found {
-					did, err := fn(tx, e.Delivery, now)
+					did, err := fn(tx, e, now)
 					if err != nil {
 						return err
 					}

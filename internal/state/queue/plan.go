@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"slices"
+
 	"github.com/ekiden-mail/ekiden/internal/mail"
 )
 
@@ -37,9 +39,11 @@ type Batch struct {
 }
 
 // Plan chooses what to start now among the deliveries that are due: grouped by
-// message and next hop, each hop in its turn, no hop more than its share. It is
-// pure bookkeeping in memory for one goroutine; the rows it stands for wait
-// until they are settled. What it has no room for it remembers by place only.
+// message and next hop, each hop in its turn, no hop more than its share. What
+// has a higher priority goes before what has a lower one, in its hop and among
+// hops (RFC 6710 §5.1). It is pure bookkeeping in memory for one goroutine; the
+// rows it stands for wait until they are settled. What it has no room for it
+// remembers by place only; for what is urgent there is room of its own.
 type Plan struct {
 	limits Limits
 	hopOf  func(mail.Domain) mail.Domain
@@ -49,17 +53,24 @@ type Plan struct {
 	short  map[mail.Domain]*hop // hops that missed something
 	busy   int
 	ready  int
+	uneven int // of ready, those of a priority that is not 0
 }
 
 // hop is one next hop's share.
 type hop struct {
 	name    mail.Domain
-	ready   []mail.ArrivalID
+	ready   []readied // the highest priority first, and of one priority what came first
 	waiting map[mail.ArrivalID][]uint32
 	count   int // of deliveries in waiting
 	busy    int
 	queued  bool // is in turn
 	missed  map[uint8]Cursor
+}
+
+// readied is a message that is due, with its priority.
+type readied struct {
+	id       mail.ArrivalID
+	priority int8
 }
 
 // NewPlan makes an empty plan. hopOf names the next hop of a domain, such as
@@ -71,7 +82,7 @@ func NewPlan(l Limits, hopOf func(mail.Domain) mail.Domain) *Plan {
 	return &Plan{limits: l.filled(), hopOf: hopOf, hops: map[mail.Domain]*hop{}, known: map[Ref]bool{}, short: map[mail.Domain]*hop{}}
 }
 
-// Full says that nothing more should be offered for now.
+// Full says that nothing more should be offered for now, but for what is urgent.
 func (p *Plan) Full() bool { return p.ready >= p.limits.Total }
 
 // Offer tells of a delivery that is due. One that is known, waiting or under
@@ -81,7 +92,11 @@ func (p *Plan) Offer(d Due) {
 		return
 	}
 	h := p.hop(p.hopOf(d.Domain))
-	if h.count >= p.limits.Remembered || p.Full() {
+	remembered, total := p.limits.Remembered, p.limits.Total
+	if d.Priority > 0 {
+		remembered, total = 2*remembered, 2*total
+	}
+	if h.count >= remembered || p.ready >= total {
 		part := d.Partition()
 		at, ok := h.missed[part]
 		if !ok {
@@ -93,12 +108,29 @@ func (p *Plan) Offer(d Due) {
 	}
 	p.known[d.Ref] = true
 	if h.waiting[d.Message] == nil {
-		h.ready = append(h.ready, d.Message)
+		h.insert(readied{d.Message, d.Priority})
 	}
 	h.waiting[d.Message] = append(h.waiting[d.Message], d.N)
 	h.count++
 	p.ready++
+	if d.Priority != 0 {
+		p.uneven++
+	}
 	p.enqueue(h)
+}
+
+// insert puts m behind all that goes before it.
+func (h *hop) insert(m readied) {
+	i := len(h.ready)
+	if i > 0 && h.ready[i-1].priority < m.priority {
+		i, _ = slices.BinarySearchFunc(h.ready, m.priority, func(d readied, p int8) int {
+			if d.priority >= p {
+				return -1
+			}
+			return 1
+		})
+	}
+	h.ready = slices.Insert(h.ready, i, m)
 }
 
 func (p *Plan) hop(name mail.Domain) *hop {
@@ -122,8 +154,7 @@ func (p *Plan) enqueue(h *hop) {
 // counts as under way until Done.
 func (p *Plan) Next() (Batch, bool) {
 	for p.busy < p.limits.Batches && len(p.turn) > 0 {
-		h := p.turn[0]
-		p.turn = p.turn[1:]
+		h := p.first()
 		h.queued = false
 		if h.count == 0 {
 			continue
@@ -135,6 +166,34 @@ func (p *Plan) Next() (Batch, bool) {
 		return b, true
 	}
 	return Batch{}, false
+}
+
+// first takes the hop whose turn it is: the one with the highest priority, and
+// among those the one that has waited longest.
+func (p *Plan) first() *hop {
+	at := 0
+	if p.uneven > 0 {
+		for i, h := range p.turn {
+			if h.top() > p.turn[at].top() {
+				at = i
+			}
+		}
+	}
+	h := p.turn[at]
+	if at == 0 {
+		p.turn = p.turn[1:]
+	} else {
+		p.turn = slices.Delete(p.turn, at, at+1)
+	}
+	return h
+}
+
+// top is the highest priority of what is ready.
+func (h *hop) top() int8 {
+	if len(h.ready) == 0 {
+		return mail.MinPriority
+	}
+	return h.ready[0].priority
 }
 
 // More gives another batch for the hop of one that is done, to go over the
@@ -174,7 +233,7 @@ func (p *Plan) free(h *hop) {
 
 // take cuts a batch from the front of h.
 func (p *Plan) take(h *hop) Batch {
-	id := h.ready[0]
+	id, priority := h.ready[0].id, h.ready[0].priority
 	ns := h.waiting[id]
 	b := Batch{Hop: h.name, Message: id, N: ns}
 	if len(ns) > p.limits.Recipients {
@@ -186,6 +245,9 @@ func (p *Plan) take(h *hop) Batch {
 	}
 	h.count -= len(b.N)
 	p.ready -= len(b.N)
+	if priority != 0 {
+		p.uneven -= len(b.N)
+	}
 	return b
 }
 

@@ -7,10 +7,11 @@
 //	q d ID N      one delivery: a recipient and how far it has come
 //	q i LANE POS ID N   what is waiting, in the order of being due
 //
-// An index row is in one of two lanes. What is due at once stands in the order
-// of commits, so that a reader's cursor misses nothing that was committed late;
-// what is due later stands in the order of its time. An attempt in flight has
-// no row: after a crash everything that waited waits again.
+// An index row is in one of three lanes. What is due at once stands in the order
+// of commits, so that a reader's cursor misses nothing that was committed late,
+// and what is urgent has such a lane for itself; what is due later stands in the
+// order of its time. An attempt in flight has no row: after a crash everything
+// that waited waits again.
 package queue
 
 import (
@@ -72,6 +73,7 @@ type Message struct {
 	RequireTLS  bool           // RFC 8689
 	Quoted      bool           // From is written as mail.Address.Strict does
 	Account     mail.AccountID // who submitted it; zero if nobody of ours
+	mail.Demands
 }
 
 // MaxPrefix bounds the octets of Message.Prefix, which lies in one row.
@@ -93,6 +95,8 @@ type Delivery struct {
 	LastReply string    // the remote's words at the last attempt, or ours
 	LastHost  string    // who said so; "" if no host was reached
 	Warned    bool      // the sender was told of the delay
+	Late      bool      // the sender was told that its deliver-by-time has passed (RFC 2852 §4.1.3)
+	Priority  int8      // the message's (RFC 6710 §5)
 
 	place place // of its index row
 }
@@ -108,6 +112,7 @@ const (
 	laneNone  uint8 = 0
 	laneNow   uint8 = 1 // pos is the version of the commit that wrote it
 	laneLater uint8 = 2 // pos is Due in nanoseconds since 1970
+	laneFirst uint8 = 3 // of a priority over 0; pos as in laneNow
 )
 
 // Ref names a waiting delivery without reading its row.
@@ -146,7 +151,8 @@ func (s *Store) Readied(part uint8) kv.Version { return kv.Version(s.readied[par
 // Add puts a message and its deliveries into the queue, in the caller's
 // transaction, which has named kv.PartitionShard(m.ID). It refers to the
 // content. A delivery without a state waits; without a First or Due it takes
-// m.At. Repeating it within the transaction's reruns is harmless.
+// m.At, or m.Release if that is later. Its priority is m's. Repeating it within
+// the transaction's reruns is harmless.
 func (s *Store) Add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery) error {
 	const op = "queue.Add"
 	if len(m.Prefix) > MaxPrefix {
@@ -164,11 +170,13 @@ func (s *Store) Add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery) error {
 			d.State = Waiting
 		}
 		if d.First.IsZero() {
-			d.First = m.At
+			d.First = later(m.At, m.Release)
 		}
 		if d.Due.IsZero() {
-			d.Due = m.At
+			d.Due = later(m.At, m.Release)
 		}
+		d.Priority = m.Priority
+		d.Late = d.Late || !m.By.Return && m.By.Passed(m.At) // who passed it on late has told of it
 		s.put(tx, d, m.At)
 	}
 	return nil
@@ -200,12 +208,14 @@ func (s *Store) put(tx kv.Tx, d Delivery, now time.Time) {
 	d.place = place{}
 	if d.State == Waiting {
 		s.ready(d.Ref().Partition(), tx.Next(kv.PartitionShard(d.Message)))
-		if d.Due.After(now) {
+		d.place = place{laneNow, uint64(tx.Next(kv.PartitionShard(d.Message)))}
+		switch {
+		case d.Due.After(now):
 			d.place = place{laneLater, position(d.Due)}
-		} else {
-			d.place = place{laneNow, uint64(tx.Next(kv.PartitionShard(d.Message)))}
+		case d.Priority > 0:
+			d.place.lane = laneFirst
 		}
-		tx.Set(indexKey(d), []byte(d.To.Domain))
+		tx.Set(indexKey(d), encodeIndex(d))
 	}
 	tx.Set(deliveryKey(d.Ref()), encodeDelivery(d))
 }
@@ -247,6 +257,14 @@ func remove(tx kv.Tx, d Delivery) error {
 
 func owner(id mail.ArrivalID) blob.Owner {
 	return blob.Owner{Kind: 'q', Shard: uint64(id[0] % kv.Partitions), ID: id}
+}
+
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // position is a time as an index position. Times before 1970 are 0.

@@ -40,9 +40,30 @@ func readDeliveryKey(key []byte, part uint8) (r Ref, err error) {
 	return r, k.Err()
 }
 
+// encodeIndex is the value of an index row: the domain and, where it is not 0,
+// the priority.
+func encodeIndex(d Delivery) []byte {
+	b := []byte(d.To.Domain)
+	if d.Priority != 0 {
+		b = append(b, 0, byte(d.Priority))
+	}
+	return b
+}
+
+func readIndex(b []byte) (mail.Domain, int8) {
+	if n := len(b) - 2; n >= 0 && b[n] == 0 {
+		return mail.Domain(b[:n]), int8(b[n+1])
+	}
+	return mail.Domain(b), 0
+}
+
 // Values begin with the version of their form; later versions only add fields
-// at the end.
-const rowVersion = 1
+// at the end. Most rows have nothing of what the second version adds, and stay
+// with the first.
+const (
+	rowVersion     = 1
+	demandsVersion = 2
+)
 
 // Bits of a message row.
 const (
@@ -57,11 +78,53 @@ const (
 const (
 	bitWarned = 1 << iota
 	bitQuotedTo
+	bitLate
+)
+
+// Bits of a message's demands.
+const (
+	bitBinary = 1 << iota
+	bitFull
+	bitTLSOptional
+	bitReturn
+	bitTrace
+	bitPrioritized
 )
 
 func encodeMessage(m Message) []byte {
-	return kv.Value{}.Byte(rowVersion).Byte(bits(m)).Time(m.At).Fixed(m.Blob[:]).Uint(uint64(m.Size)).Uint(uint64(m.Account)).
+	version := byte(rowVersion)
+	if m.Demands != (mail.Demands{}) {
+		version = demandsVersion
+	}
+	v := kv.Value{}.Byte(version).Byte(bits(m)).Time(m.At).Fixed(m.Blob[:]).Uint(uint64(m.Size)).Uint(uint64(m.Account)).
 		Address(m.From).Text(m.EnvID).Text(string(m.Prefix))
+	if version == demandsVersion {
+		v = encodeDemands(v, m.Demands)
+	}
+	return v
+}
+
+func encodeDemands(v kv.Value, d mail.Demands) kv.Value {
+	var flags byte
+	for bit, set := range map[byte]bool{
+		bitBinary: d.Binary, bitFull: d.Full, bitTLSOptional: d.TLSOptional, bitReturn: d.By.Return, bitTrace: d.By.Trace,
+		bitPrioritized: d.Prioritized,
+	} {
+		if set {
+			flags |= bit
+		}
+	}
+	return v.Byte(flags).Byte(byte(d.Priority)).Time(d.By.At).Time(d.Release).Text(d.Requested).Text(d.Solicit)
+}
+
+func readDemands(r *kv.ValueReader) mail.Demands {
+	flags := r.Byte()
+	return mail.Demands{
+		Binary: flags&bitBinary != 0, Full: flags&bitFull != 0, TLSOptional: flags&bitTLSOptional != 0,
+		Prioritized: flags&bitPrioritized != 0, Priority: int8(r.Byte()),
+		By:      mail.DeliverBy{At: r.Time(), Return: flags&bitReturn != 0, Trace: flags&bitTrace != 0},
+		Release: r.Time(), Requested: r.Text(), Solicit: r.Text(),
+	}
 }
 
 func bits(m Message) (b byte) {
@@ -77,7 +140,7 @@ func bits(m Message) (b byte) {
 
 func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 	r := kv.ReadValue(b)
-	r.Version()
+	version := r.Version()
 	flags := r.Byte()
 	m := Message{
 		ID: id, HeadersOnly: flags&bitHeadersOnly != 0, UTF8: flags&bitUTF8 != 0,
@@ -90,6 +153,9 @@ func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 	m.From = r.Address()
 	m.EnvID = r.Text()
 	m.Prefix = []byte(r.Text())
+	if version >= demandsVersion {
+		m.Demands = readDemands(r)
+	}
 	return m, fault.As(fault.Corrupt, "queue", r.Err())
 }
 
@@ -101,22 +167,36 @@ func encodeDelivery(d Delivery) []byte {
 	if d.Quoted {
 		flags |= bitQuotedTo
 	}
-	return kv.Value{}.Byte(rowVersion).Byte(byte(d.State)).Byte(byte(d.Notify)).Byte(flags).Byte(d.place.lane).Uint(d.place.pos).
+	if d.Late {
+		flags |= bitLate
+	}
+	version := byte(rowVersion)
+	if d.Priority != 0 {
+		version = demandsVersion
+	}
+	v := kv.Value{}.Byte(version).Byte(byte(d.State)).Byte(byte(d.Notify)).Byte(flags).Byte(d.place.lane).Uint(d.place.pos).
 		Time(d.Due).Time(d.First).Time(d.Last).Uint(uint64(d.Attempts)).
 		Address(d.To).Text(d.Original).Text(d.LastReply).Text(d.LastHost)
+	if version == demandsVersion {
+		v = v.Byte(byte(d.Priority))
+	}
+	return v
 }
 
 func readDelivery(ref Ref, b []byte) (Delivery, error) {
 	r := kv.ReadValue(b)
-	r.Version()
+	version := r.Version()
 	d := Delivery{Message: ref.Message, N: ref.N, State: State(r.Byte()), Notify: mail.Notify(r.Byte())}
 	flags := r.Byte()
-	d.Warned, d.Quoted = flags&bitWarned != 0, flags&bitQuotedTo != 0
+	d.Warned, d.Quoted, d.Late = flags&bitWarned != 0, flags&bitQuotedTo != 0, flags&bitLate != 0
 	d.place = place{lane: r.Byte(), pos: r.Uint()}
 	d.Due, d.First, d.Last = r.Time(), r.Time(), r.Time()
 	d.Attempts = int(min(r.Uint(), 1<<31-1))
 	d.To = r.Address()
 	d.Original, d.LastReply, d.LastHost = r.Text(), r.Text(), r.Text()
+	if version >= demandsVersion {
+		d.Priority = int8(r.Byte())
+	}
 	return d, fault.As(fault.Corrupt, "queue", r.Err())
 }
 

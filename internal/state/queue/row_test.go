@@ -13,12 +13,16 @@ import (
 var fullMessage = Message{
 	ID: mail.ArrivalID{9}, At: t0, Blob: mail.BlobID{7}, Size: 1 << 40, Prefix: []byte("A: b\r\n"), From: mail.Address{Local: "ä", Domain: "x.test"},
 	EnvID: "env", HeadersOnly: true, UTF8: true, EightBit: true, RequireTLS: true, Quoted: true, Account: 5,
+	Demands: mail.Demands{
+		Binary: true, Full: true, TLSOptional: true, By: mail.DeliverBy{At: t0.Add(time.Hour), Return: true, Trace: true},
+		Release: t0.Add(time.Minute), Requested: "for;60", Priority: -3, Prioritized: true, Solicit: "net.example:ADV",
+	},
 }
 
 var fullDelivery = Delivery{
 	Message: mail.ArrivalID{9}, N: 3, To: mail.Address{Local: "b c", Domain: "y.test"}, Original: "rfc822;q@y.test",
 	Notify: mail.NotifyDelay, State: Waiting, Due: t0.Add(time.Hour), Attempts: 4, First: t0, Last: t0.Add(time.Minute),
-	LastReply: "451 later", LastHost: "mx.y.test", Warned: true, Quoted: true, place: place{laneLater, 77},
+	LastReply: "451 later", LastHost: "mx.y.test", Warned: true, Quoted: true, Late: true, Priority: 9, place: place{laneLater, 77},
 }
 
 func TestRowsReadBack(t *testing.T) {

@@ -14,6 +14,8 @@ type Policy struct {
 	Growth      float64       // of one pause over the last; 1.7
 	WarnAfter   time.Duration // when the sender is told of the delay; 4 hours
 	GiveUpAfter time.Duration // 5 days (RFC 5321 §4.5.4.1 wants 4 at least)
+
+	By mail.DeliverBy // the message's own wish; zero: none
 }
 
 func (p Policy) filled() Policy {
@@ -53,6 +55,7 @@ type Outcome struct {
 	Reply  string  // the remote's words, or ours
 	Host   string  // who said so; "" if no host was reached
 	DSN    bool    // of Sent: the next hop reports itself (RFC 3461 §5.2)
+	Tell   bool    // of Sent: the sender is told whatever else it asked for, but NEVER (RFC 2852 §4.1.4)
 	Jitter float64 // from 0 to 1, drawn at random: spreads what failed together
 }
 
@@ -81,7 +84,7 @@ func Settle(d Delivery, o Outcome, p Policy, now time.Time) (Delivery, Notice) {
 	switch o.Result {
 	case Sent:
 		d.State = Delivered
-		if wants(d.Notify, mail.NotifySuccess) && !o.DSN {
+		if wants(d.Notify, mail.NotifySuccess) && !o.DSN || o.Tell && d.Notify&mail.NotifyNever == 0 {
 			return d, NoticeRelayed
 		}
 		return d, NoNotice
@@ -89,6 +92,9 @@ func Settle(d Delivery, o Outcome, p Policy, now time.Time) (Delivery, Notice) {
 		return bounce(d)
 	}
 	giveUp := d.First.Add(p.GiveUpAfter)
+	if p.By.Return && p.By.At.Before(giveUp) { // RFC 2852 §4.1.3
+		giveUp = p.By.At
+	}
 	if !now.Before(giveUp) {
 		d.LastReply = Expired + "; " + o.Reply
 		return bounce(d)
@@ -101,16 +107,37 @@ func Settle(d Delivery, o Outcome, p Policy, now time.Time) (Delivery, Notice) {
 			notice = NoticeDelayed
 		}
 	}
+	if p.By.Passed(now) && !d.Late {
+		d.Late = true
+		if d.Notify == 0 || wants(d.Notify, mail.NotifyDelay) {
+			notice = NoticeDelayed
+		}
+	}
 	d.State = Waiting
-	d.Due = now.Add(p.pause(d.Attempts, o.Jitter))
+	d.Due = now.Add(p.hurry(p.pause(d.Attempts, o.Jitter), now))
 	// The warning and the last attempt come at their times, not a pause later.
 	if !d.Warned && d.Due.After(warn) {
 		d.Due = warn
+	}
+	if !d.Late && !p.By.IsZero() && d.Due.After(p.By.At) {
+		d.Due = p.By.At
 	}
 	if d.Due.After(giveUp) {
 		d.Due = giveUp
 	}
 	return d, notice
+}
+
+// hurried is the shortest pause of a message that must be there in time.
+const hurried = 10 * time.Second
+
+// hurry shortens a pause before a deliver-by-time that is near: half of what is
+// left is waited for at most.
+func (p Policy) hurry(pause time.Duration, now time.Time) time.Duration {
+	if p.By.IsZero() || p.By.Passed(now) {
+		return pause
+	}
+	return min(pause, max(p.By.At.Sub(now)/2, hurried))
 }
 
 // bounce gives d up. A sender who asked for nothing is told of failures, one

@@ -30,7 +30,11 @@ type Report struct {
 	EnvelopeID   string // ENVID of the original transaction, decoded
 	ReportingMTA string // host that reports
 	Arrival      time.Time
-	Recipients   []Recipient
+	DeliverBy    time.Time // RFC 2852 §5; zero: not asked
+	// FutureRelease is how the message was asked to be held, as "for;SECONDS" or
+	// "until;DATE" (RFC 4865 §5.1.2); "" if it was not.
+	FutureRelease string
+	Recipients    []Recipient
 
 	// MessageID is the id of the message that is told of, without angle
 	// brackets, as its header in the report says. Parse sets it, Write takes it
@@ -153,6 +157,8 @@ func (r *Report) append(b []byte, wide bool) []byte {
 	field("Original-Envelope-Id", r.EnvelopeID)
 	field("Reporting-MTA", typed("dns", r.ReportingMTA))
 	date("Arrival-Date", r.Arrival)
+	date("Deliver-By-Date", r.DeliverBy)
+	field("Future-Release-Request", r.FutureRelease)
 	for _, rcpt := range r.Recipients {
 		b = append(b, '\r', '\n')
 		field("Original-Recipient", original(rcpt.Original, wide))

@@ -110,6 +110,12 @@ func (r *Report) message(h message.Header) {
 	if t, ok := message.ParseDate(h.Get("Arrival-Date")); ok && r.Arrival.IsZero() {
 		r.Arrival = t
 	}
+	if t, ok := message.ParseDate(h.Get("Deliver-By-Date")); ok && r.DeliverBy.IsZero() {
+		r.DeliverBy = t
+	}
+	if v := h.Get("Future-Release-Request"); r.FutureRelease == "" {
+		r.FutureRelease = v
+	}
 }
 
 func recipient(h message.Header) Recipient {

@@ -122,7 +122,7 @@ func Unsolicited(list string, unwanted []string) string {
 
 // Demands are what o asks of the way that a message takes, if it was said at now.
 func (o MailOptions) Demands(now time.Time) mail.Demands {
-	d := mail.Demands{Binary: o.Binary, Full: o.Full, Priority: o.Priority, Solicit: o.Solicit}
+	d := mail.Demands{Binary: o.Binary, Full: o.Full, Priority: o.Priority, Prioritized: o.Prioritized, Solicit: o.Solicit}
 	if o.By.Mode != 0 {
 		d.By = mail.DeliverBy{
 			At: now.Add(time.Duration(o.By.Seconds) * time.Second), Return: o.By.Mode == 'R', Trace: o.By.Trace,
@@ -207,4 +207,27 @@ func ParseLimits(param string) (l Limits) {
 		}
 	}
 	return l
+}
+
+// Envelope is what a mail transaction begins with that is opened at now.
+func (o MailOptions) Envelope(from mail.Address, now time.Time) mail.Envelope {
+	return mail.Envelope{
+		From: from, ID: o.EnvelopeID, Headers: o.HeadersOnly, UTF8: o.UTF8, EightBit: o.EightBit, RequireTLS: o.RequireTLS,
+		Quoted: o.Quoted, Demands: o.Demands(now),
+	}
+}
+
+// Recipient is a forward-path with what was asked about it.
+func (o RcptOptions) Recipient(to mail.Address) mail.Recipient {
+	return mail.Recipient{Address: to, Original: o.Original, Notify: o.Notify, Quoted: o.Quoted}
+}
+
+// Grant lowers a priority that is over most, the highest that the client may
+// ask for, and gives what MAIL is answered then instead of ok (RFC 6710 §4.1).
+func (o *MailOptions) Grant(most int8, ok Reply) Reply {
+	if o.Priority <= most {
+		return ok
+	}
+	o.Priority = most
+	return Answer(250, Enhanced{2, 3, 6}, "%d is the priority that the message is given", most)
 }
