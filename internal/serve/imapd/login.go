@@ -14,7 +14,7 @@ import (
 func (c *session) mayLogin() bool { return c.tls || c.o.PlaintextAuth }
 
 func (c *session) attempt() login.Attempt {
-	return login.Attempt{Door: "imap", Addr: c.peer, TLS: c.tls}
+	return login.Attempt{Door: "imap", Addr: c.peer, TLS: c.tls, Secured: c.secured}
 }
 
 // privacyNeeded is the reply to a login in clear (RFC 5530 §3).

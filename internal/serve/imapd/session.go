@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
@@ -45,22 +45,23 @@ func (e *ending) Error() string { return "session ended: " + e.reason }
 
 // session is one connection. Its goroutine owns everything.
 type session struct {
-	s     *Server
-	o     *Options
-	stop  context.Context // ends when the server stops: nothing new is begun
-	work  context.Context // ends with the grace time: nothing goes on
-	peer  netip.AddrPort
-	began time.Time
-	raw   net.Conn // the TCP connection
-	tls   bool
-	wire  *wire // raw, or TLS over it, with deadlines
-	lines *line.Reader
-	dec   imap.Decoder
-	enc   imap.Encoder
-	who   login.Who
-	in    bool      // somebody logged in
-	held  time.Time // when the login was last known to hold
-	sel   *view     // the selected mailbox, or nil
+	s       *Server
+	o       *Options
+	stop    context.Context // ends when the server stops: nothing new is begun
+	work    context.Context // ends with the grace time: nothing goes on
+	peer    netip.AddrPort
+	began   time.Time
+	raw     net.Conn // the TCP connection
+	tls     bool
+	secured *login.Secured // what tls is; nil without
+	wire    *wire          // raw, or TLS over it, with deadlines
+	lines   *line.Reader
+	dec     imap.Decoder
+	enc     imap.Encoder
+	who     login.Who
+	in      bool      // somebody logged in
+	held    time.Time // when the login was last known to hold
+	sel     *view     // the selected mailbox, or nil
 
 	commands, bads, failures int
 }
@@ -375,12 +376,12 @@ func (c *session) account() mail.AccountID { return c.who.Account }
 func (c *session) startTLS() error {
 	ctx, cancel := context.WithTimeout(c.work, c.o.Limits.Handshake)
 	defer cancel()
-	t := tls.Server(c.raw, c.o.TLS)
 	_ = c.raw.SetDeadline(time.Time{})
-	if err := t.HandshakeContext(ctx); err != nil {
+	t, secured, err := door.Handshake(ctx, c.raw, c.o.TLS)
+	if err != nil {
 		return err
 	}
-	c.tls = true
+	c.tls, c.secured = true, secured
 	c.wire.replace(t)
 	c.lines.Reset(c.wire)
 	return nil

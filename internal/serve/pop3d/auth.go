@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"strings"
+	"time"
 	"unicode/utf8"
 
+	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 )
@@ -33,7 +35,7 @@ func (c *conn) mayLogIn() bool    { return c.tls || c.o.PlaintextAuth }
 func (c *conn) mayStartTLS() bool { return !c.tls && c.o.TLS != nil }
 
 func (c *conn) attempt() login.Attempt {
-	return login.Attempt{Door: "pop3", Addr: c.peer, TLS: c.tls}
+	return login.Attempt{Door: "pop3", Addr: c.peer, TLS: c.tls, Secured: c.secured}
 }
 
 // stls begins TLS (RFC 2595 §4). What came in behind the command in clear is
@@ -178,6 +180,30 @@ func (c *conn) exchange(ctx context.Context, session *login.Session, response []
 	}
 }
 
+// holds is for how long a login is believed to hold.
+const holds = time.Minute
+
+// still ends the session of an account that was disabled or removed, or whose
+// password has changed: nothing is removed. A directory that cannot be read
+// proves nothing.
+func (c *conn) still(ctx context.Context) bool {
+	now := c.o.Now()
+	if c.drop == nil || now.Sub(c.held) < holds {
+		return true
+	}
+	c.held = now
+	ok, err := c.o.Login.Still(ctx, c.who)
+	if err != nil {
+		c.o.Sink.Emit(ctx, event.Failed{Where: "pop3d", Peer: c.peer, Err: err})
+		return true
+	}
+	if !ok {
+		c.reason = "login revoked"
+		c.reply("-ERR [AUTH] please log in again")
+	}
+	return ok
+}
+
 // finishLogin opens the maildrop for who came in, or says why not. A session
 // that did not get the lock may try again, as RFC 2449 §8.1.1 foresees.
 func (c *conn) finishLogin(ctx context.Context, who login.Who, err error) {
@@ -185,7 +211,7 @@ func (c *conn) finishLogin(ctx context.Context, who login.Who, err error) {
 		err = c.openMaildrop(ctx, who)
 	}
 	if err == nil {
-		c.who = who
+		c.who, c.held = who, c.o.Now()
 		c.reply("+OK %d messages (%d octets)", c.drop.left(), c.drop.octets())
 		return
 	}

@@ -3,7 +3,6 @@ package pop3d
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,16 +27,18 @@ type conn struct {
 	peer  netip.AddrPort
 	began time.Time
 
-	in     *line.Reader
-	out    *bufio.Writer
-	raw    net.Conn // the TCP connection
-	net    net.Conn // raw, or TLS over it
-	tls    bool
-	utf8   bool   // UTF8 was given (RFC 6856 §2.1)
-	user   string // as USER said it
-	drop   *maildrop
-	who    login.Who
-	reason string // why the session ended
+	in      *line.Reader
+	out     *bufio.Writer
+	raw     net.Conn // the TCP connection
+	net     net.Conn // raw, or TLS over it
+	tls     bool
+	secured *login.Secured // what tls is; nil without
+	utf8    bool           // UTF8 was given (RFC 6856 §2.1)
+	user    string         // as USER said it
+	drop    *maildrop
+	who     login.Who
+	held    time.Time // when who was last known to hold
+	reason  string    // why the session ended
 
 	commands, errors int
 
@@ -128,11 +129,11 @@ func (c *conn) startTLS(ctx context.Context) error {
 		return errors.New("shutdown")
 	}
 	_ = c.raw.SetWriteDeadline(time.Now().Add(c.o.Limits.Handshake))
-	t := tls.Server(c.raw, c.o.TLS)
-	if err := t.HandshakeContext(ctx); err != nil {
+	t, secured, err := door.Handshake(ctx, c.raw, c.o.TLS)
+	if err != nil {
 		return err
 	}
-	c.net, c.tls = t, true
+	c.net, c.tls, c.secured = t, true, secured
 	return nil
 }
 
@@ -234,7 +235,7 @@ func (c *conn) step(ctx context.Context) {
 		c.reason = "closed"
 	case !ok:
 		c.mistake("not a command")
-	default:
+	case c.still(ctx):
 		c.dispatch(ctx, cmd)
 	}
 }

@@ -37,7 +37,7 @@ type house struct {
 	blobs *blob.Store
 	login *login.Login
 	alice directory.Account
-	certs *certs.Files
+	certs *certs.Set
 	locks *Locks
 
 	mu     sync.Mutex
@@ -76,7 +76,7 @@ func newHouse(t testing.TB) *house {
 	h.alice, err = dir.AddAccount(ctx, mail.Address{Local: "alice", Domain: "example.test"}, c, 0)
 	must(err)
 	must(h.store.Update(ctx, h.alice.ID, h.alice.ID, func(tx *mailbox.Tx) error { return tx.Provision() }))
-	h.certs, err = certs.OpenOwn(t.TempDir(), []string{"mx.example.test"})
+	h.certs, err = certs.New(certs.Options{Own: t.TempDir(), OwnNames: []string{"mx.example.test"}})
 	must(err)
 	t.Cleanup(func() {
 		must(blobs.Close())
@@ -88,7 +88,7 @@ func newHouse(t testing.TB) *house {
 // open runs a door until the test ends and gives its address.
 func (h *house) open(change func(*Options)) string {
 	h.t.Helper()
-	o := Options{Hostname: "mx.example.test", TLS: h.certs.Config(), PlaintextAuth: true, Login: h.login, Mailbox: h.store, Locks: h.locks, Sink: h}
+	o := Options{Hostname: "mx.example.test", TLS: certs.NewConfigs(h.certs, tls.VersionTLS12).For(certs.Use{}), PlaintextAuth: true, Login: h.login, Mailbox: h.store, Locks: h.locks, Sink: h}
 	if change != nil {
 		change(&o)
 	}

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"encoding/base64"
 	"errors"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
@@ -12,7 +13,7 @@ import (
 
 // attempt is where this session's user comes from.
 func (s *session) attempt() login.Attempt {
-	return login.Attempt{Door: s.srv.o.Mode.String(), Addr: s.peer.Addr, TLS: s.peer.TLS}
+	return login.Attempt{Door: s.srv.o.Mode.String(), Addr: s.peer.Addr, TLS: s.peer.TLS, Secured: s.secured}
 }
 
 // auth lets a user in (RFC 4954 §4).
@@ -34,8 +35,8 @@ func (s *session) auth(c smtp.Command) {
 			return
 		}
 		if done && len(challenge) == 0 {
-			who := x.Who()
-			s.peer.Account, s.peer.User, s.peer.Login = who.Account, who.Address, c.Mechanism
+			s.who, s.held = x.Who(), time.Now()
+			s.peer.Account, s.peer.User, s.peer.Login = s.who.Account, s.who.Address, c.Mechanism
 			s.answer(235, smtp.Enhanced{2, 7, 0}, "Welcome")
 			return
 		}
@@ -44,6 +45,28 @@ func (s *session) auth(c smtp.Command) {
 			return
 		}
 	}
+}
+
+// holds is for how long a login is believed to hold.
+const holds = time.Minute
+
+// still ends the session of an account that was disabled or removed, or whose
+// password has changed. A directory that cannot be read proves nothing.
+func (s *session) still() bool {
+	if s.who.Account == 0 || time.Since(s.held) < holds {
+		return true
+	}
+	s.held = time.Now()
+	ok, err := s.srv.o.Auth.Still(s.ctx, s.who)
+	if err != nil {
+		s.srv.failed(s, err)
+		return true
+	}
+	if !ok {
+		s.answer(421, smtp.Enhanced{4, 7, 0}, "%s Please log in again", s.srv.o.Hostname)
+		s.end("login revoked")
+	}
+	return ok
 }
 
 // authFailed answers a login that did not succeed. Who goes on guessing is cut

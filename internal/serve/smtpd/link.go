@@ -8,11 +8,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 )
@@ -153,18 +153,17 @@ func (l *link) flush() error {
 
 // startTLS makes the rest of the connection TLS. Nothing that came in clear is
 // left to be read (RFC 3207 §4.2).
-func (l *link) startTLS(ctx context.Context, conf *tls.Config, timeout time.Duration) (info string, err error) {
+func (l *link) startTLS(ctx context.Context, conf *tls.Config, timeout time.Duration) (*login.Secured, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	c := tls.Server(l.raw, conf)
 	l.raw.SetDeadline(time.Now().Add(timeout))
-	if err := c.HandshakeContext(ctx); err != nil {
-		return "", err
+	c, secured, err := door.Handshake(ctx, l.raw, conf)
+	if err != nil {
+		return nil, err
 	}
 	l.nc = c
 	l.in.Reset(reader{l})
-	state := c.ConnectionState()
-	return strings.ReplaceAll(tls.VersionName(state.Version), " ", "") + " " + tls.CipherSuiteName(state.CipherSuite), nil
+	return secured, nil
 }
 
 // What the peer still sends when we close is read for a moment: a connection

@@ -2,11 +2,14 @@ package smtpd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
@@ -80,6 +83,10 @@ type session struct {
 
 	commands, transactions, errors, junk, refused, authFailures int
 
+	secured *login.Secured // the TLS below; nil without
+	who     login.Who      // came in, if peer.User is somebody
+	held    time.Time      // when the login was last known to hold
+
 	proxied smtp.XClient // what a trusted proxy said of its client
 	leave   func()       // gives the place at the door back
 
@@ -142,7 +149,7 @@ func (s *session) serve() {
 			s.lost(err)
 			return
 		}
-		if c.Verb != smtp.Unknown {
+		if c.Verb != smtp.Unknown && s.still() {
 			s.do(c)
 		}
 	}
@@ -175,12 +182,13 @@ func (s *session) open() bool {
 
 // secure begins TLS.
 func (s *session) secure() error {
-	info, err := s.link.startTLS(s.ctx, s.srv.o.TLS, s.srv.limits.Handshake)
+	secured, err := s.link.startTLS(s.ctx, s.srv.o.TLS, s.srv.limits.Handshake)
 	if err != nil {
 		s.end("TLS: " + err.Error())
 		return err
 	}
-	s.peer.TLS, s.peer.TLSInfo = true, info
+	s.secured, s.peer.TLS = secured, true
+	s.peer.TLSInfo = strings.ReplaceAll(tls.VersionName(secured.State.Version), " ", "") + " " + tls.CipherSuiteName(secured.State.CipherSuite)
 	return nil
 }
 
