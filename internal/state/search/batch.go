@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"hash/maphash"
+	"encoding/binary"
 	"io"
+	"math/bits"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -33,10 +35,10 @@ type Batch struct {
 	next  uint64 // the message behind the last one
 	Text  int64  // octets of folded text, all messages together
 
-	seed   maphash.Seed
-	slots  []entry // a hash table
-	terms  int     // how many entries of it are in use
-	arena  []byte  // the terms themselves
+	seed   [3]uint64
+	slots  []uint32 // a hash table: a term's number plus one, or 0
+	terms  []entry  // what is common comes early, and lies together
+	arena  []byte   // the terms themselves
 	places []place
 	ends   []end
 	order  []ranked
@@ -52,14 +54,12 @@ type Batch struct {
 	scratch Scratch
 }
 
-// entry is a term of a batch, all that most looks at it need in one line of the
-// processor's cache.
+// entry is a term of a batch.
 type entry struct {
-	begin uint64 // region and kind, and the first seven octets; 0 if the slot is free
+	begin uint64 // region and kind, and the first seven octets
 	hash  uint32
 	n     uint32 // octets
 	at    uint32 // in the arena
-	num   uint32 // its number
 	last  uint32 // the last message that has it, plus one
 }
 
@@ -74,7 +74,7 @@ type end struct {
 
 // NewBatch begins an index of the messages behind after.
 func NewBatch(after uint64) *Batch {
-	b := &Batch{seed: maphash.MakeSeed()}
+	b := &Batch{seed: [3]uint64{rand.Uint64(), rand.Uint64() | 1, rand.Uint64() | 1}}
 	b.tokens = tokenizer{emit: b.term, long: func() { b.unsure = true }}
 	b.Reset(after)
 	return b
@@ -86,12 +86,12 @@ const maxKept = 256 << 10
 // Reset begins another index in the same memory.
 func (b *Batch) Reset(after uint64) {
 	b.after, b.from, b.next, b.Text = after, 0, 0, 0
-	if n := len(b.slots); n == 0 || n > maxKept || n > 8*b.terms && n > 1<<10 {
-		b.slots = make([]entry, 1<<10)
+	if n := len(b.slots); n == 0 || n > maxKept || n > 8*len(b.terms) && n > 1<<10 {
+		b.slots = make([]uint32, 1<<10)
 	} else {
 		clear(b.slots)
 	}
-	b.terms, b.arena, b.places, b.ends = 0, b.arena[:0], b.places[:0], b.ends[:0]
+	b.terms, b.arena, b.places, b.ends = b.terms[:0], b.arena[:0], b.places[:0], b.ends[:0]
 }
 
 // Full says that the batch should be committed before message id comes.
@@ -180,63 +180,87 @@ func (b *Batch) folded(folded []byte) bool {
 func (b *Batch) term(t []byte, kind byte, gap uint32) {
 	b.pos[b.region] += gap
 	first := b.region | kind
-	e := b.entry(t, first)
+	n := b.number(t, first)
+	e := &b.terms[n]
 	if e.last != b.doc+1 {
 		e.last = b.doc + 1
 		b.fresh--
 	} else if !positional(first) {
 		return
 	}
-	b.places = append(b.places, place{e.num, b.pos[b.region]})
+	b.places = append(b.places, place{n, b.pos[b.region]})
 }
 
 // beginning is the first octet of a term's row and the seven behind it, as a
 // number that is ordered as they are.
 func beginning(t []byte, first byte) uint64 {
-	v := uint64(first)
-	for i := range 7 {
-		v <<= 8
-		if i < len(t) {
-			v |= uint64(t[i])
+	v := uint64(0)
+	if cap(t) >= 8 {
+		v = binary.BigEndian.Uint64(t[:8]) >> 8
+	} else {
+		for i := range 7 {
+			v <<= 8
+			if i < len(t) {
+				v |= uint64(t[i])
+			}
 		}
 	}
-	return v
+	if n := len(t); n < 7 {
+		v &^= 1<<(8*(7-n)) - 1
+	}
+	return v | uint64(first)<<56
 }
 
-// entry finds a term, or gives it the next number.
-func (b *Batch) entry(t []byte, first byte) *entry {
-	h := maphash.Bytes(b.seed, t) ^ uint64(first)*0x9e3779b97f4a7c15
-	hash, mask, begin := uint32(h^h>>32), uint32(len(b.slots)-1), beginning(t, first)
+// hash is of a term that begins so. Who does not know the seed cannot make many
+// terms that have the same.
+func (b *Batch) hash(begin uint64, t []byte) uint32 {
+	h := mix(begin^b.seed[0], b.seed[1])
+	if len(t) > 7 {
+		for t = t[7:]; len(t) > 8; t = t[8:] {
+			h = mix(h^binary.LittleEndian.Uint64(t), b.seed[1])
+		}
+		var rest [8]byte
+		copy(rest[:], t)
+		h = mix(h^binary.LittleEndian.Uint64(rest[:]), b.seed[2])
+	}
+	return uint32(h)
+}
+
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+// number finds a term, or gives it the next number.
+func (b *Batch) number(t []byte, first byte) uint32 {
+	begin := beginning(t, first)
+	hash, mask := b.hash(begin, t), uint32(len(b.slots)-1)
 	i := hash & mask
-	for ; b.slots[i].begin != 0; i = (i + 1) & mask {
-		e := &b.slots[i]
+	for ; b.slots[i] != 0; i = (i + 1) & mask {
+		e := &b.terms[b.slots[i]-1]
 		if e.begin == begin && e.n == uint32(len(t)) && (len(t) <= 7 || string(b.arena[e.at:e.at+e.n]) == string(t)) {
-			return e
+			return b.slots[i] - 1
 		}
 	}
-	if b.terms > len(b.slots)/2 {
-		b.widen()
-		return b.entry(t, first)
-	}
-	b.slots[i] = entry{begin: begin, hash: hash, n: uint32(len(t)), at: uint32(len(b.arena)), num: uint32(b.terms)}
+	b.terms = append(b.terms, entry{begin: begin, hash: hash, n: uint32(len(t)), at: uint32(len(b.arena))})
 	b.arena = append(b.arena, t...)
-	b.terms++
-	return &b.slots[i]
+	n := uint32(len(b.terms))
+	if b.slots[i] = n; len(b.terms) > len(b.slots)/2 {
+		b.widen()
+	}
+	return n - 1
 }
 
 // widen makes the hash table larger.
 func (b *Batch) widen() {
-	old := b.slots
-	b.slots = make([]entry, 4*len(old))
+	b.slots = make([]uint32, 2*len(b.slots))
 	mask := uint32(len(b.slots) - 1)
-	for _, e := range old {
-		if e.begin != 0 {
-			i := e.hash & mask
-			for b.slots[i].begin != 0 {
-				i = (i + 1) & mask
-			}
-			b.slots[i] = e
+	for n := range b.terms {
+		i := b.terms[n].hash & mask
+		for b.slots[i] != 0 {
+			i = (i + 1) & mask
 		}
+		b.slots[i] = uint32(n) + 1
 	}
 }
 
@@ -250,10 +274,9 @@ type ranked struct {
 // rank puts the terms into order.
 func (b *Batch) rank() {
 	b.order = b.order[:0]
-	for i := range b.slots {
-		if e := &b.slots[i]; e.begin != 0 {
-			b.order = append(b.order, ranked{e.begin, e.at, e.n, e.num})
-		}
+	for n := range b.terms {
+		e := &b.terms[n]
+		b.order = append(b.order, ranked{e.begin, e.at, e.n, uint32(n)})
 	}
 	slices.SortFunc(b.order, func(x, y ranked) int {
 		if x.begin != y.begin {
@@ -269,7 +292,7 @@ type stand struct{ doc, pos uint32 }
 // turn puts the places into the order of the terms' numbers, and gives where those
 // of each number begin.
 func (b *Batch) turn() (begin []uint32) {
-	begin = make([]uint32, b.terms+1)
+	begin = make([]uint32, len(b.terms)+1)
 	for _, p := range b.places {
 		begin[p.term+1]++
 	}

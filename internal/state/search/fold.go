@@ -51,29 +51,44 @@ type folder struct {
 // append folds src, which begins and ends where boundary allows, onto dst.
 func (f *folder) append(dst, src []byte) []byte {
 	for i := 0; i < len(src); {
-		c := src[i]
-		if c < utf8.RuneSelf && (i+1 == len(src) || src[i+1] < utf8.RuneSelf) {
-			if c > ' ' && c != 0x7f {
-				if f.space {
-					dst = f.flush(dst)
-				}
-				if f.dense = false; c >= 'A' && c <= 'Z' {
-					c += 'a' - 'A'
-				}
-				dst = append(dst, c)
-			} else {
-				f.space, f.line = true, f.line || c == '\n'
-			}
+		end := i
+		for end < len(src) && src[end] > ' ' && src[end] < 0x7f {
+			end++
+		}
+		if end < len(src) && src[end] >= utf8.RuneSelf && end > i {
+			end-- // it may combine with what follows
+		}
+		if end > i {
+			dst = f.plain(dst, src[i:end])
+			i = end
+			continue
+		}
+		if src[i] < utf8.RuneSelf && (i+1 == len(src) || src[i+1] < utf8.RuneSelf) {
+			f.space, f.line = true, f.line || src[i] == '\n'
 			i++
 			continue
 		}
 		// What is not ASCII, and the one character before that it may combine with.
-		end := i + 1
+		end = i + 1
 		for end < len(src) && src[end] >= utf8.RuneSelf {
 			end++
 		}
 		dst = f.wide(dst, src[i:end])
 		i = end
+	}
+	return dst
+}
+
+// plain folds ASCII that is no space.
+func (f *folder) plain(dst, src []byte) []byte {
+	dst = f.flush(dst)
+	f.dense = false
+	at := len(dst)
+	dst = append(dst, src...)
+	for i, c := range dst[at:] {
+		if c-'A' <= 'Z'-'A' {
+			dst[at+i] = c + 'a' - 'A'
+		}
 	}
 	return dst
 }
