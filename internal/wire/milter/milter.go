@@ -83,13 +83,15 @@ const (
 	MailNoReply    Protocol = 1 << 14
 	RcptNoReply    Protocol = 1 << 15
 	DataNoReply    Protocol = 1 << 16
+	UnknownNoReply Protocol = 1 << 17
 	EndHeadNoReply Protocol = 1 << 18
 	BodyNoReply    Protocol = 1 << 19
 	LeadingSpace   Protocol = 1 << 20 // header values come and go with the white space in front
 
 	// Offered is all that a milter may choose.
 	Offered = NoConnect | NoHelo | NoMail | NoRcpt | NoBody | NoHeader | NoEndHeader | HeaderNoReply | NoUnknown | NoData | MaySkip |
-		ConnectNoReply | HeloNoReply | MailNoReply | RcptNoReply | DataNoReply | EndHeadNoReply | BodyNoReply | LeadingSpace
+		ConnectNoReply | HeloNoReply | MailNoReply | RcptNoReply | DataNoReply | UnknownNoReply | EndHeadNoReply |
+		BodyNoReply | LeadingSpace
 )
 
 // Unwanted is the step by which a milter says that it does not want to hear c.

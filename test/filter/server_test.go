@@ -1,0 +1,140 @@
+// Package filter has the programs that filter mail elsewhere, OpenDKIM, rspamd
+// and clamd, asked by the real server, and a hook.
+package filter
+
+import (
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/test/blackbox"
+)
+
+// soon is how long a peer may take to start.
+const soon = 30 * time.Second
+
+// serve runs `ekiden serve` with filters on data that the demo made, with alice
+// and bob; the helpers of the demo's server go on working.
+func serve(t *testing.T, filters string) *blackbox.Server {
+	t.Helper()
+	s := blackbox.Start(t, blackbox.Options{})
+	s.Stop()
+	door := func(name string) string { return fmt.Sprintf("%s = [%q]\n", name, s.Addr(name)) }
+	shut := ""
+	for _, name := range []string{"submission", "submission_alt", "pop3", "pop3s", "imap", "http", "https"} {
+		shut += name + " = []\n"
+	}
+	config := filepath.Join(t.TempDir(), "ekiden.toml")
+	text := fmt.Sprintf("hostname = %q\ndata = %q\n[tls]\nown_authority = true\n[listen]\n", s.Hostname, s.Data) +
+		door("smtp") + door("submissions") + door("imaps") + shut + filters
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, []string{blackbox.Binary(t), "serve", "-c", config}, func() bool {
+		c, err := blackbox.DialSMTP(s.Addr("smtp"), nil)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+	return s
+}
+
+// start runs a program until the test ends, and waits until it is ready.
+func start(t *testing.T, command []string, ready func() bool) {
+	t.Helper()
+	blackbox.Need(t, command[0])
+	var log bytes.Buffer
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		patience := time.Second // OpenDKIM looks about every five seconds only
+		if command[0] == blackbox.Binary(t) {
+			patience = soon
+		}
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		<-ended
+		late.Stop()
+		if t.Failed() {
+			b := log.Bytes()
+			t.Logf("the end of what %s said:\n%s", command[0], b[max(0, len(b)-4000):])
+		}
+	})
+	blackbox.Eventually(t, soon, command[0]+" is ready", ready)
+}
+
+// there says whether a file is there.
+func there(path string) func() bool {
+	return func() bool { _, err := os.Stat(path); return err == nil }
+}
+
+// write writes a file below a directory and gives its path.
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// letter is a message with a body.
+func letter(subject, body string) string {
+	return "From: Alice <alice@example.test>\r\nTo: bob@example.test\r\nSubject: " + subject + "\r\nMIME-Version: 1.0\r\n" +
+		"Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n" +
+		"Message-ID: <" + strings.Join(strings.Fields(subject), ".") + "@example.test>\r\nDate: " + time.Now().Format(time.RFC1123Z) + "\r\n\r\n" + body + "\r\n"
+}
+
+// send sends a message to bob through a door, as alice where that is for users,
+// and gives the reply to it.
+func send(t *testing.T, s *blackbox.Server, door, from, text string) (int, string) {
+	t.Helper()
+	var conf *tls.Config
+	if door == "submissions" {
+		conf = s.TLS()
+	}
+	c, err := blackbox.DialSMTP(s.Addr(door), conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if door == "submissions" {
+		if err := c.Login("alice@example.test", blackbox.Password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, command := range []string{"MAIL FROM:<" + from + ">", "RCPT TO:<bob@example.test>", "DATA"} {
+		if code, reply, err := c.Do(command); code/100 > 3 || err != nil {
+			return code, reply
+		}
+	}
+	code, reply, err := c.Do(text + ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code, reply
+}
+
+// traced waits until the history of an address tells of something.
+func traced(t *testing.T, s *blackbox.Server, address string, words ...string) {
+	t.Helper()
+	story := s.Command("trace", address)
+	for _, w := range words {
+		if !strings.Contains(story, w) {
+			t.Errorf("%q is not in the trace:\n%s", w, story)
+		}
+	}
+}
