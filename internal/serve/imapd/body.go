@@ -30,10 +30,31 @@ func (b *body) prepare(w want) error {
 			return err
 		}
 	}
-	if w.content || !b.keeps(w.fields) {
-		return b.open()
+	if !w.content && b.keeps(w.fields) {
+		return nil
 	}
-	return nil
+	if err := b.open(); err != nil {
+		return err
+	}
+	return b.probe()
+}
+
+// probeAt lies behind the prefix and in the first chunk that the store verifies.
+const probeAt = mailbox.MaxPrefix + 1<<10
+
+// probe reads an octet, so that damage is found before a response begins: most
+// content is verified by that. What lies far behind it can only end the connection
+// in the midst of the literal.
+func (b *body) probe() error {
+	at := min(b.content.Size(), probeAt) - 1
+	if at < 0 {
+		return nil
+	}
+	_, err := b.content.ReadAt(make([]byte, 1), at)
+	if err == io.EOF {
+		err = nil
+	}
+	return fault.Wrap("imapd.probe", err)
 }
 
 // keeps says whether the index has all header fields of these names.
