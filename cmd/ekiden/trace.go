@@ -14,7 +14,7 @@ import (
 // TraceCmd is `ekiden trace`.
 type TraceCmd struct {
 	At
-	What  string `arg:"" name:"id|address" help:"A message's id, as the 250 and the log have it, or an address it came from or went to."`
+	What  string `arg:"" name:"id|address" help:"A message's id, as the 250 and the log have it, the reference in a refusal, or an address it came from or went to."`
 	Limit int    `default:"20" placeholder:"N" help:"At most so many messages of an address, the latest first."`
 }
 
@@ -63,7 +63,8 @@ func told(e apid.Entry) string {
 	add(e.Host != "", "host %s", e.Host)
 	add(e.TLS, "TLS")
 	add(e.What == "judged", "%s", e.Action)
-	add(e.What != "judged" && e.Action != "", "report of %q", e.Action)
+	add(e.What == "refused" && e.Action != "", "in answer to %s", e.Action)
+	add(e.What == "reported" || e.What == "untold" && e.Action != "", "report of %q", e.Action)
 	add(e.Report != "", "as message %s", e.Report)
 	if e.Next != nil {
 		add(true, "next attempt %s", second(*e.Next))

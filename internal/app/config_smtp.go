@@ -7,6 +7,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/smtpd"
+	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -29,6 +30,18 @@ func (r *rooms) extend(o *smtpd.Options, c *Config) {
 	if o.Mode == smtpd.Relay {
 		o.NoSoliciting = c.SMTP.NoSoliciting
 	}
+	o.Refused = r.refused
+}
+
+// refused remembers a refusal under the reference that its reply carries.
+func (r *rooms) refused(x smtpd.Refusal) {
+	peer := x.Peer.Addr.String()
+	if x.Peer.Helo != "" {
+		peer += " (" + x.Peer.Helo + ")"
+	}
+	r.refusals.Note(x.Peer.Ref, history.Entry{
+		At: time.Now(), From: x.From, To: x.To, Peer: peer, TLS: x.Peer.TLS, Account: x.Peer.Account, Action: x.Command, Reply: x.Reply.String(),
+	})
 }
 
 func (s *SMTP) check() error {

@@ -46,6 +46,7 @@ type rooms struct {
 	mailbox   *mailbox.Store
 	queue     *queue.Store
 	history   *history.Store
+	refusals  *history.Refusals
 	bans      *ban.Store
 	login     *login.Login
 	deliver   *deliver.Deliverer
@@ -75,7 +76,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Keep: time.Duration(c.Store.KeepDeleted)})
 	r.queue = queue.New(db, blobs)
 	r.queue.OnChange = relay.Record
-	r.history = history.New(db)
+	r.history, r.refusals = history.New(db), history.NewRefusals(db)
 	bans := c.Limits.bans()
 	bans.Sink = sink
 	r.bans = ban.New(db, bans)
@@ -110,7 +111,7 @@ func (c *Config) params() login.Params {
 // api is the REST API over the rooms.
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
-		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Login: r.login, Bans: r.bans, Version: version, Sink: r.sink,
+		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: r.bans, Version: version, Sink: r.sink,
 		Released: r.pardon, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)

@@ -33,6 +33,7 @@ type Options struct {
 	Mailbox   *mailbox.Store
 	Queue     *queue.Store
 	History   *history.Store
+	Refusals  *history.Refusals // commands that were refused; nil: only those that were written
 	Login     *login.Login
 	Bans      *ban.Store
 	Backup    func(ctx context.Context, dir string) (backup.Report, error)

@@ -3,6 +3,7 @@ package apid
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ type Entry struct {
 	Peer    string     `json:"peer,omitempty" doc:"where it came from"`
 	TLS     bool       `json:"tls,omitempty"`
 	Report  string     `json:"report,omitempty" doc:"the id of the report that was sent"`
-	Action  string     `json:"action,omitempty" doc:"what the report says, or the verdict"`
+	Action  string     `json:"action,omitempty" doc:"what the report says, the verdict, or the command that was refused"`
 	Next    *time.Time `json:"next,omitempty" doc:"the next attempt"`
 }
 
@@ -49,9 +50,9 @@ func entryBody(e history.Entry) Entry {
 const scanned = 10_000
 
 func (s *server) trace() {
-	register(s, operation(http.MethodGet, "/trace/{what}", "trace", "trace", "What became of a message, by its id, or of the latest messages from and to an address"),
+	register(s, operation(http.MethodGet, "/trace/{what}", "trace", "trace", "What became of a message, by its id or the reference of a refusal, or of the latest messages from and to an address"),
 		func(ctx context.Context, in *struct {
-			What  string `path:"what" maxLength:"400" doc:"a message's id or an address"`
+			What  string `path:"what" maxLength:"400" doc:"a message's id, a reference or an address"`
 			Limit int    `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"messages"`
 		}) (list[Story], error) {
 			ids, err := s.traced(ctx, in.What, in.Limit)
@@ -64,6 +65,7 @@ func (s *server) trace() {
 				if err != nil {
 					return out, err
 				}
+				entries = s.withRefusals(id, entries)
 				story := Story{ID: id.String()}
 				for _, e := range entries {
 					story.Entries = append(story.Entries, entryBody(e))
@@ -77,6 +79,19 @@ func (s *server) trace() {
 			}
 			return out, nil
 		})
+}
+
+// withRefusals adds what was refused and is known in memory only.
+func (s *server) withRefusals(id mail.ArrivalID, entries []history.Entry) []history.Entry {
+	if s.o.Refusals != nil {
+		for _, e := range s.o.Refusals.ByReference(id) {
+			if !history.Told(entries, e) {
+				entries = append(entries, e)
+			}
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b history.Entry) int { return a.At.Compare(b.At) })
+	return entries
 }
 
 // traced gives the messages meant, the latest first.

@@ -23,7 +23,7 @@ import (
 const (
 	Accepted  = "accepted"
 	Judged    = "judged"    // Action is the verdict, Reply what each said who was asked
-	Refused   = "refused"   // the whole message, with Reply
+	Refused   = "refused"   // the whole message, or one command: Action
 	Discarded = "discarded" // taken and thrown away
 	Delivered = "delivered" // into an account
 	Queued    = "queued"    // for one recipient elsewhere
@@ -51,7 +51,7 @@ type Entry struct {
 	Peer    string         // where it came from
 	TLS     bool           // the line was encrypted
 	Report  mail.ArrivalID // of What == Reported
-	Action  string         // of What == Reported: "failed", "delayed", "relayed"; of Judged: the verdict
+	Action  string         // of What == Reported: "failed", "delayed", "relayed"; of Judged: the verdict; of Refused: the command
 	Next    time.Time      // of What == Deferred: when it is tried again
 }
 
@@ -101,20 +101,26 @@ func (e Entry) addresses() []mail.Address {
 func (s *Store) ByArrival(ctx context.Context, id mail.ArrivalID) ([]Entry, error) {
 	var all []Entry
 	err := s.db.View(ctx, kv.PartitionShard(id), func(tx kv.Reader) error {
-		all = nil
-		for p, err := range tx.Scan(kv.Prefix(entriesKey(id))) {
-			if err != nil {
-				return err
-			}
-			e, err := readEntry(p.Value)
-			if err != nil {
-				return err
-			}
-			all = append(all, e)
-		}
-		return nil
+		var err error
+		all, err = byArrival(tx, id)
+		return err
 	})
 	return all, fault.Wrap("history.ByArrival", err)
+}
+
+func byArrival(tx kv.Reader, id mail.ArrivalID) ([]Entry, error) {
+	var all []Entry
+	for p, err := range tx.Scan(kv.Prefix(entriesKey(id))) {
+		if err != nil {
+			return nil, err
+		}
+		e, err := readEntry(p.Value)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
 }
 
 // ByAddress gives the latest entries that concern an address, as recipient or
