@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/app"
 )
@@ -53,21 +54,26 @@ type checkConfigCmd struct {
 	JSON   bool   `name:"json" help:"Answer in JSON."`
 }
 
-// Run reads the file and the certificate it names.
+// Run reads the file and the certificates it names.
 func (k checkConfigCmd) Run() error {
+	var told []string
 	c, err := app.Load(k.Config)
 	if err == nil {
-		err = c.CheckFiles()
+		told, err = c.CheckFiles(time.Now())
 	}
 	if k.JSON {
 		answer := struct {
-			Good    bool   `json:"good"`
-			Problem string `json:"problem,omitempty"`
-		}{Good: err == nil}
+			Good    bool     `json:"good"`
+			Problem string   `json:"problem,omitempty"`
+			Told    []string `json:"warnings,omitempty"`
+		}{Good: err == nil, Told: told}
 		if err != nil {
 			answer.Problem = publicText(err)
 		}
 		return errors.Join(json.NewEncoder(os.Stdout).Encode(answer), err)
+	}
+	for _, t := range told {
+		fmt.Println("warning:", t)
 	}
 	if err == nil {
 		fmt.Println(k.Config, "is good")

@@ -15,11 +15,9 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
-	"github.com/ekiden-mail/ekiden/internal/state/certs"
 )
 
 // Config is what is needed before the store opens. All else is data in the
@@ -281,16 +279,6 @@ func knownKeys(t reflect.Type, prefix string) []string {
 		}
 	}
 	return keys
-}
-
-// CheckFiles opens what the configuration names: the certificate with its key,
-// and the authority to trust.
-func (c *Config) CheckFiles() error {
-	if _, err := c.roots(); err != nil {
-		return err
-	}
-	_, err := certs.New(certs.Options{Files: c.TLS.pairs(), Hostname: c.Hostname, Sink: event.Discard{}})
-	return err
 }
 
 // roots are the authorities that certificates of others are verified by; nil

@@ -81,6 +81,12 @@ func (c *Config) acmeNames() ([]string, error) {
 	return names, nil
 }
 
+// ordered says whether a certificate for name comes from the authority.
+func (c *Config) ordered(name string) bool {
+	names, err := c.acmeNames()
+	return err == nil && c.ACME.on() && slices.Contains(names, strings.ToLower(name))
+}
+
 // readEAB reads the key of the outside account.
 func (a *ACME) readEAB() error {
 	if a.EABKeyFile == "" {

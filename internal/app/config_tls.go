@@ -2,14 +2,17 @@ package app
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/certs"
 )
 
@@ -119,4 +122,31 @@ func (c *Config) use(door string) certs.Use {
 		return certs.Use{ALPN: []string{"h2", "http/1.1"}}
 	}
 	return certs.Use{Strangers: true}
+}
+
+// CheckFiles looks at what the configuration names: certificates with their
+// keys, and authorities to trust. It tells what somebody may trip over, and its
+// error is what cannot work.
+func (c *Config) CheckFiles(now time.Time) (told []string, err error) {
+	for _, path := range []string{c.Outbound.TrustCAFile, c.ACME.TrustCAFile} {
+		if _, err := trusted(path); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.ACME.readEAB(); err != nil {
+		return nil, fault.As(fault.Invalid, "app.CheckFiles", err)
+	}
+	var all []*x509.Certificate
+	for _, f := range c.TLS.pairs() {
+		leaf, more, err := certs.Check(f, nil, now)
+		told = append(told, more...)
+		if err != nil {
+			return told, err
+		}
+		all = append(all, leaf)
+	}
+	if !c.ordered(c.Hostname) && !c.TLS.OwnAuthority && !certs.Covered(all, c.Hostname) {
+		told = append(told, fmt.Sprintf("no certificate is good for the host name %s, by which other servers know this one", c.Hostname))
+	}
+	return told, nil
 }
