@@ -21,8 +21,29 @@ var (
 )
 
 // Missing looks for the rows of references that somebody relies on: for each, in
-// the order of refs, nil or what is not there. It reads no body.
+// the order of refs, nil or what is not there, or cannot be read. It reads no
+// body.
 func (s *Store) Missing(ctx context.Context, refs []Reference) (missing []error, err error) {
+	missing, err = s.missing(ctx, refs)
+	if !fault.Is(err, fault.Corrupt) {
+		return missing, err
+	}
+	missing = make([]error, len(refs))
+	for i := range refs {
+		one, err := s.missing(ctx, refs[i:i+1])
+		switch {
+		case err == nil:
+			missing[i] = one[0]
+		case fault.Is(err, fault.Corrupt):
+			missing[i] = err
+		default:
+			return nil, err
+		}
+	}
+	return missing, nil
+}
+
+func (s *Store) missing(ctx context.Context, refs []Reference) (missing []error, err error) {
 	keys := make([][]byte, 0, 3*len(refs))
 	for _, r := range refs {
 		keys = append(keys, refKey(r.ID, r.Owner), atKey(r.ID), bodyKey(r.ID, 0))

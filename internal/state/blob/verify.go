@@ -3,8 +3,11 @@ package blob
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -21,16 +24,21 @@ func (s *Store) Verify(ctx context.Context, bad func(mail.BlobID, error)) (int, 
 	n := 0
 	for _, prefix := range []string{atPrefix, bodyPrefix} {
 		for from := []byte(prefix); from != nil; {
-			ids, next, err := s.ids(ctx, from, prefix)
+			ids, next, broken := s.ids(ctx, from, prefix)
 			for _, id := range ids {
-				if err != nil {
-					break
-				}
 				n++
-				err = s.verify(ctx, id, bad)
+				if err := s.verify(ctx, id, bad); err != nil {
+					return n, fault.Wrap("blob.Verify", err)
+				}
 			}
-			if err != nil {
-				return n, fault.Wrap("blob.Verify", err)
+			if broken != nil {
+				if next == nil {
+					next = from
+				}
+				var err error
+				if next, err = s.pass(ctx, next, prefix, broken, bad); err != nil {
+					return n, fault.Wrap("blob.Verify", err)
+				}
 			}
 			from = next
 		}
@@ -44,8 +52,8 @@ var errMissing = errors.New("somebody refers to it, and it is not there")
 // verifyRefs looks for the blob of every reference.
 func (s *Store) verifyRefs(ctx context.Context, bad func(mail.BlobID, error)) error {
 	var last mail.BlobID
-	for from, n := []byte(refPrefix), page; n == page; {
-		n = 0
+	for from := []byte(refPrefix); from != nil; {
+		n := 0
 		var missing []mail.BlobID
 		err := s.db.View(ctx, nil, func(r kv.Reader) error {
 			for p, err := range r.Scan(kv.Range{From: from, To: kv.PrefixEnd([]byte(refPrefix)), Limit: page}) {
@@ -70,14 +78,63 @@ func (s *Store) verifyRefs(ctx context.Context, bad func(mail.BlobID, error)) er
 			}
 			return nil
 		})
-		if err != nil {
-			return err
-		}
 		for _, id := range missing {
 			bad(id, corrupt("blob.Verify", errMissing))
 		}
+		switch {
+		case err != nil:
+			if from, err = s.pass(ctx, from, refPrefix, err, bad); err != nil {
+				return err
+			}
+		case n < page:
+			from = nil
+		}
 	}
 	return nil
+}
+
+// pass tells of a row that cannot be read, the first one from a key on, and finds
+// where rows can be read again; nil if nowhere. Another error than damage comes
+// back.
+func (s *Store) pass(ctx context.Context, from []byte, prefix string, damage error, bad func(mail.BlobID, error)) (next []byte, err error) {
+	if !fault.Is(damage, fault.Corrupt) {
+		return nil, damage
+	}
+	var at mail.BlobID
+	copy(at[:], from[len(prefix):])
+	bad(at, fmt.Errorf("rows %s from here on: %w", prefix, damage))
+	readable := func(key []byte) bool {
+		e := s.db.View(ctx, nil, func(r kv.Reader) error {
+			for _, err := range r.Scan(kv.Range{From: key, To: kv.PrefixEnd([]byte(prefix)), Limit: 1}) {
+				return err
+			}
+			return nil
+		})
+		if !fault.Is(e, fault.Corrupt) {
+			err = errors.Join(err, e)
+		}
+		return e == nil || err != nil
+	}
+	if readable(from) { // one row alone was not of its form
+		return from, err
+	}
+	// The ids are spread evenly: step ahead, each time twice as far, then halve.
+	key := func(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte(prefix), n) }
+	low, step := binary.BigEndian.Uint64(at[:]), uint64(1)<<24
+	for ; !readable(key(low + step)); step *= 2 {
+		if step > (math.MaxUint64-low)/2 {
+			return nil, err
+		}
+	}
+	high := low + step
+	for high-low > 1<<20 {
+		if mid := low + (high-low)/2; readable(key(mid)) {
+			high = mid
+		} else {
+			low = mid
+		}
+	}
+	return key(high), err
 }
 
 // ids reads a page of rows, and says where the next one begins.

@@ -75,13 +75,19 @@ func (v *verifier) tell(format string, args ...any) {
 }
 
 // each gives every row of one kind to fn. A row that cannot be read is a
-// problem, not an error.
+// problem, not an error; where the engine finds damage the rest of the kind goes
+// unread.
 func (v *verifier) each(tag byte, fn func(k *kv.KeyReader, value []byte) error) error {
 	prefix := v.t.key(tag)
+	last := []byte(prefix)
 	for p, err := range v.t.r.Scan(kv.Prefix(prefix)) {
-		if err != nil {
+		if fault.Is(err, fault.Corrupt) {
+			v.tell("rows %c behind %x: %v", tag, last[len(prefix):], err)
+			return nil
+		} else if err != nil {
 			return err
 		}
+		last = p.Key
 		if v.rows++; v.rows%4096 == 0 && v.ctx.Err() != nil {
 			return v.ctx.Err()
 		}

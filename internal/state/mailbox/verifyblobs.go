@@ -25,10 +25,10 @@ func (s *Store) verifyBlobs(ctx context.Context, a mail.AccountID, tell func(str
 		from := newTx(s, a, nil).key(tag)
 		for end := kv.PrefixEnd(from); ; {
 			page, err := s.holders(ctx, a, tag, kv.Range{From: from, To: end, Limit: maxPiece})
-			if err != nil {
+			if err != nil && !fault.Is(err, fault.Corrupt) {
 				return err
 			}
-			if len(page) == 0 {
+			if len(page) == 0 { // or the rest cannot be read, which was told
 				break
 			}
 			from = append(page[len(page)-1].key, 0)
