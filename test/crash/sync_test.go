@@ -75,7 +75,7 @@ func TestSyncBeforeReply(t *testing.T) {
 }
 
 // inline is up to which size bodies become rows (docs/store.md).
-const inline = 8 << 10
+const inline = 32 << 10
 
 // bring sends a few messages over one connection, small ones and large ones,
 // as strangers do or as alice does, to bob and elsewhere.
@@ -96,9 +96,9 @@ func bring(s *blackbox.Server, n int) ([]sent, error) {
 	}
 	var all []sent
 	for i := range 8 {
-		size := []int{200, 3_000, 30_000, 200, 200_000, 200, 600_000, 5_000}[i]
+		size := []int{200, 3_000, 50_000, 200, 200_000, 200, 600_000, 5_000}[i]
 		if n > 1 {
-			size = min(size, 30_000)
+			size = min(size, 50_000)
 		}
 		m := sent{content: content(from, size, uint64(n*100+i))}
 		commands := "MAIL FROM:<" + from + ">\r\n"

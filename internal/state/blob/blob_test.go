@@ -116,8 +116,8 @@ func wantContent(t testing.TB, s *Store, id mail.BlobID, want []byte) {
 var bodies = map[string][]byte{
 	"nothing":         {},
 	"one octet":       {1},
-	"inline limit":    text(8 << 10),
-	"over the limit":  text(8<<10 + 1),
+	"inline limit":    text(defaultInline),
+	"over the limit":  text(defaultInline + 1),
 	"one chunk":       noise(chunkSize, 1),
 	"a chunk and one": noise(chunkSize+1, 2),
 	"text":            text(700_000),
@@ -209,7 +209,7 @@ func TestStoredOnce(t *testing.T) {
 			}
 		}
 		// Two who store the same before either refers to it.
-		b := noise(20_000, 9)
+		b := noise(40_000, 9)
 		one, err1 := s.Put(ctx, b)
 		two, err2 := s.Put(ctx, b)
 		if err := errors.Join(err1, err2); err != nil {
@@ -277,7 +277,7 @@ func TestOpenHandle(t *testing.T) {
 			}
 		}
 	}
-	h, err := s.Put(ctx, noise(20_000, 3))
+	h, err := s.Put(ctx, noise(40_000, 3))
 	if err != nil {
 		t.Fatal(err)
 	}

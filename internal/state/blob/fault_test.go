@@ -88,7 +88,7 @@ func TestFullDisk(t *testing.T) {
 			defer func() { _ = s.Close() }()
 			var kept [][]byte
 			failed := 0
-			for i, size := range []int{20_000, 300_000, 300_000, 900_000, 3_000_000} {
+			for i, size := range []int{40_000, 300_000, 300_000, 900_000, 3_000_000} {
 				good := noise(size, uint64(2*i))
 				store(t, s, good, byte(i))
 				kept = append(kept, good)
@@ -288,7 +288,7 @@ func TestVerify(t *testing.T) {
 		m := newMemory()
 		s := open(t, db, m)
 		var ids []mail.BlobID
-		for i, size := range []int{0, 100, 8000, 20_000, 30_000} {
+		for i, size := range []int{0, 100, 8000, 40_000, 50_000} {
 			ids = append(ids, store(t, s, noise(size, uint64(i)), byte(i)).ID())
 		}
 		check := func(want ...mail.BlobID) {
@@ -337,7 +337,7 @@ func TestReserve(t *testing.T) {
 		return nil
 	}})
 	defer func() { _ = s.Close() }()
-	h := store(t, s, noise(20_000, 1), 1)
+	h := store(t, s, noise(40_000, 1), 1)
 	w, err := s.Create(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -351,7 +351,7 @@ func TestReserve(t *testing.T) {
 	if _, err := s.Put(ctx, text(10)); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("a new body: %v", err)
 	}
-	wantContent(t, s, h.ID(), noise(20_000, 1))
+	wantContent(t, s, h.ID(), noise(40_000, 1))
 }
 
 func TestPause(t *testing.T) {

@@ -66,8 +66,8 @@ func FuzzRecord(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(unpack.Close)
-	f.Add(recordOf(f, noise(10_000, 1)))
-	f.Add(recordOf(f, text(20_000)))
+	f.Add(recordOf(f, noise(40_000, 1)))
+	f.Add(recordOf(f, text(50_000)))
 	f.Add(recordOf(f, text(chunkSize+1)))
 	f.Add([]byte("EKB\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {

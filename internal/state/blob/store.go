@@ -15,12 +15,16 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 )
 
+// defaultInline is up to how many octets a body becomes rows: up to there one
+// sync more costs more than what compactions copy.
+const defaultInline = 32 << 10
+
 // Options of a store.
 type Options struct {
 	DB      kv.DB
 	Dir     string // of the segment files; "" keeps them in memory
 	FS      FS     // instead of Dir
-	Inline  int    // bodies of at most so many octets become rows; 0 is 8 KiB, at most 1 MiB
+	Inline  int    // bodies of at most so many octets become rows; 0 is 32 KiB, at most 1 MiB
 	Segment int64  // octets of a segment file; 0 is 64 MiB
 	Reserve int64  // octets of free space below which nothing is stored; 0 is 512 MiB or a quarter of the disk, negative none
 	Memory  int    // octets that one writer may keep of a body, 32 MiB among all; 0 is 4 MiB; every one may keep 512 KiB
@@ -53,7 +57,7 @@ type Store struct {
 func Open(o Options) (*Store, error) {
 	s := &Store{db: o.DB, fs: o.FS, inline: o.Inline, size: o.Segment, keep: keepMost, busy: map[uint64]*segment{}}
 	if s.inline == 0 {
-		s.inline = 8 << 10
+		s.inline = defaultInline
 	}
 	if s.size == 0 {
 		s.size = 64 << 20

@@ -72,7 +72,7 @@ func open(d *disk, b *book) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.blobs, err = blob.Open(blob.Options{DB: w.db, FS: segmentFS{d, "blobs"}, Segment: 64 << 10, Reserve: -1, Memory: 1})
+	w.blobs, err = blob.Open(blob.Options{DB: w.db, FS: segmentFS{d, "blobs"}, Inline: 8 << 10, Segment: 64 << 10, Reserve: -1, Memory: 1})
 	if err != nil {
 		return nil, errors.Join(err, w.db.Close())
 	}
