@@ -149,7 +149,7 @@ func (r *rooms) screener(c *Config) *screen.Screener {
 			settings.Required = append(settings.Required, f.Name)
 		}
 	}
-	return screen.New(screen.Options{Gather: gather.New(g), Settings: settings, Deliver: r.deliver, Sink: r.sink})
+	return screen.New(screen.Options{Gather: gather.New(g), Settings: settings, Deliver: r.deliver, Refusals: r.refusals, Sink: r.sink})
 }
 
 // make makes the filter, whose settings were checked.

@@ -131,10 +131,18 @@ func send(t *testing.T, s *blackbox.Server, door, from, text string) (int, strin
 // traced waits until the history of an address tells of something.
 func traced(t *testing.T, s *blackbox.Server, address string, words ...string) {
 	t.Helper()
-	story := s.Command("trace", address)
-	for _, w := range words {
-		if !strings.Contains(story, w) {
-			t.Errorf("%q is not in the trace:\n%s", w, story)
+	var story, missing string
+	for end := time.Now().Add(soon); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		story, _ = blackbox.Try(t, t.TempDir(), "", blackbox.Binary(t), "trace", address, "--data", s.Data)
+		missing = ""
+		for _, w := range words {
+			if !strings.Contains(story, w) {
+				missing = w
+			}
+		}
+		if missing == "" {
+			return
 		}
 	}
+	t.Errorf("%q is not in the trace:\n%s", missing, story)
 }

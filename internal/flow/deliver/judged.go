@@ -11,16 +11,9 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
-// judged is what the history says about the verdict on an arrival.
-func judged(a *mail.Arrival) history.Entry {
+// Judged is what the history says about the verdict on an arrival.
+func Judged(a *mail.Arrival) history.Entry {
 	return history.Entry{At: a.At, What: history.Judged, From: a.Envelope.From, Action: a.Verdict, Reply: a.Opinions, Account: a.Peer.Account}
-}
-
-// RefuseJudged is RefuseAll for an arrival with a verdict: the history keeps it,
-// and why. If that cannot be written the refusal stands.
-func (d *Deliverer) RefuseJudged(ctx context.Context, a *mail.Arrival, r smtp.Reply) []smtp.Reply {
-	d.note(ctx, a, history.Entry{What: history.Refused, Reply: r.String()})
-	return d.RefuseAll(ctx, a, r)
 }
 
 // Discard takes an arrival and throws it away, as the verdict on it is. Its one
@@ -39,7 +32,7 @@ func (d *Deliverer) note(ctx context.Context, a *mail.Arrival, e history.Entry) 
 		e.Peer = a.Peer.Addr.String()
 	}
 	err := d.o.DB.Update(ctx, []kv.Shard{kv.PartitionShard(a.ID)}, func(tx kv.Tx) error {
-		history.Write(tx, a.ID, judged(a), e)
+		history.Write(tx, a.ID, Judged(a), e)
 		return nil
 	})
 	if err != nil {

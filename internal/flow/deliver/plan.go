@@ -71,7 +71,7 @@ func (p *Plan) Commit(tx kv.Tx) error {
 	}
 	history.Write(tx, a.ID, accepted)
 	if a.Verdict != "" {
-		history.Write(tx, a.ID, judged(a))
+		history.Write(tx, a.ID, Judged(a))
 	}
 	for _, t := range p.targets {
 		if err := p.lay(tx, t); err != nil {

@@ -63,6 +63,7 @@ type bed struct {
 	queue     *queue.Store
 	directory *directory.Store
 	deliver   *deliver.Deliverer
+	refusals  *history.Refusals
 	events    *events
 	accounts  map[string]mail.AccountID
 }
@@ -74,7 +75,7 @@ func openBed(t *testing.T) *bed {
 	b.blobs, err = blob.Open(blob.Options{DB: b.db})
 	b.must(err)
 	t.Cleanup(func() { _, _ = b.blobs.Close(), b.db.Close() })
-	b.directory, b.queue = directory.New(b.db), queue.New(b.db, b.blobs)
+	b.directory, b.queue, b.refusals = directory.New(b.db), queue.New(b.db, b.blobs), history.NewRefusals(b.db)
 	b.boxes = mailbox.New(mailbox.Options{DB: b.db, Blobs: b.blobs})
 	b.must(b.directory.AddDomain(t.Context(), "example.test"))
 	for _, local := range []string{"alice", "bob"} {
@@ -104,7 +105,7 @@ func (b *bed) screener(filters []gather.Filter, required ...string) *screen.Scre
 		filters[i].Inbound, filters[i].Submission = true, true
 	}
 	g := gather.New(gather.Options{Filters: filters, Budget: 5 * time.Second, Blobs: b.blobs, Sink: b.events, Hostname: "mx.example.test"})
-	return screen.New(screen.Options{Gather: g, Settings: judge.Settings{Required: required}, Deliver: b.deliver, Sink: b.events})
+	return screen.New(screen.Options{Gather: g, Settings: judge.Settings{Required: required}, Deliver: b.deliver, Refusals: b.refusals, Sink: b.events})
 }
 
 const letter = "Subject: hello\r\nX-Old: 1\r\n\r\nthe body\r\n"
@@ -209,6 +210,7 @@ func (b *bed) waits() string {
 // story is the history of the sender's latest message.
 func (b *bed) story(of mail.Address) string {
 	b.t.Helper()
+	b.must(b.refusals.Flush(b.t.Context()))
 	h := history.New(b.db)
 	found, err := h.ByAddress(b.t.Context(), of, 100)
 	b.must(err)

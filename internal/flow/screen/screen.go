@@ -4,6 +4,7 @@ package screen
 
 import (
 	"context"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
@@ -11,6 +12,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/judge"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -19,6 +21,7 @@ type Options struct {
 	Gather   *gather.Gatherer
 	Settings judge.Settings
 	Deliver  *deliver.Deliverer
+	Refusals *history.Refusals
 	Sink     event.Sink
 }
 
@@ -47,10 +50,8 @@ func (s *Screener) Begin(ctx context.Context, a *mail.Arrival, submitted bool) (
 	if asked == nil {
 		return nil, smtp.Reply{}
 	}
-	v := judge.Judge(judge.AtMail, asked.Sender(), &s.o.Settings)
-	if v.Refuses() {
+	if v := s.judge(ctx, judge.AtMail, a, mail.Address{}, asked.Sender()); v.Refuses() {
 		asked.Close()
-		s.tell(ctx, a, v)
 		return nil, v.Reply
 	}
 	return &Screening{s, a, asked}, smtp.Reply{}
@@ -61,11 +62,7 @@ func (c *Screening) Rcpt(ctx context.Context, to mail.Recipient) smtp.Reply {
 	if c == nil {
 		return smtp.Reply{}
 	}
-	v := judge.Judge(judge.AtRcpt, c.asked.Recipient(ctx, to), &c.s.o.Settings)
-	if v.Refuses() {
-		c.s.tell(ctx, c.arrival, v)
-	}
-	return v.Reply
+	return c.s.judge(ctx, judge.AtRcpt, c.arrival, to.Address, c.asked.Recipient(ctx, to)).Reply
 }
 
 // Close ends a Screening without a message, or after one.
@@ -91,12 +88,11 @@ func (c *Screening) Accept(ctx context.Context, w *blob.Writer) []smtp.Reply {
 		return c.broken(ctx, err)
 	}
 	defer draft.Close()
-	v := judge.Judge(judge.AtData, e, &c.s.o.Settings)
+	v := c.s.judge(ctx, judge.AtData, a, mail.Address{}, e)
 	a.Verdict, a.Opinions = v.Action.String(), e.String()
-	c.s.tell(ctx, a, v)
 	switch v.Action {
 	case judge.Defer, judge.Reject:
-		return d.RefuseJudged(ctx, a, v.Reply)
+		return d.RefuseAll(ctx, a, v.Reply)
 	case judge.Discard:
 		return d.Discard(ctx, a)
 	case judge.Junk:
@@ -131,9 +127,17 @@ func (c *Screening) broken(ctx context.Context, err error) []smtp.Reply {
 	return []smtp.Reply{c.s.o.Deliver.Refuse(ctx, c.arrival, mail.Address{}, smtp.Fault(err))}
 }
 
-// tell says what was decided, where that is not simply to take the message.
-func (s *Screener) tell(ctx context.Context, a *mail.Arrival, v judge.Verdict) {
+// judge finds a verdict, and tells of it where that is not simply to go on. Why
+// somebody is refused is remembered as cheaply as that he is.
+func (s *Screener) judge(ctx context.Context, at judge.Stage, a *mail.Arrival, to mail.Address, e *judge.Evidence) judge.Verdict {
+	v := judge.Judge(at, e, &s.o.Settings)
+	if v.Refuses() {
+		s.o.Refusals.Note(a.ID, history.Entry{
+			At: time.Now(), What: history.Judged, From: a.Envelope.From, To: to, Account: a.Peer.Account, Action: v.Action.String(), Reply: e.String(),
+		})
+	}
 	if v.Action != judge.Accept {
 		s.o.Sink.Emit(ctx, event.Judged{ID: a.ID, Verdict: v.Action.String(), Why: v.Why()})
 	}
+	return v
 }

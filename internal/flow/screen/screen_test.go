@@ -34,11 +34,11 @@ func TestVerdicts(t *testing.T) {
 			"accepted; judged junk; delivered", "message.judged message.accepted message.delivered"},
 		{"hold", filter.Opinion{Says: filter.Hold, Reason: "odd"}, true, "250 2.0.0", 0, 0, "held <s@sender.test> alice@example.test",
 			"accepted; judged hold; held", "message.judged message.accepted"},
-		{"defer", filter.Opinion{Says: filter.Defer}, true, "451 4.7.1", 0, 0, "", "judged defer; refused", "message.judged message.refused"},
+		{"defer", filter.Opinion{Says: filter.Defer}, true, "451 4.7.1", 0, 0, "", "judged defer", "message.judged message.refused"},
 		{"reject", filter.Opinion{Says: filter.Reject, Reply: smtp.Answer(554, smtp.Enhanced{5, 7, 9}, "no")}, true, "554 5.7.9 no", 0, 0, "",
-			"judged reject; refused", "message.judged message.refused"},
+			"judged reject", "message.judged message.refused"},
 		{"discard", filter.Opinion{Says: filter.Discard}, true, "250 2.0.0", 0, 0, "", "judged discard; discarded", "message.judged message.discarded"},
-		{"no answer, required", later, true, "451 4.7.1", 0, 0, "", "judged defer; refused", "filter.failed message.judged message.refused"},
+		{"no answer, required", later, true, "451 4.7.1", 0, 0, "", "judged defer", "filter.failed message.judged message.refused"},
 		{"no answer", later, false, "250 2.0.0", 1, 0, "", "accepted; judged accept; delivered", "filter.failed message.accepted message.delivered"},
 	} {
 		b := openBed(t)

@@ -19,6 +19,7 @@ const (
 	flushEvery = time.Second      // how long a row waits to be written
 	maxWaiting = burst            // rows that wait
 	maxText    = 400              // octets of a reply that are kept
+	maxSaid    = 1000             // octets of what was said by those who judged
 	flushTime  = 10 * time.Second // for one write
 )
 
@@ -39,11 +40,15 @@ type Refusals struct {
 // NewRefusals makes a memory over db.
 func NewRefusals(db kv.DB) *Refusals { return &Refusals{db: db, left: burst} }
 
-// Note remembers that a command was refused. It does not wait. The rows of a
-// reference come in the order of their notes.
+// Note remembers that a command was refused, or with What == Judged why it is
+// about to be. It does not wait. The rows of a reference come in the order of
+// their notes.
 func (r *Refusals) Note(id mail.ArrivalID, e Entry) {
-	e.What = Refused
-	e.Reply = e.Reply[:min(len(e.Reply), maxText)]
+	most := maxSaid
+	if e.What != Judged {
+		e.What, most = Refused, maxText
+	}
+	e.Reply = e.Reply[:min(len(e.Reply), most)]
 	f := Found{id, e}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,6 +135,6 @@ func (r *Refusals) Flush(ctx context.Context) error {
 // Told says whether entries tell of a refusal already.
 func Told(entries []Entry, e Entry) bool {
 	return slices.ContainsFunc(entries, func(have Entry) bool {
-		return have.What == Refused && have.To == e.To && have.Reply == e.Reply && (have.Action == e.Action || have.Action == "")
+		return have.What == e.What && have.To == e.To && have.Reply == e.Reply && (have.Action == e.Action || have.Action == "")
 	})
 }
