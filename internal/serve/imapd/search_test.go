@@ -109,7 +109,17 @@ func searchLetter(rnd *rand.Rand, i int) string {
 func searchQuery(rnd *rand.Rand, depth int) string {
 	word := searchWords()[rnd.IntN(len(searchWords()))]
 	if rnd.IntN(4) == 0 {
-		word += " " + searchWords()[rnd.IntN(len(searchWords()))]
+		word += []string{" ", ", ", ""}[rnd.IntN(3)] + searchWords()[rnd.IntN(len(searchWords()))]
+	}
+	switch rnd.IntN(12) {
+	case 0:
+		word = " " + word
+	case 1:
+		word += ","
+	case 2:
+		word += " "
+	case 3:
+		word = ": " + word
 	}
 	word = fmt.Sprintf("{%d+}\r\n%s", len(word), word)
 	switch n := rnd.IntN(12); {

@@ -173,15 +173,13 @@ func (c *session) rowsOf(page []mailbox.MessageID, all *key) ([]row, error) {
 	var rows []row
 	err := c.read(func(tx *mailbox.Tx) error {
 		rows = rows[:0]
-		for _, id := range page {
-			m, err := tx.Message(id)
-			if fault.Is(err, fault.NotFound) {
-				continue
-			} else if err != nil {
-				return err
-			}
+		messages, err := tx.Messages(page)
+		if err != nil {
+			return err
+		}
+		for _, m := range messages { // one that is gone has no places
 			for _, p := range m.Places {
-				r := row{Placement: mailbox.Placement{Box: p.Box, UID: p.UID, Message: id}, message: m}
+				r := row{Placement: mailbox.Placement{Box: p.Box, UID: p.UID, Message: m.ID}, message: m}
 				if p.Box != v.box {
 					continue
 				}

@@ -24,7 +24,7 @@ func (s *seeker) run() error {
 			return err
 		}
 	}
-	if len(ph.tokens) == 1 {
+	if len(ph.tokens) == 1 && !ph.bare {
 		hits, err := s.seg.find(s.h, &ph.tokens[0], s.in)
 		if err == nil {
 			s.found(hits)
@@ -144,8 +144,21 @@ func (s *seeker) region(b byte) error {
 		}
 		docs = docsOf(spots, s.seg.size())
 	}
-	if len(open) > 0 && !docs.empty() {
+	if docs.empty() {
+		return nil
+	}
+	switch {
+	case len(open) > 0:
 		return s.beginning(&f, open[0].token, b, spots)
+	case s.phrase.bare:
+		k, err := f.lookup(&token{word: []byte(oddSpace), kind: inMark, left: true, right: true, at: -1}, b)
+		if err != nil {
+			return err
+		}
+		if _, spots, err = f.narrow(&k, b, docs, spots, false); err != nil {
+			return err
+		}
+		docs = docsOf(spots, s.seg.size())
 	}
 	s.found(docs)
 	return nil
@@ -223,10 +236,11 @@ func (f *finder) narrow(k *sought, region byte, docs *set, spots []spot, first b
 		i := 0
 		err := f.places(l, region, docs, func(doc uint32, at []uint32) {
 			for _, a := range at {
-				if a < k.at {
+				begin := int64(a) - int64(k.at)
+				if begin < 0 {
 					continue
 				}
-				s := newSpot(doc, a-k.at)
+				s := newSpot(doc, uint32(begin))
 				if first {
 					in = append(in, s)
 					continue

@@ -50,7 +50,7 @@ func TestPhrases(t *testing.T) {
 	s.few = 0
 	bodies(t, s, 5, texts)
 	for _, text := range []string{
-		"night train", "ght tra", "night, train", "train n", "night-", "-t", "東京タワー", "東京 タ", "京東", "東東", "東東東", "東東東東", "a東", "a 東", "東b", "x@", "@y", " @y"[1:], "x @",
+		"night train", "ght tra", "night, train", "train n", "night-", "-t", "東京タワー", "東京 タ", "京東", "東東", "東東東", "東東東東", "a東", "a 東", "東b", "x@", "@y", " @y", " train", " night", " tra", " 東", " タ", " 東京 タ", " the", " ab a", " ?", " n", "x @",
 		"y.example", "?!", "!?", "! ?", "?!?!", "ab ab ab", "b a", "ab ab.", "night 東", "ー t", "train.", "e night train l", "\"n", "n\"", ". leaves", "night  \r\n train",
 	} {
 		var want []uint64
@@ -112,7 +112,7 @@ func TestManyMessages(t *testing.T) {
 		needle := strings.TrimSpace(text(1 + rnd.IntN(4)))
 		if part := []rune(texts[rnd.IntN(len(texts))]); i%3 > 0 && len(part) > 0 {
 			from := rnd.IntN(len(part))
-			needle = strings.TrimSpace(string(part[from:min(len(part), from+1+rnd.IntN(9))]))
+			needle = strings.TrimRight(string(part[from:min(len(part), from+1+rnd.IntN(9))]), " ")
 		}
 		if needle == "" {
 			continue

@@ -10,9 +10,9 @@ import (
 type token struct {
 	word  []byte
 	kind  byte
-	left  bool   // the term begins with it
-	right bool   // the term ends with it
-	at    uint32 // its position, counted from the first token
+	left  bool  // the term begins with it
+	right bool  // the term ends with it
+	at    int32 // its position, counted from the first token
 }
 
 // open says that only a look at all terms finds those that match.
@@ -21,6 +21,7 @@ func (t *token) open() bool { return !t.left }
 // phrase is tokens that must stand where they are to one another.
 type phrase struct {
 	tokens []token
+	bare   bool // and no odd space before the first, a word: there is a space
 	exact  bool // who has them so has the text
 	// A field's name, colon and value are one text to who searches whole headers,
 	// but not in the index: crossing says that the phrase may lie across.
@@ -58,10 +59,10 @@ func newPlan(q Query, few int) *plan {
 // and the last one may be a part of a term, if no space is before or behind.
 func tokens(folded []byte) (all []token, whole bool) {
 	whole = true
-	at := uint32(0)
-	t := tokenizer{long: func() { whole = false }, emit: func(term []byte, kind byte, gap uint32) {
+	at := int32(0)
+	t := tokenizer{needle: true, long: func() { whole = false }, emit: func(term []byte, kind byte, gap uint32) {
 		if len(all) > 0 {
-			at += gap
+			at += int32(gap)
 		}
 		all = append(all, token{bytes.Clone(term), kind, true, true, at})
 	}}
@@ -77,9 +78,9 @@ func tokens(folded []byte) (all []token, whole bool) {
 func (p *plan) substring(text string) {
 	folded := fold(text)
 	all, whole := tokens(folded)
-	// A position tells of a space between two terms, not of one before the first.
-	spaces := len(folded) > 0 && (folded[0] == ' ' || folded[len(folded)-1] == ' ')
-	ph := phrase{tokens: all, exact: whole && !spaces}
+	// Positions tell of a space before a term, not of one behind it.
+	ph := phrase{tokens: all, exact: whole && !bytes.HasSuffix(folded, []byte{' '})}
+	ph.bare = len(all) > 0 && all[0].kind == inWord && folded[0] == ' '
 	if p.in&Header == Header && crosses(folded) {
 		ph.crossing = true
 		if len(lettered(all)) == 0 {

@@ -11,33 +11,24 @@ const (
 	gapText = 2 // they stand in different texts: no needle reaches over it
 )
 
-// oddSpace is a term that stands between two others that have a space between
-// them where most often there is none, or have none where most often there is
-// one. So terms and positions say what the text says, to the octet.
+// oddSpace is a term that stands before another one: before a word if there is no
+// space, before any other term if there is one. So terms and positions say what the
+// text says, to the octet.
 const oddSpace = " "
-
-// spaced says whether most often there is a space between a term of class a that
-// ends in mark, if it is one, and a term of class b. Between words there always is.
-func spaced(a class, mark byte, b class) bool {
-	if a != classOther {
-		return a == classWord && b == classWord
-	}
-	return mark == ',' || mark == '.' || mark == ';' || mark == ':' || mark == '!' || mark == '?'
-}
 
 // tokenizer cuts folded text into terms: words as they are; of what is written
 // without spaces each character; and each mark, that is what is neither.
 type tokenizer struct {
-	emit func(term []byte, kind byte, gap uint32)
-	long func() // a word of more than maxTerm octets was left out
+	emit   func(term []byte, kind byte, gap uint32)
+	long   func() // a word of more than maxTerm octets was left out
+	needle bool   // nobody knows what is before the text, unless it begins with a space
 
 	word   []byte // the word that the last piece ended in
 	over   bool   // it is too long
 	before uint32 // its distance from what was before it
-	last   class  // of the term before
-	mark   byte   // its first octet
-	any    bool   // there was one
-	space  bool   // a space came since
+	odd    [8]byte
+	any    bool // a term was there
+	space  bool // a space came since
 }
 
 // write takes a piece; it may end anywhere between two characters.
@@ -72,7 +63,7 @@ func (t *tokenizer) ascii(b []byte) int {
 		n++
 	}
 	if n < len(b) && b[n] < utf8.RuneSelf && len(t.word) == 0 && !t.over && n <= maxTerm {
-		t.emit(b[:n], inWord, t.gap(classWord, b[0]))
+		t.emit(b[:n], inWord, t.gap(classWord))
 		return n
 	}
 	t.grow(b[:n])
@@ -81,7 +72,7 @@ func (t *tokenizer) ascii(b []byte) int {
 
 func (t *tokenizer) grow(b []byte) {
 	if len(t.word) == 0 && !t.over {
-		t.before = t.gap(classWord, b[0])
+		t.before = t.gap(classWord)
 	}
 	if t.over = t.over || len(t.word)+len(b) > maxTerm; t.over {
 		t.word = t.word[:0]
@@ -97,19 +88,22 @@ func (t *tokenizer) one(b []byte, k class) {
 	if k == classDense {
 		kind = inDense
 	}
-	t.emit(b, kind, t.gap(k, b[0]))
+	t.emit(b, kind, t.gap(k))
 }
 
-// gap is how far a term, which begins now with octet c, is from the last one. It
+// gap is how far a term of class k, which begins now, is from the last one. It
 // tells of an odd space between them.
-func (t *tokenizer) gap(k class, c byte) uint32 {
+func (t *tokenizer) gap(k class) uint32 {
 	gap := uint32(gapNext)
 	if !t.any {
 		gap = gapText
-	} else if t.space != spaced(t.last, t.mark, k) {
-		t.emit([]byte(oddSpace), inMark, gapNext)
 	}
-	t.last, t.mark, t.any, t.space = k, c, true, false
+	if odd := t.space != (k == classWord); odd && (t.any || t.space || !t.needle) {
+		n := copy(t.odd[:], oddSpace)
+		t.emit(t.odd[:n], inMark, gap)
+		gap = gapNext
+	}
+	t.any, t.space = true, false
 	return gap
 }
 
