@@ -98,9 +98,10 @@ func (p *plan) substring(text string) {
 	}
 }
 
-// crosses says whether a text may begin in the name of a field and end in its value.
+// crosses says whether a text may begin in the name of a field, or at the space
+// behind it, and end in its value.
 func crosses(folded []byte) bool {
-	return bytes.Contains(folded, []byte(": ")) || bytes.HasSuffix(folded, []byte(":"))
+	return bytes.HasPrefix(folded, []byte(" ")) || bytes.Contains(folded, []byte(": ")) || bytes.HasSuffix(folded, []byte(":"))
 }
 
 // lettered is the tokens that are no marks.
