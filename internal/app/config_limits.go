@@ -26,6 +26,7 @@ type Limits struct {
 	SMTPConnections int `toml:"smtp_connections"`     // at once, to each door of SMTP
 	IMAPConnections int `toml:"imap_connections"`     // at once, to each door of IMAP
 	POP3Connections int `toml:"pop3_connections"`     // at once, to each door of POP3
+	WebConnections  int `toml:"web_connections"`      // at once, to each of the doors http and https
 	PerAddress      int `toml:"per_address"`          // connections at once of one address, to each door
 	PerNetwork      int `toml:"per_network"`          // connections at once of one network, to each door
 	ConnectRate     int `toml:"connect_rate"`         // connections a minute of one address, to each door
@@ -78,7 +79,7 @@ type Proxy struct {
 func defaultLimits() Limits {
 	return Limits{
 		MessageSize:     50 << 20,
-		SMTPConnections: 2000, IMAPConnections: 10_000, POP3Connections: 2000, PerAddress: 100, PerNetwork: 400,
+		SMTPConnections: 2000, IMAPConnections: 10_000, POP3Connections: 2000, WebConnections: 1000, PerAddress: 100, PerNetwork: 400,
 		ConnectRate: 300, NetworkConnects: 1200,
 		MessageRate: 600, NetworkMessages: 2400, RecipientRate: 3000, NetworkRecipients: 12_000, UnknownRate: 300,
 		Recipients: 1000, Transactions: 1000, Errors: 20, Junk: 100, Refused: 50, AuthFailures: 5,

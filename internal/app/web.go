@@ -9,7 +9,7 @@ import (
 // web adds the web doors to what stands behind the others.
 func (s *Server) web(servers map[string]server) {
 	c := &s.config
-	o := webd.Options{Hostname: c.Hostname, Strict: !c.TLS.OwnAuthority, Sink: s.rooms.sink}
+	o := webd.Options{Hostname: c.Hostname, Strict: !c.TLS.OwnAuthority, Sink: s.rooms.sink, Limits: c.Limits.web(), Guards: s.rooms.guards(c)}
 	for _, d := range s.doors {
 		a, ok := d.listeners[0].Addr().(*net.TCPAddr)
 		if !ok {
@@ -23,10 +23,18 @@ func (s *Server) web(servers map[string]server) {
 	if s.tls.acme != nil {
 		o.Challenge = s.tls.acme.HandleHTTP
 	}
-	if c.Limits.Off {
-		o.Limits.Connections, o.Limits.PerAddress = -1, -1
-	}
 	servers["http"] = webd.New(o)
 	o.TLS = s.tls.config("https")
 	servers["https"] = webd.New(o)
+}
+
+// web is what the web doors bear.
+func (l *Limits) web() webd.Limits {
+	if l.Off {
+		return webd.Limits{Connections: -1, PerAddress: -1}
+	}
+	return webd.Limits{
+		Connections: bound(l.WebConnections), PerAddress: bound(l.PerAddress), PerNetwork: l.PerNetwork,
+		Connects: perMinute(l.ConnectRate), Network: perMinute(l.NetworkConnects),
+	}
 }

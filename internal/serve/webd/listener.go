@@ -3,16 +3,17 @@ package webd
 import (
 	"context"
 	"net"
-	"net/netip"
 	"sync"
+
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 )
 
 // listener gives the connections of those who may come in. The others are closed
 // without a word: before a handshake there is none that they would understand.
 type listener struct {
 	net.Listener
-	ctx   context.Context
-	enter func(context.Context, netip.AddrPort) (func(), bool)
+	ctx  context.Context
+	gate *door.Gate
 }
 
 // Accept waits for the next one who may come in.
@@ -22,9 +23,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		peer, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
-		leave, ok := l.enter(l.ctx, netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()))
-		if !ok {
+		leave, _ := l.gate.Enter(l.ctx, door.PeerOf(nc))
+		if leave == nil {
 			_ = nc.Close()
 			continue
 		}

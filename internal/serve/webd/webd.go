@@ -18,12 +18,16 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/limit"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 )
 
 // Limits bound what strangers may cost. Zero means the default.
 type Limits struct {
 	Connections int           // at the same time; default 1,000
 	PerAddress  int           // at the same time from one address (a /64 of IPv6); default 50
+	PerNetwork  int           // at the same time from one network (an IPv4 /24, an IPv6 /48); default none
+	Connects    limit.Rate    // of an address; default none
+	Network     limit.Rate    // of a network; default none
 	Header      time.Duration // for a request's header, and for the handshake of TLS; default 10 seconds
 	Request     time.Duration // for a request, and for its answer; default 30 seconds
 	Idle        time.Duration // between two requests; default 1 minute
@@ -78,17 +82,15 @@ type Options struct {
 	// says whether it was; nil: none is.
 	Challenge func(http.ResponseWriter, *http.Request) bool
 
-	// Enter says who may come in, and gives what is called when he leaves; nil, ok
-	// false: not he. Without it Limits alone count.
-	Enter func(ctx context.Context, peer netip.AddrPort) (leave func(), ok bool)
-
 	Sink   event.Sink // nil: nobody listens
 	Limits Limits
+	Guards door.Guards // bans, and who is above the limits of addresses
 }
 
 // Server is what stands behind web doors that are alike.
 type Server struct {
 	o    Options
+	gate *door.Gate
 	page *page
 }
 
@@ -101,21 +103,17 @@ func New(o Options) *Server {
 	if o.Challenge == nil {
 		o.Challenge = func(http.ResponseWriter, *http.Request) bool { return false }
 	}
-	if o.Enter == nil {
-		counts := limit.NewCounts[netip.Prefix](max(0, o.Limits.PerAddress), max(0, o.Limits.Connections))
-		o.Enter = func(_ context.Context, peer netip.AddrPort) (func(), bool) {
-			key := limit.Key(peer.Addr())
-			return func() { counts.Release(key) }, counts.Acquire(key)
-		}
-	}
-	return &Server{o: o, page: newPage(o)}
+	l := o.Limits
+	return &Server{o: o, page: newPage(o), gate: door.NewGate("web", door.Limits{
+		Total: max(0, l.Connections), PerAddress: max(0, l.PerAddress), PerNetwork: l.PerNetwork, Connects: l.Connects, Network: l.Network,
+	}, o.Guards, o.Sink)}
 }
 
 // Serve answers requests until ctx ends; then what is in hand is finished within
 // Limits.Grace.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	l := s.o.Limits
-	in := &listener{Listener: ln, ctx: ctx, enter: s.o.Enter}
+	in := &listener{Listener: ln, ctx: ctx, gate: s.gate}
 	h := &http.Server{
 		Handler: s.guard(s.handler()), ReadHeaderTimeout: l.Header, ReadTimeout: l.Request, WriteTimeout: l.Request,
 		IdleTimeout: l.Idle, MaxHeaderBytes: maxHeader, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},

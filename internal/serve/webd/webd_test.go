@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/serve/door"
 )
 
 func doors() []Door {
@@ -249,9 +250,12 @@ func TestCrowd(t *testing.T) {
 			t.Fatal("nobody comes in any more")
 		}
 	}
-	left := make(chan netip.AddrPort, 1)
-	addr = run(t, Options{Enter: func(_ context.Context, peer netip.AddrPort) (func(), bool) { left <- peer; return nil, false }})
-	if get(dial(t, addr)) == nil || !(<-left).Addr().IsLoopback() {
-		t.Error("came in past Enter")
+	sink := make(heard, 1)
+	addr = run(t, Options{Sink: sink, Guards: door.Guards{Barred: func(_ time.Time, a netip.Addr) (time.Time, bool) { return time.Time{}, a.IsLoopback() }}})
+	if get(dial(t, addr)) == nil {
+		t.Error("who is banned came in")
+	}
+	if e, ok := (<-sink).(event.ConnectionRefused); !ok || e.Door != "web" {
+		t.Errorf("got %v", e)
 	}
 }
