@@ -30,6 +30,7 @@ type Filter struct {
 	Timeout    Duration `toml:"timeout"`     // for the connection and for each answer
 	MaxSize    int64    `toml:"max_size"`    // octets; larger messages are not shown; 0 means any are
 	OnFailure  string   `toml:"on_failure"`  // if it gives no answer: "defer" refuses the message for the time being, "accept" goes on without it
+	JunkIf     string   `toml:"junk_if"`     // milter: a header field, such as "X-Spam-Flag: YES", by which it says that a message is junk
 	SecretFile string   `toml:"secret_file"` // hook: holds the secret that signs each request, and a line end that does not count
 
 	secret string
@@ -132,6 +133,11 @@ func (f *Filter) check() error {
 		return errors.New("timeout and max_size cannot be negative")
 	case f.SecretFile != "" && f.Kind != kindHook:
 		return errors.New("secret_file is for hooks")
+	case f.JunkIf != "" && f.Kind != kindMilter:
+		return errors.New("junk_if is for milters")
+	}
+	if name, value, _ := strings.Cut(f.JunkIf, ":"); f.JunkIf != "" && (name == "" || strings.TrimSpace(value) == "") {
+		return fmt.Errorf("junk_if: %q is not a header field with a value", f.JunkIf)
 	}
 	return nil
 }
@@ -157,6 +163,8 @@ func (f *Filter) make() gather.Filter {
 	g := gather.Filter{
 		Name: f.Name, MaxSize: f.MaxSize, Inbound: slices.Contains(f.Directions, inbound), Submission: slices.Contains(f.Directions, submission),
 	}
+	g.JunkName, g.JunkValue, _ = strings.Cut(f.JunkIf, ":")
+	g.JunkValue = strings.TrimSpace(g.JunkValue)
 	timeout := time.Duration(f.Timeout)
 	switch f.Kind {
 	case kindMilter:

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -51,16 +53,18 @@ func (t *Gathering) failed(ctx context.Context, f Filter, err error) {
 	t.g.o.Sink.Emit(ctx, event.FilterFailed{ID: t.show.ID, Filter: f.Name, Err: err})
 }
 
-// said is the opinion as evidence.
-func (o timed) said(name string) judge.Opinion {
-	e := judge.Opinion{Filter: name, Took: o.took, Reason: o.Reason, Reply: o.Reply}
+// said is the filter's opinion as evidence.
+func (f Filter) said(o timed) judge.Opinion {
+	e := judge.Opinion{Filter: f.Name, Took: o.took, Reason: o.Reason, Reply: o.Reply}
 	if o.Err != nil {
 		e.Failed, e.TooLarge, e.Reason = true, errors.Is(o.Err, filter.ErrTooLarge), o.Err.Error()
 		return e
 	}
 	switch o.Says {
 	case filter.Nothing:
-		e.Wants = judge.Accept
+		if slices.ContainsFunc(o.Edits, f.isJunk) {
+			e.Wants = judge.Junk
+		}
 	case filter.Junk:
 		e.Wants = judge.Junk
 	case filter.Hold:
@@ -73,4 +77,15 @@ func (o timed) said(name string) judge.Opinion {
 		e.Wants = judge.Reject
 	}
 	return e
+}
+
+// isJunk says whether a change is the filter's way to say junk.
+func (f Filter) isJunk(e filter.Edit) bool {
+	switch e.Change {
+	case filter.AddField, filter.InsertField, filter.ChangeField:
+		value := strings.TrimSpace(e.Value)
+		return f.JunkName != "" && strings.EqualFold(e.Name, f.JunkName) &&
+			len(value) >= len(f.JunkValue) && strings.EqualFold(value[:len(f.JunkValue)], f.JunkValue)
+	}
+	return false
 }

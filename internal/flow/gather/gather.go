@@ -24,6 +24,10 @@ type Filter struct {
 	Submission bool  // asked about our users' mail
 	MaxSize    int64 // octets of a message that it is shown; 0 means any
 
+	// JunkName and JunkValue are a header field by which it says junk, for
+	// milters, which have no other word for that; "" if there is none.
+	JunkName, JunkValue string
+
 	// One of these is set. A milter is asked by itself, since it sees what those
 	// before it have changed; askers that stand side by side are asked at once.
 	Milter *filter.Milter
@@ -121,7 +125,7 @@ func (t *Gathering) Sender() *judge.Evidence {
 			continue
 		}
 		if o, over := talk.Over(); over {
-			e.Filters = append(e.Filters, timed{Opinion: o}.said(t.filters[i].Name))
+			e.Filters = append(e.Filters, t.filters[i].said(timed{Opinion: o}))
 		}
 	}
 	return e
@@ -145,7 +149,7 @@ func (t *Gathering) Recipient(ctx context.Context, to mail.Recipient) *judge.Evi
 			t.failed(ctx, t.filters[i], o.Err)
 		}
 		if o.Says != filter.Nothing || o.Err != nil {
-			e.Filters = append(e.Filters, timed{Opinion: o}.said(t.filters[i].Name))
+			e.Filters = append(e.Filters, t.filters[i].said(timed{Opinion: o}))
 		}
 	}
 	return e
@@ -211,7 +215,7 @@ func (t *Gathering) askTogether(ctx context.Context, d *Draft, e *judge.Evidence
 		defer body.abort()
 	}
 	for i, o := range opinions {
-		said := o.said(t.filters[from+i].Name)
+		said := t.filters[from+i].said(o)
 		if o.Err == nil {
 			var err error
 			if said.Changes, err = d.apply(ctx, o.Edits, body); err != nil {

@@ -98,6 +98,11 @@ func TestAsking(t *testing.T) {
 		{"nobody there is told once", []Filter{nobody}, "m: failed (dial unix /nonexistent/socket: connect: no such file or directory)", "filter.failed"},
 		{"after a refusal nobody is asked", []Filter{{Name: "a", Asker: says(filter.Opinion{Says: filter.Reject})}, nobody, {Name: "b", Asker: says(filter.Opinion{})}},
 			"a: reject", "filter.failed"}, // at MAIL
+		{"a field that means junk", []Filter{
+			{Name: "a", JunkName: "X-Spam", JunkValue: "yes", Asker: says(filter.Opinion{Edits: []filter.Edit{{Change: filter.AddField, Name: "x-spam", Value: " Yes, 7"}}})},
+			{Name: "b", JunkName: "X-Spam", JunkValue: "yes", Asker: says(filter.Opinion{Edits: []filter.Edit{{Change: filter.AddField, Name: "X-Spam", Value: " ye"}}})},
+			{Name: "c", Asker: says(filter.Opinion{Edits: []filter.Edit{{Change: filter.RemoveFields, Name: "X-Spam"}}})},
+		}, "a: junk [add field x-spam]; b: ok [add field X-Spam]; c: ok [remove fields X-Spam]", ""},
 		{"changes are told", []Filter{{Name: "a", Asker: says(filter.Opinion{Edits: []filter.Edit{
 			{Change: filter.AddField, Name: "X-A"}, {Change: filter.AddRecipient, Address: mail.Address{Local: "x", Domain: "y.test"}}, {Change: filter.ChangeSender},
 			{Change: filter.RemoveFields, Name: "X-B"}, {Change: filter.RemoveFields, Name: "X-A"},
