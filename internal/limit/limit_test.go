@@ -111,3 +111,28 @@ func TestCounts(t *testing.T) {
 		}
 	}
 }
+
+func TestHas(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	b := NewBuckets[string](Rate{Burst: 2, Per: 2 * time.Second}, 10)
+	for i, c := range []struct {
+		at   time.Duration
+		take bool
+		n    int
+		want bool
+	}{
+		{0, false, 1, true}, {0, true, 2, true}, {0, false, 1, false}, {time.Second, false, 1, true}, {time.Second, false, 2, false},
+		{time.Second, true, 1, true}, {time.Second, false, 1, false}, {time.Minute, false, 2, true},
+	} {
+		got := b.Has(now.Add(c.at), "a", c.n)
+		if c.take {
+			_, got = b.Take(now.Add(c.at), "a", c.n)
+		}
+		if got != c.want {
+			t.Errorf("step %d: %v", i, got)
+		}
+	}
+	if !NewBuckets[int](Rate{}, 1).Has(now, 1, 1000) {
+		t.Error("the zero Rate must allow everything")
+	}
+}

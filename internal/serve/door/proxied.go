@@ -27,9 +27,13 @@ func Proxied(ln net.Listener, from []netip.Prefix, refused func(peer netip.AddrP
 	if refused == nil {
 		refused = func(netip.AddrPort, error) {}
 	}
+	return newProxied(ln, from, headerTime, refused)
+}
+
+func newProxied(ln net.Listener, from []netip.Prefix, wait time.Duration, refused func(netip.AddrPort, error)) *proxied {
 	ctx, end := context.WithCancel(context.Background())
 	p := &proxied{
-		Listener: ln, from: from, refused: refused, ctx: ctx, end: end,
+		Listener: ln, from: from, wait: wait, refused: refused, ctx: ctx, end: end,
 		ready: make(chan accepted), places: make(chan struct{}, maxPending),
 	}
 	p.work.Go(p.accept)
@@ -40,6 +44,7 @@ func Proxied(ln net.Listener, from []netip.Prefix, refused func(peer netip.AddrP
 type proxied struct {
 	net.Listener
 	from    []netip.Prefix
+	wait    time.Duration
 	refused func(netip.AddrPort, error)
 	ctx     context.Context // ends with Close
 	end     context.CancelFunc
@@ -96,7 +101,7 @@ func (p *proxied) hand(nc net.Conn, err error) {
 func (p *proxied) read(nc net.Conn) {
 	stop := context.AfterFunc(p.ctx, func() { _ = nc.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	_ = nc.SetReadDeadline(time.Now().Add(headerTime))
+	_ = nc.SetReadDeadline(time.Now().Add(p.wait))
 	h, err := proxy.Read(nc)
 	if err != nil {
 		_ = nc.Close()
