@@ -11,6 +11,7 @@ import (
 const (
 	indexAfter = 2 * time.Second  // without a delivery: a burst is not slowed, and many share a batch
 	indexLag   = 15 * time.Second // at most, however many come
+	indexBreak = time.Second      // the longest pause between two rounds while deliveries come
 	indexEvery = 30 * time.Second // to look for what no hint told of
 	indexPage  = 100              // accounts that are read at a time
 )
@@ -24,28 +25,46 @@ func (s *Server) index(ctx context.Context) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for more := true; ; {
+		hints := s.rooms.mailbox.Lagged()
+		if more {
+			hints = nil // what is to be done already waits for nobody
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.rooms.mailbox.Lagged():
+		case <-hints:
 			if err := quiet(ctx, s.rooms.mailbox.Lagged()); err != nil {
 				return nil
 			}
 		case <-timer.C:
 		}
-		more, err := s.rooms.indexAll(ctx)
+		start := time.Now()
+		var err error
+		more, err = s.rooms.indexAll(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
 			s.rooms.sink.Emit(ctx, event.Failed{Where: "index", Err: err})
 			timer.Reset(retryAfter)
+			more = false
 		case more:
-			timer.Reset(0)
+			timer.Reset(s.rooms.indexPause(time.Since(start)))
 		default:
 			timer.Reset(indexEvery)
 		}
+	}
+}
+
+// indexPause is how long the next round waits after one that took so long: as
+// long again if deliveries come, so that half of a processor is left to them.
+func (r *rooms) indexPause(took time.Duration) time.Duration {
+	select {
+	case <-r.mailbox.Lagged():
+		return min(took, indexBreak)
+	default:
+		return 0
 	}
 }
 
