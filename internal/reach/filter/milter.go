@@ -60,11 +60,16 @@ func (m *Milter) Begin(ctx context.Context, msg *Message) *Talk {
 }
 
 func (t *Talk) begin(ctx context.Context, msg *Message) error {
-	var err error
-	if t.conn, err = dial(ctx, t.m.o.Network, t.m.o.Address, t.m.o.Timeout); err != nil {
+	conn, err := dial(ctx, t.m.o.Network, t.m.o.Address, t.m.o.Timeout)
+	if err != nil {
 		return err
 	}
-	t.in = bufio.NewReader(t.conn)
+	return t.greet(ctx, msg, conn)
+}
+
+// greet agrees on the protocol, and says what is known at MAIL.
+func (t *Talk) greet(ctx context.Context, msg *Message, conn net.Conn) error {
+	t.conn, t.in = conn, bufio.NewReader(conn)
 	defer watch(ctx, t.conn)()
 	t.out = milter.AppendPacket(t.out[:0], milter.Negotiate, milter.Offer())
 	code, data, err := t.exchange(ctx)

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -241,4 +242,38 @@ func TestMilterLargeBody(t *testing.T) {
 	if o, _ := talk(t, f.milter(5*time.Second), shown(text)); o.Err != nil || pieces(f) != 1 {
 		t.Errorf("%+v, %d pieces", o, pieces(f))
 	}
+}
+
+// FuzzTalk has a milter that says anything at all.
+func FuzzTalk(f *testing.F) {
+	yes := string(packet("O" + agreed(everything())))
+	for _, s := range []string{
+		yes + strings.Repeat("\x00\x00\x00\x01c", 12), yes + strings.Repeat("\x00\x00\x00\x01c", 9) + string(packet("hX\x00y\x00")) + string(packet("bnew")) + "\x00\x00\x00\x01a",
+		yes + string(packet("y550 no\x00")), yes + "\x00\x00\x00\x01p\x00\x00\x00\x01d", "O",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		ours, theirs := net.Pipe()
+		var done sync.WaitGroup
+		done.Go(func() { _, _ = io.Copy(io.Discard, theirs) })
+		done.Go(func() { _, _ = theirs.Write(b); _ = theirs.Close() })
+		msg := shown(letter)
+		var body bytes.Buffer
+		msg.NewBody = func() (io.Writer, error) { return &body, nil }
+		k := &Talk{m: NewMilter(MilterOptions{Timeout: time.Second})}
+		if err := k.greet(t.Context(), msg, ours); err != nil {
+			k.fail(err)
+		}
+		k.Rcpt(t.Context(), msg, msg.Envelope.To[0])
+		o := k.Content(t.Context(), msg)
+		k.Close()
+		done.Wait()
+		if o.Err != nil && (o.Says != Nothing || o.Edits != nil) || len(o.Reason) > MaxReason || len(o.Edits) > MaxEdits {
+			t.Errorf("%+v", o)
+		}
+		if o.Says == Nothing && !o.Reply.IsZero() || o.Reply.Code != 0 && o.Reply.Code < 400 {
+			t.Errorf("%+v", o)
+		}
+	})
 }
