@@ -16,7 +16,6 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
-	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 )
 
@@ -31,6 +30,8 @@ type Config struct {
 	Listen   Listen   `toml:"listen"`
 	Log      Log      `toml:"log"`
 	Auth     Auth     `toml:"auth"`
+	OAuth    OAuth    `toml:"oauth"`
+	LDAP     LDAP     `toml:"ldap"`
 	Limits   Limits   `toml:"limits"`
 	Proxy    Proxy    `toml:"proxy"`
 	Outbound Outbound `toml:"outbound"`
@@ -69,15 +70,6 @@ type Listen struct {
 type Log struct {
 	Level  string `toml:"level"`  // debug, info, warn or error
 	Format string `toml:"format"` // text or json
-}
-
-// Auth is about logins.
-type Auth struct {
-	// Plaintext allows logins without TLS. Only the demo can ask for it.
-	Plaintext       bool   `toml:"-"`
-	Argon2Memory    uint32 `toml:"argon2_memory"`    // memory of a password hash, in KiB
-	Argon2Time      uint32 `toml:"argon2_time"`      // passes of a password hash
-	SCRAMIterations int    `toml:"scram_iterations"` // work of a SCRAM verifier (RFC 7677 §4); at least 10,000
 }
 
 // Outbound is about mail that leaves.
@@ -125,17 +117,17 @@ func Default() Config {
 			POP3: []string{":110"}, POP3S: []string{":995"}, IMAP: []string{":143"}, IMAPS: []string{":993"},
 			HTTP: []string{":80"}, HTTPS: []string{":443"},
 		},
-		Store: Store{Cache: 64 << 20, KeepDeleted: Duration(30 * 24 * time.Hour)},
-		TLS:   TLS{MinVersion: "1.2"},
-		ACME:  defaultACME(),
-		Log:   Log{Level: "info", Format: "text"},
-		Auth: Auth{
-			Argon2Memory: login.DefaultParams().Memory, Argon2Time: login.DefaultParams().Time, SCRAMIterations: login.DefaultParams().Iterations,
-		},
-		SMTP:   defaultSMTP(),
-		Limits: defaultLimits(),
+		Store:   Store{Cache: 64 << 20, KeepDeleted: Duration(30 * 24 * time.Hour)},
+		TLS:     TLS{MinVersion: "1.2"},
+		ACME:    defaultACME(),
+		Log:     Log{Level: "info", Format: "text"},
+		Auth:    defaultAuth(),
+		OAuth:   defaultOAuth(),
+		LDAP:    defaultLDAP(),
+		SMTP:    defaultSMTP(),
+		Limits:  defaultLimits(),
 		Sending: defaultSending(),
-		Checks: Checks{Budget: Duration(2 * time.Minute)},
+		Checks:  Checks{Budget: Duration(2 * time.Minute)},
 		Outbound: Outbound{
 			Port: 25, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
 		},
@@ -157,7 +149,7 @@ func Load(path string) (Config, error) {
 		return c, fault.Newf(fault.Invalid, op, "%s: unknown key %q%s", path, key, didYouMean(key, knownKeys(reflect.TypeOf(c), "")))
 	}
 	dir := filepath.Dir(path)
-	paths := append(c.certPaths(), c.filterPaths()...)
+	paths := append(append(c.certPaths(), c.filterPaths()...), c.loginPaths()...)
 	for _, p := range append(paths, &c.Data, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -176,6 +168,9 @@ func (c *Config) readSecrets() error {
 	if err := c.readFilters(); err != nil {
 		return err
 	}
+	if err := c.readLogin(); err != nil {
+		return err
+	}
 	if c.Outbound.PasswordFile == "" {
 		return nil
 	}
@@ -183,9 +178,6 @@ func (c *Config) readSecrets() error {
 	c.Outbound.Password = strings.TrimRight(string(b), "\r\n")
 	return err
 }
-
-// minIterations of SCRAM, whose verifiers are the weaker secret at rest.
-const minIterations = 10_000
 
 // Check says what in c cannot work, in the words of the file's keys.
 func (c *Config) Check() error {
@@ -208,8 +200,8 @@ func (c *Config) Check() error {
 			}
 		}
 	}
-	if c.Auth.SCRAMIterations < minIterations || c.Auth.Argon2Memory < 8 || c.Auth.Argon2Time < 1 {
-		return fmt.Errorf("auth: at least scram_iterations = %d, argon2_memory = 8 and argon2_time = 1 are needed", minIterations)
+	if err := c.checkLogin(); err != nil {
+		return err
 	}
 	if _, err := c.Log.level(); err != nil {
 		return err

@@ -128,10 +128,13 @@ func (c *Config) use(door string) certs.Use {
 // keys, and authorities to trust. It tells what somebody may trip over, and its
 // error is what cannot work.
 func (c *Config) CheckFiles(now time.Time) (told []string, err error) {
-	for _, path := range []string{c.Outbound.TrustCAFile, c.ACME.TrustCAFile} {
+	for _, path := range []string{c.Outbound.TrustCAFile, c.ACME.TrustCAFile, c.OAuth.TrustCAFile, c.LDAP.TrustCAFile} {
 		if _, err := trusted(path); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := c.clientCAs(); err != nil {
+		return nil, err
 	}
 	if err := c.ACME.readEAB(); err != nil {
 		return nil, fault.As(fault.Invalid, "app.CheckFiles", err)

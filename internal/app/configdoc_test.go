@@ -121,7 +121,7 @@ func shown(v reflect.Value) string {
 		if len(x) == 0 {
 			return "`[]`"
 		}
-		return fmt.Sprintf("`[%q]`", strings.Join(x, `", "`))
+		return "`" + strings.ReplaceAll(fmt.Sprintf("%q", x), `" "`, `", "`) + "`"
 	case Duration:
 		b, _ := x.MarshalText()
 		return "`\"" + string(b) + "\"`"

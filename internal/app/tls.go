@@ -5,12 +5,14 @@ import (
 	"crypto/tls"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/reach/acme"
+	doors "github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/state/certs"
 )
 
@@ -50,7 +52,12 @@ func (s *secrets) config(door string) *tls.Config {
 		use.ALPN = append(use.ALPN, acme.Protocol)
 		use.Certificate = s.acme.Certificate
 	}
-	return s.configs.For(use)
+	if !use.Strangers && !strings.HasPrefix(door, "http") {
+		s.c.askClients(&use)
+	}
+	t := s.configs.For(use)
+	t.GetCertificate = doors.Note(t.GetCertificate) // logins are bound to what was shown
+	return t
 }
 
 // order prepares the ordering of certificates, and takes into service those that

@@ -80,12 +80,12 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	bans := c.Limits.bans()
 	bans.Sink = sink
 	r.bans = ban.New(db, bans)
-	r.login = login.New(login.Options{
-		Directory: r.directory, Sink: sink, Params: c.params(), NoLimits: c.Limits.Off, Bans: r.bans, Guesses: c.Limits.guesses(),
-	})
+	if r.login, err = r.openLogin(c); err != nil {
+		return nil, fault.Wrap(op, errors.Join(err, r.close()))
+	}
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
-		Ask: r.ask, Answer: answer.New(answer.Options{Hostname: c.Hostname}),
+		Ask: r.ask, Missing: r.login.Missing, Answer: answer.New(answer.Options{Hostname: c.Hostname}),
 	})
 	screener := r.screener(c)
 	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting})
@@ -100,13 +100,6 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 
 // close ends what openRooms began.
 func (r *rooms) close() error { return errors.Join(r.blobs.Close(), r.db.Close()) }
-
-// params is how much work a password hash costs.
-func (c *Config) params() login.Params {
-	p := login.DefaultParams()
-	p.Memory, p.Time, p.Iterations = c.Auth.Argon2Memory, c.Auth.Argon2Time, c.Auth.SCRAMIterations
-	return p
-}
 
 // api is the REST API over the rooms.
 func (r *rooms) api(version string) http.Handler {

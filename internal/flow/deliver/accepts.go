@@ -16,7 +16,7 @@ import (
 // a leads to is full) and fault.Unavailable (that host cannot be asked).
 func (d *Deliverer) Accepts(ctx context.Context, a mail.Address) error {
 	const op = "deliver.Accepts"
-	found, err := d.o.Directory.Resolve(ctx, a)
+	found, err := d.resolve(ctx, a)
 	if err != nil {
 		return fault.Wrap(op, err)
 	}

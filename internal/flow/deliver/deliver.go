@@ -40,6 +40,9 @@ type Options struct {
 	// Ask asks the host of a relayed domain whether a recipient is there, as
 	// Accepts says; nil: none is asked.
 	Ask func(context.Context, mail.Address) error
+	// Missing takes in the account of a recipient that is known elsewhere and not
+	// here yet, and says whether it did; nil: there is no elsewhere.
+	Missing func(context.Context, mail.Address) (bool, error)
 }
 
 // Deliverer prepares plans.
@@ -130,7 +133,7 @@ func (d *Deliverer) Deliver(ctx context.Context, a *mail.Arrival, content blob.H
 // expand finds where recipient i is to be laid and notes what it is told.
 func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 	p.replies[i] = p.accepted()
-	found, err := p.d.o.Directory.Resolve(ctx, r.Address)
+	found, err := p.d.resolve(ctx, r.Address)
 	switch {
 	case fault.Is(err, fault.Denied): // not our domain
 		p.remote(r, r.Address)
