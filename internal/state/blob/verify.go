@@ -118,16 +118,17 @@ func (s *Store) pass(ctx context.Context, from []byte, prefix string, damage err
 	if readable(from) { // one row alone was not of its form
 		return from, err
 	}
-	// The ids are spread evenly: step ahead, each time twice as far, then halve.
+	// The ids are spread evenly: step ahead, each time much farther, then halve.
+	// Each look at damage is dear, as the engine searches for the bit.
 	key := func(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte(prefix), n) }
-	low, step := binary.BigEndian.Uint64(at[:]), uint64(1)<<24
-	for ; !readable(key(low + step)); step *= 2 {
-		if step > (math.MaxUint64-low)/2 {
+	start, step := binary.BigEndian.Uint64(at[:]), uint64(1)<<40
+	for ; !readable(key(start + step)); step *= 8 {
+		if step > (math.MaxUint64-start)/8 {
 			return nil, err
 		}
 	}
-	high := low + step
-	for high-low > 1<<20 {
+	low, high := start, start+step
+	for high-low > (high-start)/8 {
 		if mid := low + (high-low)/2; readable(key(mid)) {
 			high = mid
 		} else {
@@ -137,7 +138,8 @@ func (s *Store) pass(ctx context.Context, from []byte, prefix string, damage err
 	return key(high), err
 }
 
-// ids reads a page of rows, and says where the next one begins.
+// ids reads a page of rows, up to one that cannot be read, and says where the
+// next one begins.
 func (s *Store) ids(ctx context.Context, from []byte, prefix string) (ids []mail.BlobID, next []byte, err error) {
 	rows := 0
 	err = s.scan(ctx, from, prefix, func(p kv.Pair) error {
@@ -154,7 +156,7 @@ func (s *Store) ids(ctx context.Context, from []byte, prefix string) (ids []mail
 		}
 		return nil
 	})
-	if rows < page {
+	if err == nil && rows < page {
 		next = nil
 	}
 	return ids, next, err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -19,7 +20,7 @@ import (
 // How many rows the flipped stores have, in tables and in the log.
 const (
 	flipRows = 3_000
-	flipStep = 29 // every so manieth is read
+	flipStep = 101 // every so manieth is read
 )
 
 func flipKey(i int) []byte { return fmt.Appendf(bytes.Clone(dir), "row %05d", i) }
@@ -244,6 +245,24 @@ func TestFlippedLog(t *testing.T) {
 	}
 	if refused == 0 || short == 0 {
 		t.Errorf("%d refused, %d short", refused, short)
+	}
+}
+
+// Who looks at damage again and again waits, so that no loop takes the processor.
+func TestDamageIsPaced(t *testing.T) {
+	var d damage
+	now := time.Now()
+	for i := range 3 * looksASecond {
+		fresh, wait := d.look("file", now)
+		if fresh != (i == 0) || wait != map[bool]time.Duration{true: 600 * time.Millisecond}[i >= looksASecond] {
+			t.Errorf("look %d: new %v, wait %v", i, fresh, wait)
+		}
+		if i == 0 {
+			now = now.Add(400 * time.Millisecond)
+		}
+	}
+	if fresh, wait := d.look("another", now.Add(700*time.Millisecond)); !fresh || wait > 0 {
+		t.Errorf("a second later: new %v, wait %v", fresh, wait)
 	}
 }
 

@@ -105,15 +105,6 @@ func (quiet) Errorf(string, ...any) {}
 // Fatalf is called when Pebble cannot go on.
 func (q quiet) Fatalf(format string, args ...any) { q.db.fail(fmt.Errorf(format, args...)) }
 
-// damaged hears of a block that does not fit its checksum, wherever it was read.
-// Who needs a row of it gets fault.Corrupt; all other rows can be read and
-// written. Pebble's own answer would be to end the process, each time anew.
-func (db *DB) damaged(i pebble.DataCorruptionInfo) {
-	if _, told := db.told.LoadOrStore(i.Path, true); !told && db.o.Damaged != nil {
-		db.o.Damaged(i.Path, i.Details)
-	}
-}
-
 // checkFormat reads the row that says how the others are written, or writes it
 // into an empty database.
 func (db *DB) checkFormat() error {

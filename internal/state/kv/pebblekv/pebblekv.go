@@ -55,7 +55,7 @@ type DB struct {
 	seed     maphash.Seed
 	stripes  [stripes]stripe
 	loose    sync.Mutex // of the Updates that name no shard
-	told     sync.Map   // paths of files that Damaged was told of
+	damage   damage
 }
 
 // Open opens or makes the database in dir.
