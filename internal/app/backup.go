@@ -33,7 +33,7 @@ func (r *rooms) verify(ctx context.Context, problem func(string), tell func(back
 		}
 		return ids, err
 	}
-	return backup.Verify(ctx, backup.Rooms{Blobs: r.blobs, Accounts: accounts, Account: r.mailbox.Verify}, problem, tell)
+	return backup.Verify(ctx, backup.Rooms{Blobs: r.blobs, Accounts: accounts, Account: r.mailbox.Verify, Holds: r.mailbox.VerifyReferences}, problem, tell)
 }
 
 // Restore brings the backup in dir into c.Data, where no store may be and no

@@ -15,6 +15,9 @@ type Rooms struct {
 	Accounts func(ctx context.Context) ([]mail.AccountID, error)
 	// Account gives what is wrong in an account, in words (mailbox.Store.Verify).
 	Account func(ctx context.Context, a mail.AccountID) ([]string, error)
+	// Holds tells of bodies that are held for messages that are not there
+	// (mailbox.Store.VerifyReferences). nil: nobody looks.
+	Holds func(ctx context.Context, bad func(a mail.AccountID, problem string)) error
 }
 
 // Verified says what Verify has looked at.
@@ -54,6 +57,12 @@ func Verify(ctx context.Context, r Rooms, problem func(string), tell func(Progre
 		}
 		v.Accounts++
 		tell(Progress{Stage: "checking", Done: int64(v.Accounts), Total: int64(len(accounts))})
+	}
+	if r.Holds != nil {
+		err := r.Holds(ctx, func(a mail.AccountID, problem string) { found("account %d: %s", a, problem) })
+		if err != nil && !fault.Is(err, fault.Corrupt) { // damage is told by Blobs
+			return v, fault.Wrap(op, err)
+		}
 	}
 	v.Bodies, err = r.Blobs.Verify(ctx, func(id mail.BlobID, err error) { found("body %v: %v", id, err) })
 	return v, fault.Wrap(op, err)
