@@ -31,6 +31,9 @@ type pebble struct {
 	client    *http.Client
 }
 
+// soon is how long the authority may take to open.
+const soon = 30 * time.Second
+
 // build makes Pebble once, beside the other programs that suites build. The
 // first time its source comes from the module proxy.
 var build = sync.OnceValues(func() (string, error) {
@@ -53,7 +56,7 @@ var build = sync.OnceValues(func() (string, error) {
 
 // startPebble runs an authority until the test ends. It asks names for the
 // addresses of hosts, and looks at these ports there.
-func startPebble(t *testing.T, names *blackbox.DNS, web *server, more map[string]any) *pebble {
+func startPebble(t *testing.T, names *blackbox.DNS, web *blackbox.Served, more map[string]any) *pebble {
 	t.Helper()
 	binary, err := build()
 	if err != nil {
@@ -67,7 +70,7 @@ func startPebble(t *testing.T, names *blackbox.DNS, web *server, more map[string
 	config := map[string]any{
 		"listenAddress": at(14000), "managementListenAddress": at(15000),
 		"certificate": filepath.Join(dir, "cert.pem"), "privateKey": filepath.Join(dir, "key.pem"),
-		"httpPort": web.port("http"), "tlsPort": web.port("https"), "keyAlgorithm": "ecdsa",
+		"httpPort": web.Port("http"), "tlsPort": web.Port("https"), "keyAlgorithm": "ecdsa",
 		"retryAfter": map[string]int{"authz": 1, "order": 1},
 		"profiles": map[string]any{
 			"default": map[string]any{"description": "usual", "validityPeriod": 90 * 24 * 3600},

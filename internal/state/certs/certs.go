@@ -118,21 +118,23 @@ func (s *Set) Reload(ctx context.Context, force bool) {
 	s.warn(ctx, time.Now())
 }
 
-// warn speaks of what is at its end, once a day.
+// warn speaks of what is at its end, once a day. Ordered certificates, which may
+// live for days only, are renewed before the last quarter of their life.
 func (s *Set) warn(ctx context.Context, now time.Time) {
-	say := func(leaf *x509.Certificate, from string) {
+	say := func(leaf *x509.Certificate, from string, before time.Duration) {
 		left := leaf.NotAfter.Sub(now)
-		if left > min(WarnBefore, leaf.NotAfter.Sub(leaf.NotBefore)/4) || now.Sub(s.warned[from]) < 24*time.Hour {
+		if left > before || now.Sub(s.warned[from]) < 24*time.Hour {
 			return
 		}
 		s.warned[from] = now
 		s.o.Sink.Emit(ctx, event.CertificateExpires{Names: Names(leaf), From: from, Until: leaf.NotAfter, Left: left.Round(time.Second)})
 	}
 	for _, f := range s.files {
-		say(f.pair.Leaf, f.from)
+		say(f.pair.Leaf, f.from, WarnBefore)
 	}
 	for _, c := range s.ordered {
-		say(c.Leaf, "acme: "+strings.Join(Names(c.Leaf), " "))
+		life := c.Leaf.NotAfter.Sub(c.Leaf.NotBefore)
+		say(c.Leaf, "acme: "+strings.Join(Names(c.Leaf), " "), min(WarnBefore, life/4))
 	}
 }
 
