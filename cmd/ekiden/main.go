@@ -41,10 +41,16 @@ type cli struct {
 	Backup   BackupCmd   `cmd:"" help:"Take a backup while mail flows: only what is new since the last one in that directory is written."`
 	Restore  RestoreCmd  `cmd:"" help:"Bring a backup back into a data directory that holds no store; the server must not run."`
 	Verify   VerifyCmd   `cmd:"" help:"Read all that is stored, and say what is wrong."`
+	Sendmail sendmailCmd `cmd:"" help:"Send a message that is read from standard input, through the server that runs. Installed under the name sendmail it takes its options directly."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if args, ok := asSendmail(os.Args); ok {
+		os.Exit(runSendmail(args))
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 // run carries out one command line and gives the exit code.
 func run(args []string) int {

@@ -25,6 +25,8 @@ type Server struct {
 	relay   Service
 	doors   []open
 	socket  net.Listener
+
+	sendmail net.Listener // nil: only the owner sends, through socket
 }
 
 // Open checks the configuration, opens the store and binds every door, so that
@@ -57,12 +59,17 @@ func (s *Server) bind() (err error) {
 	if s.doors, err = openDoors(c); err != nil {
 		return err
 	}
-	s.behindProxies()
 	if err = s.tls.order(s.doors); err != nil {
 		return err
 	}
-	s.socket, err = listenSocket(c.Data)
-	return err
+	s.behindProxies()
+	if s.socket, err = listenSocket(c.Data); err != nil {
+		return err
+	}
+	if s.sendmail, err = listenSendmail(c.Sending.SendmailSocket); err != nil {
+		return errors.Join(err, s.socket.Close())
+	}
+	return nil
 }
 
 // Handler is the REST API of the server, for use in its own process.
@@ -90,13 +97,17 @@ func (s *Server) CA() string {
 // Close ends a server that was opened and never run.
 func (s *Server) Close() error {
 	closeDoors(s.doors)
-	return errors.Join(s.socket.Close(), s.rooms.close())
+	err := s.socket.Close()
+	if s.sendmail != nil {
+		err = errors.Join(err, s.sendmail.Close())
+	}
+	return errors.Join(err, s.rooms.close())
 }
 
 // Run serves until ctx ends; then the doors close, what is in hand is finished,
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	services := []Service{ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), s.relay, ServiceFunc(s.serveSocket)}
+	services := []Service{ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail)}
 	servers := s.rooms.servers(&s.config, s.tls.config)
 	s.web(servers)
 	for _, d := range s.doors {
@@ -118,12 +129,14 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 // graceful is how long a request to the REST API may take at the end.
 const graceful = 5 * time.Second
 
-// serveSocket answers the command line. A request that takes long, such as an
+// serveSocket answers the command line.
+func (s *Server) serveSocket(ctx context.Context) error { return s.answer(ctx, s.socket, s.Handler()) }
+
+// answer serves HTTP at a unix socket. A request that takes long, such as an
 // import, is cut off at the end: it can be given again. The store closes next, so
 // none outlives it.
-func (s *Server) serveSocket(ctx context.Context) error {
+func (s *Server) answer(ctx context.Context, ln net.Listener, api http.Handler) error {
 	var busy sync.RWMutex // each request holds it for reading
-	api := s.Handler()
 	running, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	h := &http.Server{
@@ -133,10 +146,11 @@ func (s *Server) serveSocket(ctx context.Context) error {
 			api.ServeHTTP(w, r)
 		}),
 		BaseContext:       func(net.Listener) context.Context { return running },
+		ConnContext:       withProgram,
 		ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- h.Serve(s.socket) }()
+	go func() { failed <- h.Serve(ln) }()
 	select {
 	case err := <-failed:
 		return err

@@ -53,8 +53,12 @@ type rooms struct {
 	receive   *receive.Receiver
 	submit    *submit.Submitter
 	sending   *sending.Book
-	caller    *callout.Caller // nil while nothing goes out
-	sink      event.Sink
+
+	hostname   mail.Domain
+	users      map[string]submit.Senders // of this machine, and what they may send as
+	maxMessage int64                     // octets
+	caller     *callout.Caller           // nil while nothing goes out
+	sink       event.Sink
 }
 
 // openRooms opens the store below c.Data and makes the rooms that need no
@@ -90,6 +94,9 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	screener := r.screener(c)
 	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting})
 	r.sending = sending.New(db)
+	r.hostname, _ = mail.ParseDomain(c.Hostname)
+	r.users, _ = c.sendmailUsers()
+	r.maxMessage = c.Limits.MessageSize
 	r.submit = submit.New(submit.Options{
 		Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname, Screen: screener, Sink: sink,
 		Book: r.sending, Bounds: c.bounds(), NoWatch: !c.Sending.Watch || c.Limits.Off, HideClient: c.Sending.HideClient, Networks: c.networks(),
@@ -105,7 +112,7 @@ func (r *rooms) close() error { return errors.Join(r.blobs.Close(), r.db.Close()
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
 		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: r.bans, Version: version, Sink: r.sink,
-		Released: r.pardon, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
+		Released: r.pardon, Send: r.send, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)
 		},

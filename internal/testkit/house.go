@@ -56,6 +56,7 @@ func sideways() map[string][]string {
 		"internal/event":             {},
 		"internal/wire/message":      {},
 		"internal/wire/dsn":          {"internal/wire/message", "internal/wire/smtp"},
+		"internal/wire/sendmail":     {"internal/wire/message", "internal/wire/smtp"},
 		"internal/state/kv/memkv":    {"internal/state/kv"},
 		"internal/state/kv/pebblekv": {"internal/state/kv"},
 		"internal/state/kv/kvtest":   {"internal/state/kv", "internal/state/kv/memkv"},

@@ -101,7 +101,7 @@ func (t *Transaction) addMissing(h message.Header) {
 	a := &t.arrival
 	lacks := h.Lacks()
 	if lacks.From {
-		a.Prefix = fmt.Appendf(a.Prefix, "From: %s\r\n", a.Envelope.From.Strict())
+		a.Prefix = message.AppendAddresses(a.Prefix, "From", []message.Addr{message.Mailbox(t.name, a.Envelope.From)})
 	}
 	if lacks.Date {
 		a.Prefix = fmt.Appendf(a.Prefix, "Date: %s\r\n", message.FormatDate(a.At))

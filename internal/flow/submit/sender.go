@@ -160,14 +160,14 @@ func (s Senders) Has(a mail.Address) bool {
 // local is a program on this machine.
 type local struct {
 	name    string
-	senders Senders
+	allowed func(mail.Address) bool
 }
 
 // String is the name of the user it runs as.
 func (l *local) String() string { return l.name }
 
 func (l *local) may(_ context.Context, from mail.Address) (bool, error) {
-	return l.senders.Has(from), nil
+	return l.allowed(from), nil
 }
 
 func (l *local) begin(context.Context, *Transaction) (smtp.Reply, error) { return smtp.Reply{}, nil }
@@ -199,7 +199,7 @@ func (s *Submitter) network(a netip.Addr) *listed {
 	a = a.Unmap().WithZone("")
 	for i, n := range s.o.Networks {
 		if n.Prefix.Contains(a) {
-			return &listed{local{a.String(), n.Senders}, s.rates[2*i], s.rates[2*i+1], limit.Key(a)}
+			return &listed{local{a.String(), n.Senders.Has}, s.rates[2*i], s.rates[2*i+1], limit.Key(a)}
 		}
 	}
 	return nil

@@ -72,10 +72,10 @@ func (s *Submitter) Begin(ctx context.Context, p *mail.Peer, from mail.Address, 
 	return nil, t.refuse(ctx, mail.Address{}, smtp.Answer(530, smtp.Enhanced{5, 7, 0}, "authentication required"))
 }
 
-// BeginFor opens a transaction of a program on this machine that may send from
-// what senders has.
-func (s *Submitter) BeginFor(ctx context.Context, name string, senders Senders, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
-	return s.begin(ctx, &local{name: name, senders: senders}, p, from, o)
+// BeginFor opens a transaction of somebody who did not log in, and may send from
+// what is allowed.
+func (s *Submitter) BeginFor(ctx context.Context, name string, allowed func(mail.Address) bool, p *mail.Peer, from mail.Address, o smtp.MailOptions) (*Transaction, smtp.Reply) {
+	return s.begin(ctx, &local{name: name, allowed: allowed}, p, from, o)
 }
 
 func (s *Submitter) transaction(who sender, p *mail.Peer, from mail.Address, o smtp.MailOptions) *Transaction {
@@ -119,7 +119,14 @@ type Transaction struct {
 	who       sender
 	arrival   mail.Arrival
 	screening *screen.Screening // nil: nobody is asked
+	name      string            // of the sender, for a From field that is missing
 }
+
+// ID is the arrival's.
+func (t *Transaction) ID() mail.ArrivalID { return t.arrival.ID }
+
+// Name gives the name of the sender for a From field that is missing.
+func (t *Transaction) Name(name string) { t.name = name }
 
 // Rcpt takes any recipient elsewhere, and those here that exist.
 func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOptions) smtp.Reply {

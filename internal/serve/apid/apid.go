@@ -26,8 +26,8 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
 
-// Options are what the API stands on; all but Backup, Verify, Sink, Released
-// and Version are needed.
+// Options are what the API stands on; all but Backup, Verify, Sink, Released,
+// Send and Version are needed.
 type Options struct {
 	Directory *directory.Store
 	Mailbox   *mailbox.Store
@@ -40,7 +40,8 @@ type Options struct {
 	Verify    func(ctx context.Context, problem func(string)) (backup.Verified, error)
 	Sink      event.Sink
 	Released  func(mail.AccountID) // told of each account that was let go
-	Version   string               // of the server
+	Send      func(context.Context, Letter) (Sent, error)
+	Version   string // of the server
 }
 
 // Limits of a request.
@@ -78,8 +79,10 @@ func New(o Options) http.Handler {
 	s.status()
 	s.domains()
 	s.accounts()
+	s.logins()
 	s.grants()
 	s.messages()
+	s.submissions()
 	s.deleted()
 	s.store()
 	s.aliases()

@@ -201,7 +201,7 @@ func AppendAddresses(b []byte, name string, list []Addr) []byte {
 }
 
 func addrSpec(a Addr) string {
-	return clean(mail.Address{Local: a.Mailbox, Domain: mail.Domain(a.Host)}.String())
+	return clean(mail.Address{Local: a.Mailbox, Domain: mail.Domain(a.Host)}.Strict()) // RFC 5322 §3.4.1
 }
 
 // phrase writes a display name: atoms, a quoted-string or encoded words.
