@@ -3,6 +3,7 @@ package relay
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -40,6 +41,8 @@ type host struct {
 	perConn  int // most messages on one connection
 	limit    int // messages on one connection, then 421
 	command  []string
+	tls      *tls.Config // nil: no STARTTLS
+	clear    bool        // and that is no fiction
 }
 
 func newNetwork() *network { return &network{hosts: map[string]*host{}} }
@@ -61,7 +64,9 @@ func (n *network) dial(ctx context.Context, addr string, o smtpc.Options) (*smtp
 	}
 	ours, theirs := net.Pipe()
 	n.wg.Go(func() { h.serve(theirs) })
-	o.TLS = smtpc.None
+	if h.tls == nil && !h.clear {
+		o.TLS = smtpc.None
+	}
 	return smtpc.Open(ctx, ours, o)
 }
 
@@ -113,6 +118,10 @@ func (h *host) serve(c net.Conn) {
 		if strings.HasPrefix(line, "QUIT") {
 			return
 		}
+		if line == "STARTTLS" {
+			c = tls.Server(c, h.tls)
+			in = bufio.NewReaderSize(c, 1<<20)
+		}
 		if reply != "354 go" {
 			continue
 		}
@@ -135,7 +144,12 @@ func (h *host) answer(line string, from *string, to *[]string) string {
 		path = line[i+1 : j]
 	}
 	switch strings.ToUpper(verb) {
+	case "STARTTLS":
+		return "220 go"
 	case "EHLO":
+		if h.tls != nil {
+			return "250-host\r\n250-STARTTLS\r\n250-" + strings.Join(append(h.ext, "8BITMIME"), "\r\n250-") + "\r\n250 PIPELINING"
+		}
 		return "250-host\r\n250-" + strings.Join(append(h.ext, "8BITMIME"), "\r\n250-") + "\r\n250 PIPELINING"
 	case "MAIL":
 		*from, *to = path, nil
