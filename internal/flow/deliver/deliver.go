@@ -80,6 +80,9 @@ func (d *Deliverer) Prepare(ctx context.Context, a *mail.Arrival, content blob.H
 		}
 	}
 	p.reportLater()
+	if err := p.makeLines(ctx); err != nil {
+		return nil, fault.Wrap("deliver.Prepare", err)
+	}
 	if err := p.index(ctx); err != nil {
 		return nil, fault.Wrap("deliver.Prepare", err)
 	}
@@ -215,11 +218,11 @@ func original(r mail.Recipient, to mail.Address) string {
 // index gives each target the index of its copy.
 func (p *Plan) index(ctx context.Context) error {
 	for _, t := range p.targets {
-		index, err := p.d.o.Mailbox.Index(ctx, t.prefix, p.content)
+		index, err := p.d.o.Mailbox.Index(ctx, t.prefix, p.lines)
 		if err != nil {
 			return err
 		}
-		t.message = mailbox.NewMessage{Content: p.content, Prefix: t.prefix, Index: index, Received: p.arrival.At, Arrival: p.arrival.ID}
+		t.message = mailbox.NewMessage{Content: p.lines, Prefix: t.prefix, Index: index, Received: p.arrival.At, Arrival: p.arrival.ID}
 		t.message.Prepare()
 	}
 	return nil

@@ -21,7 +21,8 @@ type Plan struct {
 	d       *Deliverer
 	arrival *mail.Arrival
 	content blob.Handle
-	prefix  []byte // Received and what the arrival brought, for every copy
+	lines   blob.Handle // content as accounts have it: IMAP and POP3 know only lines
+	prefix  []byte      // Received and what the arrival brought, for every copy
 	targets []*target
 	waiting []queue.Delivery
 	replies []smtp.Reply

@@ -47,6 +47,8 @@ type bed struct {
 	alice  mail.AccountID
 	start  time.Time
 	events recorder
+
+	demanded string // content of the next message that demands something
 }
 
 // recorder keeps events as text.

@@ -20,10 +20,8 @@ func (t *transaction) unkept() smtp.Reply {
 		return smtp.Answer(550, smtp.Enhanced{5, 7, 10}, "The message must go over TLS, which the next server does not speak")
 	case needs && !t.Has("REQUIRETLS"):
 		return smtp.Answer(550, smtp.Enhanced{5, 7, 30}, "The message must go over TLS all the way, which the next server does not promise (REQUIRETLS)")
-	case d.Binary && !(t.Has("BINARYMIME") && t.Has("CHUNKING")): // RFC 3030 §3
+	case d.Binary && (t.size == 0 || !t.Has("BINARYMIME") || !t.Has("CHUNKING")): // RFC 3030 §3
 		return smtp.Answer(554, smtp.Enhanced{5, 6, 1}, "The message is binary, and the next server does not have BINARYMIME")
-	case d.Binary && t.size == 0:
-		return smtp.Answer(554, smtp.Enhanced{5, 6, 0}, "A binary message of unknown size cannot be sent")
 	case d.By.Return && !t.Has("DELIVERBY"): // RFC 2852 §4.1.4.1
 		return smtp.Answer(550, smtp.Enhanced{5, 3, 3}, "The message must be delivered in time or returned, which the next server does not promise (DELIVERBY)")
 	case d.By.Return && time.Until(d.By.At) < time.Duration(max(1, smtp.MinBy(t.ext["DELIVERBY"])))*time.Second:
@@ -33,6 +31,36 @@ func (t *transaction) unkept() smtp.Reply {
 		return smtp.Answer(550, smtp.Enhanced{5, 7, 1}, "The next server does not want mail of this kind: SOLICIT=%s", no)
 	}
 	return smtp.Reply{}
+}
+
+// textual makes lines of a binary message, for a server that takes nothing else
+// (RFC 3030 §3). Content that cannot be read twice stays as it is.
+func (t *transaction) textual(content io.Reader) (io.Reader, error) {
+	whole, ok := content.(io.ReaderAt)
+	if !ok || !t.m.Demands.Binary || t.size == 0 || t.Has("BINARYMIME") && t.Has("CHUNKING") {
+		return content, nil
+	}
+	text, size, err := message.Textual(whole, t.size)
+	if err != nil {
+		return nil, err
+	}
+	t.size, t.m.Demands.Binary, t.m.Options.EightBit = size, false, true
+	return &again{Reader: text, open: func() (io.Reader, error) {
+		r, _, err := message.Textual(whole, t.whole)
+		return r, err
+	}}, nil
+}
+
+// again is a reader that can begin again.
+type again struct {
+	io.Reader
+	open func() (io.Reader, error)
+}
+
+// Seek goes to the beginning, wherever it is told to go.
+func (a *again) Seek(int64, int) (n int64, err error) {
+	a.Reader, err = a.open()
+	return 0, err
 }
 
 // Limits are what the server says it takes (RFC 9422); zero fields are not said.

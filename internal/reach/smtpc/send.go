@@ -28,10 +28,15 @@ const lastWords = 2 * time.Second
 // to blame (*smtp.ContentError), fault.Corrupt where its reader is, and
 // fault.Unavailable where the connection is.
 func (c *Conn) Send(ctx context.Context, m Message, content io.Reader, size int64) (Result, error) {
-	t := &transaction{Conn: c, m: m, size: size, skip: make([]bool, len(m.To))}
+	t := &transaction{Conn: c, m: m, size: size, whole: size, skip: make([]bool, len(m.To))}
 	t.res.Rcpt = make([]smtp.Reply, len(m.To))
 	if len(m.To) == 0 {
 		return t.res, fault.New(fault.Invalid, "smtpc.Send", "a message without recipients")
+	}
+	content, err := t.textual(content)
+	if err != nil {
+		c.Close()
+		return t.res, fault.As(fault.Corrupt, "smtpc.Send", err)
 	}
 	if r := t.impossible(content); !r.IsZero() {
 		t.settle(r)
@@ -39,7 +44,7 @@ func (c *Conn) Send(ctx context.Context, m Message, content io.Reader, size int6
 	}
 	content = t.prioritized(content)
 	defer c.guard(ctx)()
-	err := t.run(content)
+	err = t.run(content)
 	if err != nil {
 		c.Close()
 		if c.last.Code == 421 && !t.res.Unknown { // it told us that it closes (RFC 5321 §3.8)
@@ -56,11 +61,13 @@ func (c *Conn) Send(ctx context.Context, m Message, content io.Reader, size int6
 type transaction struct {
 	*Conn
 	m    Message
-	size int64
-	utf8 bool // SMTPUTF8 is said
-	res  Result
-	skip []bool // recipients that are not sent, by our own refusal
-	ok   int    // recipients that were taken
+	size int64 // of what is sent; 0: unknown
+	utf8 bool  // SMTPUTF8 is said
+
+	whole int64 // size of the content as it was given
+	res   Result
+	skip  []bool // recipients that are not sent, by our own refusal
+	ok    int    // recipients that were taken
 }
 
 // settle gives r to every recipient that has no reply.
