@@ -197,3 +197,24 @@ func FuzzPlaces(f *testing.F) {
 		}
 	})
 }
+
+// Terms that begin alike and are equally long are told apart, however many.
+func TestAlike(t *testing.T) {
+	const each, n = 500, 40
+	var texts []string
+	for i := range n {
+		var b strings.Builder
+		for j := range each {
+			fmt.Fprintf(&b, "beginning%05d ", i*each+j)
+		}
+		texts = append(texts, b.String())
+	}
+	s := New(memkv.New(memkv.Options{}))
+	bodies(t, s, n, texts)
+	for i := 0; i < each*n; i += 97 {
+		r, err := s.Search(context.Background(), 1, Query{In: Body, Text: fmt.Sprintf("beginning%05d", i), Mode: Words})
+		if err != nil || !slices.Equal(r.Sure, []uint64{uint64(i/each + 1)}) {
+			t.Fatal(i, r, err)
+		}
+	}
+}
