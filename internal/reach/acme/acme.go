@@ -91,14 +91,19 @@ func New(o Options) *Client {
 }
 
 // listenHost is where certmagic looks whether a web door is open before it would
-// open one itself, which is never wanted.
+// open one itself, which is never wanted: with "" it finds any.
 func (c *Client) listenHost() string {
+	host := ""
 	for _, a := range []netip.AddrPort{c.o.HTTP, c.o.HTTPS} {
-		if a.IsValid() && !a.Addr().IsUnspecified() {
-			return a.Addr().String()
+		switch {
+		case !a.IsValid():
+		case a.Addr().IsUnspecified(), host != "" && host != a.Addr().String():
+			return ""
+		default:
+			host = a.Addr().String()
 		}
 	}
-	return ""
+	return host
 }
 
 // ariAhead is how far ahead of the time that the authority proposes (RFC 9773) a
