@@ -18,7 +18,7 @@ func (r *Relay) lay(ctx context.Context, m queue.Message, rs []result) bool {
 		return false
 	}
 	a := &mail.Arrival{
-		ID: mail.NewArrivalID(), At: time.Now(), Content: m.Blob, Size: m.Size, Prefix: m.Prefix,
+		ID: mail.NewArrivalID(), At: time.Now(), Content: m.Blob, Size: m.Size, Prefix: m.Prefix, Junk: m.Junk,
 		Peer: mail.Peer{LMTP: true}, // an answer for each recipient, none put off
 		Envelope: mail.Envelope{
 			From: m.From, ID: m.EnvID, Headers: m.HeadersOnly, UTF8: m.UTF8, EightBit: m.EightBit, RequireTLS: m.RequireTLS, Quoted: m.Quoted,

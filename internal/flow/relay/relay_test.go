@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
 
@@ -215,6 +217,31 @@ func TestDownHop(t *testing.T) {
 		if n := len(h.received); n != 20 {
 			b.Errorf("%d were taken after the host came up", n)
 		}
+	})
+}
+
+// TestLocalJunk sees that what was judged junk is laid down as that, though it
+// had to wait.
+func TestLocalJunk(t *testing.T) {
+	play(t, func(b *bed) {
+		b.must(b.box.Update(context.Background(), b.alice, b.alice, func(tx *mailbox.Tx) error { return tx.Provision() }))
+		h, err := b.o.Blobs.Put(context.Background(), []byte("Subject: s\r\n\r\n.hello\r\n"))
+		b.must(err)
+		m := queue.Message{ID: mail.ArrivalID{1}, At: time.Now(), Size: h.Size(), From: address("c@y.test"), Junk: true}
+		b.must(b.db.Update(context.Background(), []kv.Shard{kv.PartitionShard(m.ID)}, func(tx kv.Tx) error {
+			return b.o.Queue.Add(tx, m, h, []queue.Delivery{{To: address("alice@home.test")}})
+		}))
+		stop := b.run()
+		synctest.Wait()
+		b.want("inbox", strings.Join(b.inbox(), "|"), "")
+		b.must(b.box.View(context.Background(), b.alice, func(tx *mailbox.Tx) error {
+			box, err := tx.BoxByRole(mailbox.RoleJunk)
+			if box.Messages != 1 {
+				b.Errorf("%d messages are in Junk", box.Messages)
+			}
+			return err
+		}))
+		stop()
 	})
 }
 

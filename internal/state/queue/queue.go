@@ -72,6 +72,7 @@ type Message struct {
 	EightBit    bool           // BODY=8BITMIME (RFC 6152)
 	RequireTLS  bool           // RFC 8689
 	Quoted      bool           // From is written as mail.Address.Strict does
+	Junk        bool           // copies for accounts of ours go to the \Junk mailbox
 	Account     mail.AccountID // who submitted it; zero if nobody of ours
 	mail.Demands
 }

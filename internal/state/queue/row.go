@@ -72,6 +72,7 @@ const (
 	bitEightBit
 	bitRequireTLS
 	bitQuoted
+	bitJunk
 )
 
 // Bits of a delivery row.
@@ -129,7 +130,7 @@ func readDemands(r *kv.ValueReader) mail.Demands {
 
 func bits(m Message) (b byte) {
 	for bit, set := range map[byte]bool{
-		bitHeadersOnly: m.HeadersOnly, bitUTF8: m.UTF8, bitEightBit: m.EightBit, bitRequireTLS: m.RequireTLS, bitQuoted: m.Quoted,
+		bitHeadersOnly: m.HeadersOnly, bitUTF8: m.UTF8, bitEightBit: m.EightBit, bitRequireTLS: m.RequireTLS, bitQuoted: m.Quoted, bitJunk: m.Junk,
 	} {
 		if set {
 			b |= bit
@@ -144,7 +145,7 @@ func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 	flags := r.Byte()
 	m := Message{
 		ID: id, HeadersOnly: flags&bitHeadersOnly != 0, UTF8: flags&bitUTF8 != 0,
-		EightBit: flags&bitEightBit != 0, RequireTLS: flags&bitRequireTLS != 0, Quoted: flags&bitQuoted != 0,
+		EightBit: flags&bitEightBit != 0, RequireTLS: flags&bitRequireTLS != 0, Quoted: flags&bitQuoted != 0, Junk: flags&bitJunk != 0,
 	}
 	m.At = r.Time()
 	copy(m.Blob[:], r.Fixed(len(m.Blob)))

@@ -12,7 +12,7 @@ import (
 
 var fullMessage = Message{
 	ID: mail.ArrivalID{9}, At: t0, Blob: mail.BlobID{7}, Size: 1 << 40, Prefix: []byte("A: b\r\n"), From: mail.Address{Local: "ä", Domain: "x.test"},
-	EnvID: "env", HeadersOnly: true, UTF8: true, EightBit: true, RequireTLS: true, Quoted: true, Account: 5,
+	EnvID: "env", HeadersOnly: true, UTF8: true, EightBit: true, RequireTLS: true, Quoted: true, Junk: true, Account: 5,
 	Demands: mail.Demands{
 		Binary: true, Full: true, TLSOptional: true, By: mail.DeliverBy{At: t0.Add(time.Hour), Return: true, Trace: true},
 		Release: t0.Add(time.Minute), Requested: "for;60", Priority: -3, Prioritized: true, Solicit: "net.example:ADV",
