@@ -18,14 +18,16 @@ import (
 
 // AccountCmd is `ekiden account`.
 type AccountCmd struct {
-	Add     accountAddCmd     `cmd:"" help:"Add an account. Without --password-stdin the password is asked for, or made up and printed."`
-	List    accountListCmd    `cmd:"" help:"List the accounts."`
-	Show    accountShowCmd    `cmd:"" help:"Show an account."`
-	Set     accountSetCmd     `cmd:"" help:"Change an account."`
-	Remove  accountRemoveCmd  `cmd:"" help:"Remove an account and all its mail."`
-	Grant   GrantCmd          `cmd:"" help:"What an account may send as besides its own addresses."`
-	Hold    accountHoldCmd    `cmd:"" help:"Keep what an account sends in the queue."`
-	Release accountReleaseCmd `cmd:"" help:"Let an account that was held send again, and what it sent meanwhile go out."`
+	Add         accountAddCmd     `cmd:"" help:"Add an account. Without --password-stdin the password is asked for, or made up and printed."`
+	List        accountListCmd    `cmd:"" help:"List the accounts."`
+	Show        accountShowCmd    `cmd:"" help:"Show an account."`
+	Set         accountSetCmd     `cmd:"" help:"Change an account."`
+	AppPassword AppPasswordCmd    `cmd:"" help:"Passwords for single programs, which can be revoked by themselves."`
+	TOTP        TOTPCmd           `cmd:"" name:"totp" help:"One-time codes, as authenticators show them."`
+	Remove      accountRemoveCmd  `cmd:"" help:"Remove an account and all its mail."`
+	Grant       GrantCmd          `cmd:"" help:"What an account may send as besides its own addresses."`
+	Hold        accountHoldCmd    `cmd:"" help:"Keep what an account sends in the queue."`
+	Release     accountReleaseCmd `cmd:"" help:"Let an account that was held send again, and what it sent meanwhile go out."`
 }
 
 type accountAddCmd struct {

@@ -20,6 +20,7 @@ type domainSetCmd struct {
 	Relay      []string `placeholder:"HOST:PORT" help:"Where mail for unknown recipients is sent: a host, mx for the domain's MX hosts that are preferred to us, or none. May be repeated."`
 	RelayAsk   *bool    `negatable:"" help:"Whether that host is asked for each recipient before it is taken."`
 	Unsure     *string  `name:"relay-unsure" enum:"accept,defer" placeholder:"accept|defer" help:"What becomes of a recipient while that host cannot be asked."`
+	SCRAM      *bool    `name:"scram" negatable:"" help:"Whether verifiers of SCRAM are kept of its passwords: the weaker secret at rest."`
 	HideClient *bool    `negatable:"" help:"Whether the address of the sender's client is kept out of Received."`
 	Bounds
 }
@@ -119,6 +120,9 @@ func (c *domainSetCmd) body() (map[string]any, error) {
 		}
 		in["alias_of"] = as
 	}
+	if c.SCRAM != nil {
+		in["scram"] = *c.SCRAM
+	}
 	if c.HideClient != nil {
 		in["hide_client"] = *c.HideClient
 	}
@@ -186,6 +190,9 @@ func showSettings(w io.Writer, d apid.Domain) {
 	}
 	if d.Sending != (apid.Sending{}) {
 		row(w, "an account sends in 24 hours", bounds(d.Sending))
+	}
+	if !d.SCRAM {
+		row(w, "SCRAM", "no verifiers are kept")
 	}
 	if d.HideClient {
 		row(w, "client's address", "hidden")

@@ -200,6 +200,19 @@ func (l *Login) Still(ctx context.Context, who Who) (bool, error) {
 	return !a.Disabled && a.Changed == who.Stamp, nil
 }
 
+// NewCredentialsFor is NewCredentials for an account of a domain, which may keep
+// no SCRAM verifiers. A domain that is not ours is like any.
+func (l *Login) NewCredentialsFor(ctx context.Context, d mail.Domain, password string) (c directory.Credentials, err error) {
+	known, err := l.o.Directory.Domain(ctx, d)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return c, fault.Wrap("login.NewCredentialsFor", err)
+	}
+	if e := l.gate.do(ctx, turn{}, func() { c, err = Hash(password, l.paramsFor(known.Settings)) }); e != nil {
+		return c, e
+	}
+	return c, err
+}
+
 // NewCredentials makes credentials of a password with the parameters of l.
 // fault.Invalid if nobody could log in with it.
 func (l *Login) NewCredentials(password string) (directory.Credentials, error) {

@@ -145,7 +145,7 @@ func (s *server) account(ctx context.Context, address string) (Account, error) {
 }
 
 // credentials makes them of a password or of a hash.
-func (s *server) credentials(password, hash string) (directory.Credentials, error) {
+func (s *server) credentials(ctx context.Context, addr mail.Address, password, hash string) (directory.Credentials, error) {
 	switch {
 	case password != "" && hash != "":
 		return directory.Credentials{}, fault.New(fault.Invalid, "apid", "a password or a hash, not both")
@@ -155,7 +155,7 @@ func (s *server) credentials(password, hash string) (directory.Credentials, erro
 		}
 		return directory.Credentials{Argon2: hash}, nil
 	}
-	return s.o.Login.NewCredentials(password)
+	return s.o.Login.NewCredentialsFor(ctx, addr.Domain, password)
 }
 
 func (s *server) addAccount(ctx context.Context, in *newAccount) (Account, error) {
@@ -163,7 +163,7 @@ func (s *server) addAccount(ctx context.Context, in *newAccount) (Account, error
 	if err != nil {
 		return Account{}, err
 	}
-	c, err := s.credentials(in.Body.Password, in.Body.Hash)
+	c, err := s.credentials(ctx, addr, in.Body.Password, in.Body.Hash)
 	if err != nil {
 		return Account{}, err
 	}
@@ -197,11 +197,7 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 		return Account{}, err
 	}
 	if b := in.Body; b.Password != nil || b.Hash != nil {
-		c, err := s.credentials(value(b.Password), value(b.Hash))
-		if err != nil {
-			return Account{}, err
-		}
-		if err := s.o.Directory.SetCredentials(ctx, a.ID, c); err != nil {
+		if err := s.setPassword(ctx, a, value(b.Password), value(b.Hash)); err != nil {
 			return Account{}, err
 		}
 	}
@@ -224,6 +220,18 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 		}
 	}
 	return s.account(ctx, in.Address)
+}
+
+// setPassword gives an account another password, or a hash of one.
+func (s *server) setPassword(ctx context.Context, a directory.Account, password, hash string) error {
+	if hash == "" {
+		return s.o.Login.SetPassword(ctx, a.Address, password)
+	}
+	c, err := s.credentials(ctx, a.Address, password, hash)
+	if err != nil {
+		return err
+	}
+	return s.o.Directory.SetCredentials(ctx, a.ID, c)
 }
 
 func value(s *string) string {

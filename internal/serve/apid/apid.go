@@ -79,6 +79,7 @@ func New(o Options) http.Handler {
 	s.status()
 	s.domains()
 	s.accounts()
+	s.logins()
 	s.grants()
 	s.messages()
 	s.submissions()

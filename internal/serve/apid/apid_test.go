@@ -277,6 +277,9 @@ func TestDocument(t *testing.T) {
 	want := strings.Fields(`get/status get/domains post/domains get/domains/{name} patch/domains/{name} delete/domains/{name}
 		get/accounts post/accounts get/accounts/{address} patch/accounts/{address} delete/accounts/{address}
 		get/accounts/{address}/messages post/accounts/{address}/messages
+		get/accounts/{address}/login patch/accounts/{address}/login
+		get/accounts/{address}/app-passwords post/accounts/{address}/app-passwords delete/accounts/{address}/app-passwords/{id}
+		post/accounts/{address}/totp post/accounts/{address}/totp/confirm delete/accounts/{address}/totp
 		get/accounts/{address}/grants post/accounts/{address}/grants delete/accounts/{address}/grants/{as}
 		post/accounts/{address}/hold post/accounts/{address}/release
 		get/accounts/{address}/deleted post/accounts/{address}/deleted/restore

@@ -31,6 +31,7 @@ type DomainSettings struct {
 	AliasOf    string   `json:"alias_of" doc:"the domain that this one is another name of"`
 	Relay      Relay    `json:"relay"`
 	Sending    Sending  `json:"sending" doc:"bounds of each account"`
+	SCRAM      bool     `json:"scram" doc:"whether verifiers of SCRAM are kept of its passwords"`
 	HideClient bool     `json:"hide_client" doc:"whether the sender's address is kept out of Received"`
 }
 
@@ -38,7 +39,7 @@ type DomainSettings struct {
 func (s *server) settingsBody(ctx context.Context, d directory.Domain) (DomainSettings, error) {
 	set := d.Settings
 	out := DomainSettings{
-		Separator: set.Separators(), CatchAll: []string{}, AliasOf: string(set.AliasOf), Sending: sendingBody(set.Sending), HideClient: set.HideClient,
+		Separator: set.Separators(), CatchAll: []string{}, AliasOf: string(set.AliasOf), Sending: sendingBody(set.Sending), HideClient: set.HideClient, SCRAM: !set.NoSCRAM,
 		Relay: Relay{To: append([]string{}, set.Relay.To...), Ask: !set.Relay.Unasked, Unsure: directory.Defer},
 	}
 	if out.Separator == "" {
@@ -69,6 +70,7 @@ type changedSettings struct {
 		Unsure *string   `json:"unsure,omitempty" enum:"accept,defer"`
 	} `json:"relay,omitempty"`
 	Sending    *changedSending `json:"sending,omitempty"`
+	SCRAM      *bool           `json:"scram,omitempty"`
 	HideClient *bool           `json:"hide_client,omitempty"`
 }
 
@@ -120,6 +122,9 @@ func (c *changedSettings) changes() (func(*directory.Domain) error, error) {
 		}
 		assign(&set.Separator, c.Separator)
 		assign(&set.HideClient, c.HideClient)
+		if c.SCRAM != nil {
+			set.NoSCRAM = !*c.SCRAM
+		}
 		c.Sending.apply(&set.Sending)
 		if r := c.Relay; r != nil {
 			assign(&set.Relay.To, r.To)
