@@ -106,7 +106,7 @@ func (s *session) readResponse() (response []byte, ok bool) {
 	case errors.Is(err, line.ErrTooLong):
 		s.fail(smtp.Answer(500, smtp.Enhanced{5, 5, 6}, "That line is too long")) // RFC 4954 §6
 	case errors.Is(err, line.ErrBare):
-		s.fail(smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "A line ends in CRLF and holds no other CR, LF or NUL"))
+		s.bare()
 	case err != nil:
 		s.lost(err)
 	case string(text) == "*":

@@ -16,6 +16,9 @@ func FuzzSession(f *testing.F) {
 	f.Add(uint8(2), uint16(30), "LHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<late@b.c>\r\nRCPT TO:<x@b.c>\r\nDATA\r\nbare\rcr\r\n.\r\nBDAT 9999\r\n")
 	f.Add(uint8(0), uint16(9), "HELO x\r\nMAIL FROM:<a@b.c> SIZE=1\r\n\n.\n\x00\r\nSTARTTLS\r\nVRFY x\r\nEXPN y\r\nHELP\r\nGET / HTTP/1.1\r\n")
 	f.Add(uint8(1), uint16(99), "EHLO x\r\nAUTH PLAIN AGFsaWNlQGV4YW1wbGUub3JnAHNlY3JldA==\r\nMAIL FROM:<a@b.c> AUTH=<>\r\nRCPT TO:<x@b.c>\r\nDATA\r\n.\r\n")
+	f.Add(uint8(0), uint16(3), "EHLO x\r\nMAIL FROM:<a@b.c> BODY=BINARYMIME BY=120;RT MT-PRIORITY=-3 SOLICIT=a:b RET=FULL ENVID=x\r\nRCPT TO:<x@b.c> NOTIFY=SUCCESS ORCPT=rfc822;x@b.c\r\nDATA\r\nMAIL FROM:<a@b.c> BODY=BINARYMIME\r\nRCPT TO:<x@b.c>\r\nBDAT 7 LAST\r\nA:\r\n\r\n\x00MAIL FROM:<a@b.c>\r\nRCPT TO:<x@b.c>\r\nBDAT 3\r\n\n.\nBDAT 0 LAST\r\n")
+	f.Add(uint8(1), uint16(40), "EHLO x\r\nAUTH PLAIN AGFsaWNlQGV4YW1wbGUub3JnAHNlY3JldA==\r\nMAIL FROM:<a@b.c> HOLDFOR=60 BY=30;N\r\nMAIL FROM:<a@b.c> HOLDUNTIL=2030-01-01T00:00:00Z\r\nRCPT TO:<x@b.c>\r\nDATA\r\n\r\n.\n\r\n.\r\n")
+	f.Add(uint8(2), uint16(5), "LHLO x\r\nMAIL FROM:<> BODY=BINARYMIME REQUIRETLS\r\nMAIL FROM:<> BODY=BINARYMIME\r\nRCPT TO:<late@b.c>\r\nRCPT TO:<x@b.c>\r\nBDAT 2\r\n\r\nBDAT 2 LAST\r\n\n\nQUIT\r\n")
 	login := newLogin(f)
 	f.Fuzz(func(t *testing.T, mode uint8, step uint16, in string) {
 		whole := converse(t, Options{Mode: Mode(mode % 3), Auth: login}, in, len(in)+1)
@@ -34,7 +37,13 @@ func FuzzSession(f *testing.F) {
 
 // converse sends in, in pieces of n octets, and gives all that is answered.
 func converse(t *testing.T, o Options, in string, n int) string {
-	h, j := &recorder{}, &journal{}
+	return converseWith(t, &recorder{}, o, in, n)
+}
+
+// converseWith lets a handler of the caller's write down what it is asked.
+func converseWith(t *testing.T, h *recorder, o Options, in string, n int) string {
+	t.Helper()
+	j := &journal{}
 	o.Hostname, o.Handler, o.Sink, o.PlaintextAuth = "mx", h, j, true
 	o.Limits = Limits{GreetDelay: -1, MessageSize: 2000, Drain: 5000}
 	run := start(New(o))

@@ -32,7 +32,7 @@ type Options struct {
 	ImplicitTLS   bool        // TLS before the greeting (RFC 8314)
 	Auth          *login.Login
 	NoAuth        func(netip.Addr) bool // of whom no login is asked at Submission; nil: of nobody
-	PlaintextAuth bool // AUTH without TLS, for tools on loopback
+	PlaintextAuth bool                  // AUTH without TLS, for tools on loopback
 	Handler       Handler
 	Sink          event.Sink    // nil: nobody listens
 	Limits        Limits        // zero fields mean the defaults

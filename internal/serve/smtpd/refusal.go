@@ -34,12 +34,21 @@ func (s *session) refer(r smtp.Reply) smtp.Reply {
 	case smtp.Rcpt:
 		refusal.To = s.now.Path
 	}
-	s.srv.o.Refused(refusal)
+	return s.srv.refer(refusal)
+}
+
+// refer is the same for any refusal of the server's.
+func (s *Server) refer(x Refusal) smtp.Reply {
+	r := x.Reply
+	if s.o.Refused == nil {
+		return r
+	}
+	s.o.Refused(x)
 	text := append([]string(nil), r.Text...)
 	if len(text) == 0 {
 		text = []string{""}
 	}
-	text[len(text)-1] += " (ref " + s.peer.Ref.String() + ")"
+	text[len(text)-1] += " (ref " + x.Peer.Ref.String() + ")"
 	r.Text = text
 	return r
 }

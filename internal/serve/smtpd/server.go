@@ -12,6 +12,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/door"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
@@ -80,7 +81,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) turnAway(c net.Conn, why door.Refusal) {
 	if !s.o.ImplicitTLS {
 		c.SetWriteDeadline(time.Now().Add(time.Second))
-		c.Write(s.refusal(why).AppendTo(nil))
+		p := mail.Peer{Addr: door.PeerOf(c), Ref: mail.NewArrivalID()}
+		c.Write(s.refer(Refusal{Door: s.o.Mode.String(), Peer: p, Reply: s.refusal(why)}).AppendTo(nil))
 	}
 	c.Close()
 }

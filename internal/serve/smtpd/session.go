@@ -211,7 +211,7 @@ func (s *session) next() (smtp.Command, error) {
 	s.now = smtp.Command{}
 	switch {
 	case errors.Is(err, line.ErrBare):
-		s.fail(smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "A line ends in CRLF and holds no other CR, LF or NUL"))
+		s.bare()
 		return smtp.Command{}, nil
 	case errors.Is(err, line.ErrTooLong):
 		s.fail(smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "That line is too long"))
@@ -243,6 +243,14 @@ func (s *session) next() (smtp.Command, error) {
 		s.end("HTTP")
 	}
 	return smtp.Command{}, nil
+}
+
+// bare ends the session of a client whose line holds a CR, LF or NUL that is no
+// part of its end. What follows in the line looks like a command, and may be
+// another's, whom the client lets speak through it.
+func (s *session) bare() {
+	s.send(smtp.Answer(500, smtp.Enhanced{5, 5, 2}, "A line ends in CRLF and holds no other CR, LF or NUL; goodbye"))
+	s.end("a bare line end")
 }
 
 func isHTTP(word string) bool {
