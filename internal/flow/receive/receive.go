@@ -117,6 +117,9 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	if n := cmp.Or(t.r.o.Received, MaxReceived); header.Count("Received") > n {
 		return d.RefuseAll(ctx, a, smtp.Answer(554, smtp.Enhanced{5, 4, 6}, "this message goes in circles: over %d Received fields", n))
 	}
+	if loops := d.Loops(ctx, a, header); !loops.IsZero() {
+		return d.RefuseAll(ctx, a, loops)
+	}
 	if t.screening != nil {
 		return t.screening.Accept(ctx, w)
 	}
