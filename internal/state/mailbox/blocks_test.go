@@ -23,9 +23,11 @@ func runsOf(uids []UID) (runs []Run) {
 // left lies in few blocks, and new messages come behind it.
 func TestThinnedOut(t *testing.T) {
 	orders := map[string]func(uids []UID){
-		"up":     func([]UID) {},
-		"down":   func(uids []UID) { slices.Reverse(uids) },
-		"random": func(uids []UID) { rand.New(rand.NewPCG(1, 2)).Shuffle(len(uids), func(i, j int) { uids[i], uids[j] = uids[j], uids[i] }) },
+		"up":   func([]UID) {},
+		"down": func(uids []UID) { slices.Reverse(uids) },
+		"random": func(uids []UID) {
+			rand.New(rand.NewPCG(1, 2)).Shuffle(len(uids), func(i, j int) { uids[i], uids[j] = uids[j], uids[i] })
+		},
 	}
 	for name, order := range orders {
 		t.Run(name, func(t *testing.T) {

@@ -126,10 +126,15 @@ func (s *Store) Expunge(ctx context.Context, who, a mail.AccountID, b BoxID, uid
 		}
 	}
 	var part []UID
+	crowded := false
 	err = s.pieces(ctx, who, a, ordered(uids), func(t *Tx, uids []UID) (n int, err error) {
 		part, n, err = t.expunge(b, uids, force)
+		crowded = t.crowded()
 		return n, err
 	}, func() { gone = append(gone, part...) })
+	if crowded {
+		_ = s.purgeOldest(context.WithoutCancel(ctx), a) // else Tidy does
+	}
 	return gone, err
 }
 

@@ -144,7 +144,7 @@ func (s *Store) Tidy(ctx context.Context, a mail.AccountID, before time.Time) er
 			return err
 		}
 	}
-	if err := s.Purge(ctx, a, s.keepUntil(time.Now())); err != nil {
+	if err := errors.Join(s.Purge(ctx, a, s.keepUntil(time.Now())), s.purgeOldest(ctx, a)); err != nil {
 		return err
 	}
 	for more := true; more; {

@@ -15,8 +15,11 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
-// defaultKeep is how long what was expunged can be restored.
-const defaultKeep = 30 * 24 * time.Hour
+// How long what was expunged can be restored, and how much of it in an account.
+const (
+	defaultKeep       = 30 * 24 * time.Hour
+	defaultKeepOctets = 16 << 30
+)
 
 // GoneID names a message that is gone, for as long as it can be restored.
 type GoneID struct {
@@ -277,4 +280,50 @@ func (t *Tx) purge(before time.Time) (more bool, err error) {
 		}
 	}
 	return len(old) == r.Limit, nil
+}
+
+// crowded says that more is kept than may be.
+func (t *Tx) crowded() bool { return t.acct != nil && t.acct.kept.Octets > t.store.most }
+
+// purgeOldest forgets for good what went first, until no more is kept than may be.
+func (s *Store) purgeOldest(ctx context.Context, a mail.AccountID) error {
+	ctx = kv.Freeing(ctx)
+	for more := true; more; {
+		err := s.Update(ctx, 0, a, func(t *Tx) (err error) {
+			if _, err = t.acctRow(); err == nil {
+				more, err = t.purgeOldest()
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tx) purgeOldest() (more bool, err error) {
+	r := kv.Prefix(t.key(tagGone))
+	r.Limit = t.store.piece
+	var old []goneMessage
+	over := t.acct.kept.Octets - t.store.most
+	for g, err := range t.gone(r) {
+		if err != nil {
+			return false, err
+		}
+		if over <= 0 {
+			break
+		}
+		over -= g.row.Size
+		old = append(old, g)
+	}
+	for i := range old {
+		if t.full() {
+			return true, nil
+		}
+		if err := t.dig(old[i].id, &old[i].row); err != nil {
+			return false, err
+		}
+	}
+	return len(old) > 0 && t.crowded(), nil
 }

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -182,4 +183,37 @@ func TestRemoveAccountForgetsGone(t *testing.T) {
 	equal(t, "held", held(b), 0)
 	rows := slices.DeleteFunc(b.rowsOf(), func(p kv.Pair) bool { return string(p.Key[:2]) == kv.Loose })
 	equal(t, "rows", len(rows), 0)
+}
+
+// What can be restored is bounded: the oldest goes for good, at once where
+// messages are expunged, and by Tidy where a mailbox was deleted.
+func TestGoneIsBounded(t *testing.T) {
+	b := newBench(t)
+	b.piece = 3
+	in := b.box("INBOX").ID
+	for i := range 20 {
+		b.add("INBOX", NewMessage{Content: b.put(fmt.Sprintf("%0100d", i)), Received: when})
+	}
+	b.most = 1_000
+	_, err := b.Expunge(t.Context(), alice, alice, in, []UID{1, 2, 3, 4, 5, 6, 7, 8}, true)
+	b.must(err)
+	_, kept := b.usage()
+	equal(t, "kept", kept, Usage{Octets: 800, Messages: 8})
+	for u := UID(9); u < 16; u++ {
+		_, err := b.Expunge(t.Context(), alice, alice, in, []UID{u}, true)
+		b.must(err)
+	}
+	_, kept = b.usage()
+	equal(t, "kept", kept, Usage{Octets: 1_000, Messages: 10})
+	left := b.listGone(GoneFilter{})
+	for _, g := range left {
+		if g.Message.ID < 6 {
+			t.Errorf("message %d is kept, and later ones are not", g.Message.ID)
+		}
+	}
+	b.most = 350
+	b.must(b.Tidy(t.Context(), alice, time.Unix(0, 0)))
+	_, kept = b.usage()
+	equal(t, "kept", kept, Usage{Octets: 300, Messages: 3})
+	b.audit()
 }

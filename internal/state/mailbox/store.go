@@ -21,6 +21,9 @@ type Options struct {
 	DB    kv.DB
 	Blobs *blob.Store
 	Keep  time.Duration // how long what was expunged can be restored; 0 is 30 days, negative not at all
+	// KeepOctets is the most octets of an account that can be restored, as they
+	// are in nobody's quota: beyond it the oldest go for good. 0 is 16 GiB.
+	KeepOctets int64
 }
 
 // Store holds all accounts.
@@ -31,6 +34,7 @@ type Store struct {
 	batches sync.Pool     // of the indexer
 	lagged  chan struct{} // see Lagged
 	keep    time.Duration
+	most    int64  // octets of an account that can be restored
 	run     uint32 // most UIDs of a block; tests lower it
 	piece   int    // most messages of a transaction
 }
@@ -40,8 +44,12 @@ func New(o Options) *Store {
 	if o.Keep == 0 {
 		o.Keep = defaultKeep
 	}
+	if o.KeepOctets == 0 {
+		o.KeepOctets = defaultKeepOctets
+	}
 	return &Store{
-		db: o.DB, blobs: o.Blobs, search: search.New(o.DB), lagged: make(chan struct{}, 1), keep: o.Keep, run: maxRun, piece: maxPiece,
+		db: o.DB, blobs: o.Blobs, search: search.New(o.DB), lagged: make(chan struct{}, 1), keep: o.Keep,
+		most: o.KeepOctets, run: maxRun, piece: maxPiece,
 	}
 }
 
