@@ -70,7 +70,7 @@ func TestReady(t *testing.T) {
 		Ready    bool
 		PID      int
 		Ports    map[string]int
-		CA       string
+		CA, Web  string
 		Accounts []struct{ Address, Password string }
 	}
 	if err := json.NewDecoder(out).Decode(&r); err != nil {
@@ -80,10 +80,13 @@ func TestReady(t *testing.T) {
 		t.Errorf("ready %v, pid %d of %d", r.Ready, r.PID, cmd.Process.Pid)
 	}
 	for door, port := range map[string]int{"smtp": 10025, "lmtp": 10024, "submission": 10587, "submission_alt": 12525, "submissions": 10465,
-		"pop3": 10110, "pop3s": 10995, "imap": 10143, "imaps": 10993} {
+		"pop3": 10110, "pop3s": 10995, "imap": 10143, "imaps": 10993, "http": 10080, "https": 10443} {
 		if r.Ports[door] != port {
 			t.Errorf("%s at %d, not %d", door, r.Ports[door], port)
 		}
+	}
+	if r.Web != "https://"+bind+":10443/" {
+		t.Errorf("web is %q", r.Web)
 	}
 	if pem, err := os.ReadFile(r.CA); err != nil || !bytes.Contains(pem, []byte("BEGIN CERTIFICATE")) {
 		t.Errorf("no authority in %q: %v", r.CA, err)
