@@ -7,7 +7,6 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
-	"github.com/ekiden-mail/ekiden/internal/wire/sasl"
 )
 
 // AppPassword is a password that was made up for one program.
@@ -78,7 +77,9 @@ type shownCode struct {
 func (s *server) logins() {
 	const apps, one = "/accounts/{address}/app-passwords", "/accounts/{address}/app-passwords/{id}"
 	register(s, operation(http.MethodGet, "/accounts/{address}/login", "show-login", "logins", "Show how an account logs in"),
-		func(ctx context.Context, in *AccountPath) (LoginSettings, error) { return s.loginSettings(ctx, in.Address) })
+		func(ctx context.Context, in *AccountPath) (LoginSettings, error) {
+			return s.loginSettings(ctx, in.Address)
+		})
 	register(s, operation(http.MethodPatch, "/accounts/{address}/login", "set-login", "logins", "Change how an account logs in"),
 		func(ctx context.Context, in *changedLogin) (LoginSettings, error) {
 			addr, err := parseAddress(in.Address)
@@ -145,12 +146,7 @@ func (s *server) loginSettings(ctx context.Context, address string) (LoginSettin
 	a, all, _, err := s.o.Directory.Secrets(ctx, addr)
 	out := LoginSettings{
 		Address: a.Address.String(), AppsOnly: all.AppsOnly, TOTP: all.TOTP.On, AppPasswords: len(all.Apps),
-		Password: all.Argon2 != "" || !all.SCRAM256.IsZero(), SCRAM: []string{},
-	}
-	for _, h := range []sasl.Hash{sasl.SHA1, sasl.SHA256, sasl.SHA512} {
-		if !all.SCRAM(h).IsZero() {
-			out.SCRAM = append(out.SCRAM, h.Mechanism(false))
-		}
+		Password: all.Argon2 != "" || !all.SCRAM256.IsZero(), SCRAM: all.Mechanisms(),
 	}
 	return out, err
 }

@@ -24,6 +24,17 @@ func (c Credentials) SCRAM(h sasl.Hash) sasl.ScramVerifier {
 	return sasl.ScramVerifier{}
 }
 
+// Mechanisms lists those of SCRAM that c has verifiers for; never nil.
+func (c Credentials) Mechanisms() []string {
+	all := []string{}
+	for _, h := range []sasl.Hash{sasl.SHA1, sasl.SHA256, sasl.SHA512} {
+		if !c.SCRAM(h).IsZero() {
+			all = append(all, h.Mechanism(false))
+		}
+	}
+	return all
+}
+
 // SetSCRAM puts a verifier where SCRAM finds it.
 func (c *Credentials) SetSCRAM(v sasl.ScramVerifier) {
 	switch v.Hash {
