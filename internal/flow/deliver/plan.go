@@ -137,7 +137,7 @@ func (p *Plan) message() queue.Message {
 	return queue.Message{
 		ID: a.ID, At: a.At, Blob: p.content.ID(), Size: p.content.Size(), Prefix: p.outward(), From: a.Envelope.From,
 		EnvID: a.Envelope.ID, HeadersOnly: a.Envelope.Headers, UTF8: a.Envelope.UTF8, EightBit: a.Envelope.EightBit,
-		RequireTLS: a.Envelope.RequireTLS, Quoted: a.Envelope.Quoted, Account: a.Peer.Account, Demands: a.Envelope.Demands,
+		RequireTLS: a.Envelope.RequireTLS, Quoted: a.Envelope.Quoted, Junk: a.Junk, Account: a.Peer.Account, Demands: a.Envelope.Demands,
 	}
 }
 
