@@ -19,7 +19,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/backup"
-	"github.com/ekiden-mail/ekiden/internal/state/ban"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
@@ -35,7 +34,7 @@ type Options struct {
 	History   *history.Store
 	Refusals  *history.Refusals // commands that were refused; nil: only those that were written
 	Login     *login.Login
-	Bans      *ban.Store
+	Bans      Bans
 	Backup    func(ctx context.Context, dir string) (backup.Report, error)
 	Verify    func(ctx context.Context, problem func(string)) (backup.Verified, error)
 	Sink      event.Sink

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/app"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
@@ -46,7 +47,7 @@ func open(t *testing.T) *house {
 	o := apid.Options{
 		Directory: d, Mailbox: mailbox.New(mailbox.Options{DB: db, Blobs: blobs}), Queue: queue.New(db, blobs), History: history.New(db),
 		Login: login.New(login.Options{Directory: d, Params: login.Params{Memory: 64, Time: 1, Threads: 1, Iterations: 4096}}), Version: "test",
-		Bans: ban.New(db, ban.Options{}),
+		Bans: app.Bans{Store: ban.New(db, ban.Options{})},
 	}
 	return &house{t, db, blobs, o, apid.New(o)}
 }
