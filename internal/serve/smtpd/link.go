@@ -46,7 +46,7 @@ type link struct {
 func newLink(c net.Conn, writeTimeout time.Duration) *link {
 	l := &link{from: door.PeerOf(c), raw: c, nc: c, writeTimeout: writeTimeout}
 	l.in = line.NewReader(reader{l})
-	l.out = bufio.NewWriterSize(writer{l}, 2048)
+	l.out = bufio.NewWriterSize(writer{l}, 1024)
 	return l
 }
 
