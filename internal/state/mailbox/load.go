@@ -9,14 +9,8 @@ import (
 )
 
 // scanSpread is how far apart ids may lie, on average, for one scan over all
-// rows between them to be cheaper than to get each. Rows of messages are small;
-// views have a kilobyte and more.
-func scanSpread(tag byte) uint64 {
-	if tag == tagMessage {
-		return 20
-	}
-	return 3
-}
+// rows between them to be cheaper than to get each.
+const scanSpread = 3
 
 // Messages gives many messages in the order of ids, as they were when the
 // transaction began. One that is not there has the zero ID.
@@ -52,7 +46,7 @@ func (t *Tx) rowsOf(tag byte, ids []MessageID, found func(i int, v []byte) error
 		return nil
 	}
 	first, last := slices.Min(ids), slices.Max(ids)
-	if uint64(last-first) < scanSpread(tag)*uint64(len(ids)) {
+	if uint64(last-first) < scanSpread*uint64(len(ids)) {
 		return t.rowsBetween(tag, ids, first, last, found)
 	}
 	keys := make([][]byte, len(ids))
