@@ -80,6 +80,9 @@ func New(o Options) (*Set, error) {
 			return nil, fault.Wrap(op, err)
 		}
 		s.stopgap = c
+		o.Sink.Emit(context.Background(), event.CertificateTaken{
+			Names: Names(c.Leaf), From: "itself, for want of another", Issuer: c.Leaf.Issuer.String(), Until: c.Leaf.NotAfter,
+		})
 	}
 	s.show()
 	return s, nil

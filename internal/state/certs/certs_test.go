@@ -155,7 +155,11 @@ func TestChoice(t *testing.T) {
 // with nothing at all there is a certificate that signs itself.
 func TestOrdered(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, Options{Hostname: "mx.example.com"})
+	sink := &heard{}
+	s := open(t, Options{Hostname: "mx.example.com", Sink: sink})
+	if got := sink.take(); !slices.Equal(got, []string{"certificate.taken"}) {
+		t.Errorf("told %q", got)
+	}
 	stopgap := s.Leaf("mx.example.com")
 	if stopgap.VerifyHostname("mx.example.com") != nil {
 		t.Error("no stopgap")
