@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -226,6 +227,39 @@ func TestSlow(t *testing.T) {
 	_, _ = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n", strings.Repeat("x", 100<<10))
 	if r, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil && r.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("a large header: %s", r.Status)
+	}
+}
+
+// TestSlowHandshake lets nobody hold a connection who never gets to TLS, or who
+// asks for nothing behind it, by either version of HTTP.
+func TestSlowHandshake(t *testing.T) {
+	own := httptest.NewUnstartedServer(nil)
+	own.StartTLS()
+	defer own.Close()
+	addr := run(t, Options{
+		Limits: Limits{Header: 200 * time.Millisecond, Request: 400 * time.Millisecond, Idle: 200 * time.Millisecond},
+		TLS:    &tls.Config{Certificates: own.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}},
+	})
+	start := time.Now()
+	raw := dial(t, addr)
+	_, _ = raw.Write([]byte{22, 3, 1, 2, 0}) // a record that never comes
+	if _, err := io.Copy(io.Discard, raw); err != nil {
+		t.Errorf("who stops in the handshake: %v", err)
+	}
+	for _, proto := range []string{"h2", "http/1.1"} {
+		c := tls.Client(dial(t, addr), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{proto}})
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		if proto == "h2" {
+			_, _ = io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00") // and empty settings
+		}
+		if _, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("who asks for nothing by %s: %v", proto, err)
+		}
+	}
+	if took := time.Since(start); took > 8*time.Second {
+		t.Errorf("after %v", took)
 	}
 }
 
