@@ -41,6 +41,26 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestPreAuth: who does not log in is cut off, however much he says.
+func TestPreAuth(t *testing.T) {
+	h := newHouse(t)
+	addr := h.open(func(o *Options) { o.Limits.PreAuth = 300 * time.Millisecond })
+	c, in := dial(t, addr), dial(t, addr)
+	c.answer("")
+	in.answer("")
+	in.say(comeIn...)
+	begin := time.Now()
+	for c.say("CAPA") != "(closed)\n" {
+		time.Sleep(10 * time.Millisecond)
+		if time.Since(begin) > 10*time.Second {
+			t.Fatal("stayed without a login")
+		}
+	}
+	if got := in.say("NOOP"); !strings.Contains(got, "+OK") {
+		t.Errorf("who logged in: %q", got)
+	}
+}
+
 // TestStop ends the server under an idle session and under one in the middle of
 // a long answer.
 func TestStop(t *testing.T) {
