@@ -163,6 +163,15 @@ func (c *queueShowCmd) Run() error {
 				row(w, "from", "<"+d.From+">")
 				row(w, "size", size(d.Size))
 				row(w, "accepted", second(d.Accepted))
+				if d.Release != nil {
+					row(w, "to be released", second(*d.Release))
+				}
+				if d.DeliverBy != nil {
+					row(w, "to be delivered by", second(*d.DeliverBy))
+				}
+				if d.Priority != 0 {
+					row(w, "priority", d.Priority)
+				}
 			}
 			fmt.Fprintln(w)
 			row(w, "to", d.To)

@@ -25,6 +25,9 @@ type Delivery struct {
 	LastHost  string     `json:"last_host,omitempty"`
 	LastReply string     `json:"last_reply,omitempty"`
 	Account   uint64     `json:"account,omitempty" doc:"who submitted it"`
+	Release   *time.Time `json:"release,omitempty" doc:"its sender wants it to be held until then"`
+	DeliverBy *time.Time `json:"deliver_by,omitempty" doc:"its sender wants it to be there by then"`
+	Priority  int        `json:"priority,omitempty" doc:"from -9 to 9; higher is sooner"`
 }
 
 func deliveryBody(e queue.Entry) Delivery {
@@ -33,6 +36,7 @@ func deliveryBody(e queue.Entry) Delivery {
 		Size: e.Message.Size + int64(len(e.Message.Prefix)), Accepted: e.Message.At.UTC(), State: e.Delivery.State.String(),
 		Attempts: e.Delivery.Attempts, LastHost: e.Delivery.LastHost, LastReply: e.Delivery.LastReply,
 		Last: moment(e.Delivery.Last), Account: uint64(e.Message.Account),
+		Release: moment(e.Message.Release), DeliverBy: moment(e.Message.By.At), Priority: int(e.Message.Priority),
 	}
 	if e.Delivery.State == queue.Waiting {
 		d.Due = moment(e.Delivery.Due)
