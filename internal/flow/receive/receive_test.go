@@ -53,7 +53,7 @@ func open(t *testing.T) (*receive.Receiver, func() uint32) {
 		}
 		return n
 	}
-	return receive.New(receive.Options{Deliver: d, Blobs: blobs}), count
+	return receive.New(receive.Options{Deliver: d, Blobs: blobs, NoSoliciting: []string{"net.example:ADV"}}), count
 }
 
 func begin(t *testing.T, r *receive.Receiver) *receive.Transaction {
@@ -106,6 +106,31 @@ func TestData(t *testing.T) {
 		}
 		if n := count(); n != c.kept {
 			t.Errorf("%s: %d kept", c.name, n)
+		}
+	}
+}
+
+// TestStrangersDemands: a stranger cannot make its mail urgent, and what a server
+// in front says counts (RFC 6710 §4.1); solicitation of a class that is not wanted
+// is refused by its header too (RFC 3865 §2.3).
+func TestStrangersDemands(t *testing.T) {
+	r, count := open(t)
+	for _, c := range []struct {
+		lmtp bool
+		want string
+	}{{false, "250 2.3.6 0 is the priority that the message is given"}, {true, "250 2.1.0 sender ok"}} {
+		_, reply := r.Begin(t.Context(), &mail.Peer{LMTP: c.lmtp}, mail.Address{}, smtp.MailOptions{Prioritized: true, Priority: 4})
+		if reply.String() != c.want {
+			t.Errorf("LMTP %t: %s", c.lmtp, reply)
+		}
+	}
+	for header, code := range map[string]int{"Solicitation: com.example:NEWS": 250, "Solicitation: com.example:NEWS,Net.example:adv": 550} {
+		before := count()
+		tx := begin(t, r)
+		tx.Rcpt(t.Context(), mail.Address{Local: "alice", Domain: "example.test"}, smtp.RcptOptions{})
+		replies := tx.Data(t.Context(), strings.NewReader(header+"\r\n\r\nhi\r\n"))
+		if replies[0].Code != code || count() != before+map[int]uint32{250: 1}[code] {
+			t.Errorf("%s: %s", header, replies[0])
 		}
 	}
 }

@@ -1,10 +1,19 @@
 package smtp
 
-import "github.com/ekiden-mail/ekiden/internal/fault"
+import (
+	"errors"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+)
 
 // Fault turns an error into the reply that a client is given: the one place
-// where SMTP and LMTP do so. Doubt is temporary: what nobody classified is 451.
+// where SMTP and LMTP do so. Content that is unfit has its own words. Doubt is
+// temporary: what nobody classified is 451.
 func Fault(err error) Reply {
+	var unfit *ContentError
+	if errors.As(err, &unfit) {
+		return unfit.Reply
+	}
 	code, enhanced := faultCode(fault.KindOf(err))
 	if fault.IsFull(err) {
 		code, enhanced = 452, Enhanced{4, 3, 1} // RFC 5321 §4.2.3, RFC 3463 §3.4
