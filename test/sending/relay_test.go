@@ -137,4 +137,6 @@ func TestHeldAccount(t *testing.T) {
 	}
 	c.Quit()
 	s.waits(s.smart, "Subject: granted")
+	s.stop()
+	s.ekiden("verify", "store")
 }

@@ -156,8 +156,8 @@ func (c *Caller) question(ctx context.Context, a mail.Address) answer {
 func (c *Caller) keep(a mail.Address, q *question, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer close(q.done) // when the answer is whole
 	delete(c.asking, a)
-	close(q.done)
 	switch {
 	case q.answer.there:
 		q.answer.until = now.Add(keepThere)

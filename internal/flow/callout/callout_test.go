@@ -2,6 +2,7 @@ package callout
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,8 +52,10 @@ func (h *inner) serve(c net.Conn) {
 		switch verb, arg, _ := strings.Cut(in.Text(), ":"); {
 		case verb == "QUIT":
 			reply = "221 Bye"
-		case verb == "MAIL FROM" && h.mail != "":
-			reply = h.mail
+		case verb == "MAIL FROM":
+			h.mu.Lock()
+			reply = cmp.Or(h.mail, reply)
+			h.mu.Unlock()
 		case verb == "RCPT TO":
 			time.Sleep(h.slow)
 			h.mu.Lock()
@@ -144,7 +147,9 @@ func TestUnsure(t *testing.T) {
 			want(t, "grey", ask("later"), says)
 			want(t, "the others are not", ask("sixth"), "ok")
 			want(t, "asked", h.take(), "<sixth@in.test>")
+			h.mu.Lock()
 			h.mail = "554 5.7.1 Not you" // says nothing of the recipient
+			h.mu.Unlock()
 			want(t, "refuses us", ask("fifth"), says)
 		})
 	}

@@ -16,6 +16,9 @@ import (
 // sent it out once. What goes in circles with company has Received fields alone
 // to stop it (RFC 5321 §6.3). The zero Reply means that there is no loop.
 func (d *Deliverer) Loops(ctx context.Context, a *mail.Arrival, h message.Header) smtp.Reply {
+	if !h.Has("Delivered-To") {
+		return smtp.Reply{}
+	}
 	seen := map[mail.Address]bool{}
 	for _, value := range h.All("Delivered-To") {
 		if addr, err := mail.ParseAddress(strings.Trim(strings.TrimSpace(value), "<>")); err == nil {
