@@ -58,27 +58,31 @@ func clone(v []byte) []byte { return append(make([]byte, 0, len(v)), v...) }
 
 // Get gives a row's value.
 func (r *reader) Get(key []byte) ([]byte, bool, error) {
-	if !r.fence.Key(key) {
+	if !r.may(key) {
 		return nil, false, r.fence.Err()
+	}
+	return r.get(key)
+}
+
+// may says whether a row may be read. One that lies in no shard waits until what
+// is seen of it is durable.
+func (r *reader) may(key []byte) bool {
+	if !r.fence.Key(key) {
+		return false
 	}
 	if r.flights != nil {
 		for _, f := range r.flights.key(key) {
 			<-f.done
 		}
 	}
-	return r.get(key)
+	return true
 }
 
 // GetMany gives the values of keys.
 func (r *reader) GetMany(keys [][]byte) ([][]byte, error) {
 	for _, k := range keys {
-		if !r.fence.Key(k) {
+		if !r.may(k) {
 			return nil, r.fence.Err()
-		}
-		if r.flights != nil {
-			for _, f := range r.flights.key(k) {
-				<-f.done
-			}
 		}
 	}
 	return r.lookUp(keys)
