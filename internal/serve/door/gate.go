@@ -67,8 +67,8 @@ func NewGate(name string, l Limits, g Guards, sink event.Sink) *Gate {
 	}
 }
 
-// OnCrowd has fn called for each connection that comes in while less than a
-// twentieth of the places is left, so that somebody can be asked to leave. It
+// OnCrowd has fn called for each connection that comes while less than a
+// twentieth of the places is left, or none, so that somebody can be asked to leave. It
 // must be called before the gate is used, and fn must not wait.
 func (g *Gate) OnCrowd(fn func()) { g.crowded = fn }
 
@@ -79,6 +79,9 @@ type Refusal struct {
 	Banned bool      // else it is a limit
 	Until  time.Time // of a ban that ends
 }
+
+// full is the Reason where there is no place left at all.
+const full = "too many"
 
 // IsZero says whether there is no refusal.
 func (r Refusal) IsZero() bool { return r.Reason == "" }
@@ -96,7 +99,9 @@ func (g *Gate) Enter(ctx context.Context, peer netip.AddrPort) (leave func(), wh
 	leave, why = g.enter(time.Now(), peer.Addr())
 	if leave == nil {
 		g.sink.Emit(ctx, event.ConnectionRefused{Door: g.name, Peer: peer, Reason: why.Reason})
-	} else if g.crowded != nil && g.limits.Total > 0 && g.addrs.Total() > g.limits.Total-g.limits.Total/20-1 {
+	}
+	counted := leave != nil || why.Reason == full
+	if counted && g.crowded != nil && g.limits.Total > 0 && g.addrs.Total() > g.limits.Total-g.limits.Total/20-1 {
 		g.crowded()
 	}
 	return leave, why
@@ -133,7 +138,7 @@ func (g *Gate) enter(now time.Time, a netip.Addr) (leave func(), why Refusal) {
 		if !exempt {
 			g.networks.Release(network)
 		}
-		return nil, Refusal{Reason: "too many", Text: "Too many connections; please come back later"}
+		return nil, Refusal{Reason: full, Text: "Too many connections; please come back later"}
 	}
 	if !g.guards.Allows(a) && g.limits.PerAddress > 0 && g.addrs.Held(key) > g.limits.PerAddress {
 		out()

@@ -81,6 +81,7 @@ type Options struct {
 type Server struct {
 	o    Options
 	gate *door.Gate
+	all  door.Set[*session]
 }
 
 // New makes a Server.
@@ -90,9 +91,11 @@ func New(o Options) *Server {
 	}
 	o.Limits = o.Limits.withDefaults()
 	l := o.Limits
-	return &Server{o: o, gate: door.NewGate("imap", door.Limits{
+	s := &Server{o: o, gate: door.NewGate("imap", door.Limits{
 		Total: max(0, l.Connections), PerAddress: max(0, l.PerAddress), PerNetwork: l.PerNetwork, Connects: l.Connects, Network: l.Network,
 	}, o.Guards, o.Sink)}
+	s.gate.OnCrowd(s.makeRoom)
+	return s
 }
 
 // Serve accepts connections until ctx ends. It then stops accepting, says BYE to
@@ -109,7 +112,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	err := door.Accept(ctx, ln, s.gate, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
 		sessions.Go(func() {
 			defer release()
-			newSession(s, open, work, nc, peer).serve()
+			c := newSession(s, open, work, nc, peer)
+			s.all.Add(c)
+			defer s.all.Remove(c)
+			c.serve()
 		})
 	})
 	end()

@@ -23,8 +23,10 @@ type talk struct {
 
 // say sends lines and wants a reply with a code to each that is not empty.
 func (c talk) say(text string, codes ...string) error {
-	if _, err := io.WriteString(c.nc, text); err != nil {
-		return err
+	if text != "" {
+		if _, err := io.WriteString(c.nc, text); err != nil {
+			return err
+		}
 	}
 	for _, code := range codes {
 		for {
@@ -264,6 +266,40 @@ func TestPatience(t *testing.T) {
 			t.Error(err)
 		}
 		nc.Close()
+		if err := run.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestFull: all places taken in one moment by silent clients come free when
+// somebody asks for one.
+func TestFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run := start(New(Options{Hostname: "mx", Handler: &recorder{}, Limits: Limits{Connections: 10}}))
+		var silent []*pipeEnd
+		for i := range 10 {
+			silent = append(silent, run.l.dial(fmt.Sprintf("10.0.%d.1:1", i)))
+		}
+		if err := deliver(run.l, "192.0.2.1:25"); err == nil || !strings.Contains(err.Error(), "421 4.7.0 mx Too many connections") {
+			t.Errorf("at once: %v", err)
+		}
+		time.Sleep(15 * time.Second)
+		_ = deliver(run.l, "192.0.2.1:25") // there is no place yet, but somebody is asked to leave
+		time.Sleep(time.Second)
+		if err := deliver(run.l, "192.0.2.1:25"); err != nil {
+			t.Errorf("later: %v", err)
+		}
+		told := 0
+		for _, c := range silent {
+			if got := (&client{c, c}).hear(); strings.Contains(got, "421 4.3.2 mx Others wait for your place; please come back later") {
+				told++
+			}
+			c.Close()
+		}
+		if told == 0 {
+			t.Error("nobody was asked to leave")
+		}
 		if err := run.stop(); err != nil {
 			t.Error(err)
 		}
