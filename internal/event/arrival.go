@@ -12,6 +12,7 @@ type Accepted struct {
 	From       mail.Address
 	Recipients int
 	Size       int64
+	Priority   int8 // RFC 6710
 	Peer       mail.Peer
 }
 
@@ -25,7 +26,7 @@ func (Accepted) Level() slog.Level { return slog.LevelInfo }
 func (e Accepted) Attrs() []slog.Attr {
 	return []slog.Attr{
 		slog.String("id", e.ID.String()), slog.String("from", "<"+e.From.String()+">"), slog.Int("recipients", e.Recipients),
-		slog.Int64("size", e.Size), slog.String("peer", addr(e.Peer.Addr)), slog.String("helo", e.Peer.Helo),
+		slog.Int64("size", e.Size), slog.Int("priority", int(e.Priority)), slog.String("peer", addr(e.Peer.Addr)), slog.String("helo", e.Peer.Helo),
 		slog.Bool("tls", e.Peer.TLS), slog.String("user", e.Peer.User.String()),
 	}
 }

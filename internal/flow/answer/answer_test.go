@@ -71,6 +71,9 @@ func TestReports(t *testing.T) {
 	other.Final.Local, other.Original = "ボブ", "utf-8;ボブ@remote.test"
 	headers := facts()
 	headers.HeadersOnly = true
+	scheduled, required := facts(), facts()
+	scheduled.By.At, scheduled.Release, scheduled.Requested = noon.Add(2*time.Hour), noon, "for;3600" // RFC 2852 §5, RFC 4865 §5.1.2
+	required.RequireTLS = true                                                                        // RFC 8689 §5
 	for _, c := range []struct {
 		name     string
 		f        Facts
@@ -86,6 +89,8 @@ func TestReports(t *testing.T) {
 		{"headers", headers, hello, []dsn.Recipient{to(dsn.Failed, "5.7.1", "mail.remote.test", "554 5.7.1 looks like spam")}},
 		{"eightbit", facts(), hello + "caf\xe9\r\n", []dsn.Recipient{to(dsn.Failed, "5.3.4", "mail.remote.test", "552 5.3.4 too big")}},
 		{"utf8", utf8, hello, []dsn.Recipient{other}},
+		{"scheduled", scheduled, hello, []dsn.Recipient{late}},
+		{"required", required, hello, []dsn.Recipient{to(dsn.Failed, "5.7.30", "mail.remote.test", "550 5.7.30 no REQUIRETLS")}},
 		{"nothing", facts(), "", []dsn.Recipient{to(dsn.Failed, "5.4.7", "", "gave up after 5 days")}},
 	} {
 		b, env := report(t, c.f, c.original, c.rcpts...)

@@ -148,7 +148,7 @@ func (p *Plan) Replies() []smtp.Reply { return p.replies }
 func (p *Plan) Emit(ctx context.Context) {
 	a := p.arrival
 	p.d.o.Sink.Emit(ctx, event.Accepted{
-		ID: a.ID, From: a.Envelope.From, Recipients: len(a.Envelope.To), Size: a.Size, Peer: a.Peer,
+		ID: a.ID, From: a.Envelope.From, Recipients: len(a.Envelope.To), Size: a.Size, Priority: a.Envelope.Priority, Peer: a.Peer,
 	})
 	for _, t := range p.targets {
 		p.d.o.Sink.Emit(ctx, event.Delivered{ID: a.ID, To: t.to, Account: t.account})

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // falseEnds are all ways to write an end of content that some server somewhere has
@@ -65,5 +67,42 @@ func TestCommandsInCommands(t *testing.T) {
 		if asked := h.take(); strings.Contains(asked, "evil") || !strings.Contains(got, "500 5.5.2 A line ends in CRLF") && !strings.Contains(got, "421") && !strings.HasSuffix(in, ">\n") {
 			t.Errorf("%q: %s, %q", in, asked, got)
 		}
+	}
+}
+
+// TestGroups: what must be the last command of a group is (RFC 2920 §3.1), where
+// a stranger says it; QUIT may be followed by anything.
+func TestGroups(t *testing.T) {
+	const envelope = "MAIL FROM:<a@bar.example>\r\nRCPT TO:<b@foo.example>\r\n"
+	for _, c := range []struct {
+		packets string // with | between
+		want    string // the last reply
+	}{
+		{"EHLO x\r\nMAIL FROM:<a@bar.example>\r\n", "554 5.5.1 You did not wait for the reply to EHLO; goodbye"},
+		{"HELO x\r\n|" + envelope, "554 5.5.1 You did not wait for the reply to MAIL; goodbye"},
+		{"EHLO x\r\n|" + envelope + "RSET\r\n" + envelope + "DATA\r\n|x\r\n.\r\n" + envelope + "DATA\r\n", "354 Send the message; a line with a dot alone ends it"},
+		{"EHLO x\r\n|" + envelope + "DATA\r\nSubject: x\r\n", "554 5.5.1 You did not wait for the reply to DATA; goodbye"},
+		{"EHLO x\r\n|" + envelope + "BDAT 1\r\nxBDAT 1 LAST\r\nyRSET\r\n", "250 2.0.0 Ok"},
+		{"NOOP\r\nNOOP\r\n", "554 5.5.1 You did not wait for the reply to NOOP; goodbye"},
+		{"VRFY x\r\nRSET\r\n", "554 5.5.1 You did not wait for the reply to VRFY; goodbye"},
+		{"HELP\r\nRSET\r\n", "554 5.5.1 You did not wait for the reply to HELP; goodbye"},
+		{"QUIT\r\nQUIT\r\n", "221 2.0.0 mx Goodbye"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			run := start(New(Options{Hostname: "mx", Handler: &recorder{}}))
+			x := run.connect()
+			time.Sleep(time.Second)
+			got := x.hear()
+			for packet := range strings.SplitSeq(c.packets, "|") {
+				got = x.tell(packet)
+			}
+			if last(got) != c.want {
+				t.Errorf("%q: %q, want %q", c.packets, last(got), c.want)
+			}
+			x.pipe.Close()
+			if err := run.stop(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
