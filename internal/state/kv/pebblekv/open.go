@@ -60,8 +60,10 @@ func open(dir string, o Options) (*DB, error) {
 		return nil, e
 	}
 	p := &pebble.Options{
-		FS:                          o.FS,
-		CacheSize:                   o.Cache,
+		FS: o.FS,
+		// Memtables are taken from the cache's size: one that fills and one that is
+		// written out must leave what the blocks were promised.
+		CacheSize:                   o.Cache + 2*int64(o.MemTable),
 		MemTableSize:                o.MemTable,
 		MemTableStopWritesThreshold: 4,
 		// Rows by hash lie everywhere, so what leaves level 0 rewrites all of the next:
