@@ -221,6 +221,9 @@ func (c *accountShowCmd) Run() error {
 		if a.Sending != (apid.Sending{}) {
 			row(w, "sends in 24 hours", bounds(a.Sending))
 		}
+		if s := a.Sent; s != nil {
+			row(w, "sent in 24 hours", fmt.Sprintf("messages %d, recipients %d (%d new, %d refused)", s.Messages, s.Recipients, s.New, s.Refused))
+		}
 		if a.Held != nil {
 			row(w, "held", second(*a.Held)+", because "+a.HeldFor)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/receive"
 	"github.com/ekiden-mail/ekiden/internal/flow/submit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/serve/apid"
 	"github.com/ekiden-mail/ekiden/internal/serve/smtpd"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
@@ -28,6 +29,12 @@ func (l listed) Begin(ctx context.Context, p *mail.Peer, from mail.Address, o sm
 		return l.users.Begin(ctx, p, from, o)
 	}
 	return l.strangers.Begin(ctx, p, from, o)
+}
+
+// lately is what an account has sent within 24 hours.
+func (r *rooms) lately(ctx context.Context, a mail.AccountID) (apid.SentLately, error) {
+	sent, err := r.sending.Lately(ctx, a, time.Now())
+	return apid.SentLately(sent), err
 }
 
 // pardon lets an account that was released begin anew.

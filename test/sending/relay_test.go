@@ -137,6 +137,9 @@ func TestHeldAccount(t *testing.T) {
 	}
 	c.Quit()
 	s.waits(s.smart, "Subject: granted")
-	s.stop()
+	s.stop() // which writes what was sent; the release forgot who had been new
+	if out := s.ekiden("account", "show", "alice@example.test"); !strings.Contains(out, "messages 2, recipients 3 (1 new, 0 refused)") {
+		t.Error(out)
+	}
 	s.ekiden("verify", "store")
 }

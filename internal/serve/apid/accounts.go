@@ -25,6 +25,8 @@ type Account struct {
 	Sending Sending    `json:"sending" doc:"bounds of what it sends"`
 	Held    *time.Time `json:"held,omitempty" doc:"since when what it sends waits in the queue for an operator"`
 	HeldFor string     `json:"held_for,omitempty" doc:"why"`
+
+	Sent *SentLately `json:"sent,omitempty" doc:"within 24 hours; only where one account is asked for"`
 }
 
 // Usage is what an account holds.
@@ -137,6 +139,13 @@ func (s *server) account(ctx context.Context, address string) (Account, error) {
 		return Account{}, err
 	}
 	out := accountBody(a)
+	if s.o.Lately != nil {
+		sent, err := s.o.Lately(ctx, a.ID)
+		if err != nil {
+			return out, err
+		}
+		out.Sent = &sent
+	}
 	return out, s.o.Mailbox.View(ctx, a.ID, func(tx *mailbox.Tx) error {
 		u, err := tx.Usage()
 		out.Usage = &Usage{Octets: u.Octets, Messages: u.Messages}

@@ -26,7 +26,7 @@ import (
 )
 
 // Options are what the API stands on; all but Backup, Verify, Sink, Released,
-// Send and Version are needed.
+// Send, Lately and Version are needed.
 type Options struct {
 	Directory *directory.Store
 	Mailbox   *mailbox.Store
@@ -40,6 +40,7 @@ type Options struct {
 	Sink      event.Sink
 	Released  func(mail.AccountID) // told of each account that was let go
 	Send      func(context.Context, Letter) (Sent, error)
+	Lately    func(context.Context, mail.AccountID) (SentLately, error)
 	Version   string // of the server
 }
 

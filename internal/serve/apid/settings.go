@@ -24,6 +24,14 @@ type Sending struct {
 
 func sendingBody(s directory.Sending) Sending { return Sending(s) }
 
+// SentLately is what an account has sent within 24 hours.
+type SentLately struct {
+	Messages   uint64 `json:"messages"`
+	Recipients uint64 `json:"recipients"`
+	New        uint64 `json:"new_recipients" doc:"whom it had not written to before"`
+	Refused    uint64 `json:"refused" doc:"recipients who were refused for good, here or by their hosts"`
+}
+
 // DomainSettings are what an operator decides for a domain.
 type DomainSettings struct {
 	Separator  string   `json:"separator" doc:"the characters behind which a sub-address begins, each of them alone; none: there are no sub-addresses" example:"+"`

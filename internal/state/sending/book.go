@@ -102,6 +102,22 @@ func (b *Book) Refused(ctx context.Context, a mail.AccountID, now time.Time, n i
 	return e, fault.Wrap("sending.Refused", err)
 }
 
+// Lately is what an account has sent within 24 hours.
+type Lately struct {
+	Messages, Recipients, New, Refused uint64
+}
+
+// Lately tells it.
+func (b *Book) Lately(ctx context.Context, a mail.AccountID, now time.Time) (Lately, error) {
+	var sum Lately
+	err := b.with(ctx, a, now, func(l *ledger) bool {
+		l.at(now)
+		sum = Lately(l.day())
+		return false
+	})
+	return sum, fault.Wrap("sending.Lately", err)
+}
+
 // Pardon forgets what made an account suspicious. It is written at once: it may
 // be said while no server runs.
 func (b *Book) Pardon(ctx context.Context, a mail.AccountID, now time.Time) error {

@@ -90,6 +90,12 @@ func TestCheck(t *testing.T) {
 	if over, _ := b.Check(ctx, 1, t0, bounds, &Draft{}, mail.Address{}); over.What != "messages" {
 		t.Errorf("%+v", over)
 	}
+	if got, err := b.Lately(ctx, 1, t0.Add(23*time.Hour)); got != (Lately{1, 2, 2, 0}) || err != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := b.Lately(ctx, 1, t0.Add(24*time.Hour)); got != (Lately{}) || err != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
 }
 
 func TestSuspect(t *testing.T) {
