@@ -90,6 +90,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
 		Ask: r.ask, Missing: r.login.Missing, Answer: answer.New(answer.Options{Hostname: c.Hostname}),
+		Fit: c.Limits.fit(),
 	})
 	screener := r.screener(c)
 	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting})
