@@ -22,13 +22,13 @@ func show(c Command, r Reply) string {
 	case Mail:
 		s := fmt.Sprintf("MAIL %q %q", c.Path.Local, c.Path.Domain)
 		if c.Mail != (MailOptions{}) {
-			s += fmt.Sprintf("%s", c.Mail)
+			s += c.Mail.String()
 		}
 		return s + map[bool]string{true: " !ASCII"}[c.NonASCII]
 	case Rcpt:
 		s := fmt.Sprintf("RCPT %q %q", c.Path.Local, c.Path.Domain)
 		if c.Rcpt != (RcptOptions{}) {
-			s += fmt.Sprintf("%s", c.Rcpt)
+			s += c.Rcpt.String()
 		}
 		return s + map[bool]string{true: " !ASCII"}[c.NonASCII]
 	case Auth:

@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -189,4 +190,11 @@ func FuzzBinary(f *testing.F) {
 			t.Fatalf("%q became %q", content, got)
 		}
 	})
+}
+
+// TestContentFault: what content is refused for is told word for word.
+func TestContentFault(t *testing.T) {
+	if r := Fault(fmt.Errorf("copying: %w", ErrBare)); r.String() != ErrBare.Reply.String() {
+		t.Error(r)
+	}
 }
