@@ -214,4 +214,5 @@ func TestPostfixBothWays(t *testing.T) {
 	if bounce := p.waitFor(t, "missing@a.test"); !strings.Contains(bounce, "550 5.1.1") {
 		t.Errorf("Postfix's report does not show our words:\n%s", bounce)
 	}
+	successes(t, a, p, c)
 }
