@@ -71,11 +71,11 @@ func Refer(tx kv.Tx, h Handle, o Owner) {
 	if h.at != (location{}) {
 		place = atKey(h.id)
 	}
-	_, known, err := tx.Get(place)
+	known, err := strange(tx, place)
 	switch {
 	case err != nil:
 		tx.Fail(err)
-	case known:
+	case known != nil:
 	case h.at != location{}:
 		tx.Set(atKey(h.id), h.at.encode(h.size))
 	default:
@@ -100,10 +100,24 @@ type lookup struct {
 	first []byte   // the first of them
 }
 
-// look reads where a blob lies. One that is known to be small is not looked for
-// in the segments.
+// strange gives a row that is most likely not there: what GetMany is good at.
+func strange(r kv.Reader, key []byte) ([]byte, error) {
+	rows, err := r.GetMany([][]byte{key})
+	if err != nil {
+		return nil, err
+	}
+	return rows[0], nil
+}
+
+// look reads where a blob lies. One that is about to be stored and small is most
+// likely new, and is not looked for in the segments.
 func look(r kv.Reader, id mail.BlobID, small bool) (l lookup, err error) {
-	l.first, l.there, err = r.Get(bodyKey(id, 0))
+	if small {
+		l.first, err = strange(r, bodyKey(id, 0))
+		l.there = l.first != nil
+	} else {
+		l.first, l.there, err = r.Get(bodyKey(id, 0))
+	}
 	switch {
 	case err != nil || !l.there && small:
 		return l, err

@@ -51,7 +51,12 @@ func TestRecent(t *testing.T) {
 	}
 	update(func(tx kv.Tx) error { tx.Delete(key(1)); return nil })
 	expect(1, nil)
-	update(func(tx kv.Tx) error { tx.Set(key(1), []byte("a")); tx.Delete(key(1)); tx.Set(key(1), []byte("b")); return nil })
+	update(func(tx kv.Tx) error {
+		tx.Set(key(1), []byte("a"))
+		tx.Delete(key(1))
+		tx.Set(key(1), []byte("b"))
+		return nil
+	})
 	expect(1, []byte("b"))
 	if err := db.Update(t.Context(), []kv.Shard{s}, func(tx kv.Tx) error { tx.Set(key(1), []byte("c")); return errors.New("no") }); err == nil {
 		t.Fatal("an Update that fails has failed")
