@@ -98,14 +98,48 @@ func sendLetter(c sendmail.Command, in io.Reader) error {
 	if len(c.To) == 0 {
 		return exits(sendmail.Usage, "no recipients: the header names none")
 	}
-	sent, err := postLetter(c, body)
-	if bad := lines.Err(); bad != nil {
-		return unfit(bad)
+	whole, done, err := spool(body)
+	if err != nil {
+		if lines.Err() != nil {
+			return unfit(err)
+		}
+		return err
 	}
+	defer done()
+	sent, err := postLetter(c, whole)
 	if err != nil {
 		return err
 	}
 	return sentCode(sent)
+}
+
+// maxMemory is how much of a message is held in memory, in octets; a larger one
+// goes into a file that nobody else sees.
+const maxMemory = 1 << 20
+
+// spool reads a message to its end before the server hears of it, however slowly
+// its program writes: what is sent is whole.
+func spool(r io.Reader) (whole io.Reader, done func(), err error) {
+	var head bytes.Buffer
+	if _, err := io.CopyN(&head, r, maxMemory); err == io.EOF {
+		return &head, func() {}, nil
+	} else if err != nil {
+		return nil, nil, err
+	}
+	f, err := os.CreateTemp("", "ekiden-sendmail-")
+	if err != nil {
+		return nil, nil, err
+	}
+	_ = os.Remove(f.Name())
+	done = func() { _ = f.Close() }
+	if _, err = io.Copy(f, io.MultiReader(&head, r)); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return f, done, nil
 }
 
 // unfit is a message that cannot be read, or cannot be sent as it is.

@@ -147,7 +147,7 @@ func (s *Server) answer(ctx context.Context, ln net.Listener, api http.Handler) 
 		}),
 		BaseContext:       func(net.Listener) context.Context { return running },
 		ConnContext:       withProgram,
-		ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(ln) }()

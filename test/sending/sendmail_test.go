@@ -54,6 +54,9 @@ func TestSendmail(t *testing.T) {
 		t.Errorf("from %s", m.From)
 	}
 	s.waits(s.smart, "Subject: some")
+	if m := s.waits(s.smart, "Subject: large"); len(m.Content) < 30_000*72 {
+		t.Errorf("%d octets came", len(m.Content))
+	}
 	if out := s.ekiden("trace", "alice@example.test"); !strings.Contains(out, "delivered") {
 		t.Errorf("cron's words are lost: %s", out)
 	}
@@ -95,6 +98,8 @@ func (s *server) exitCodes() {
 		{"none in the header", root, "Subject: x\n\nhi\n", []string{"-t"}, 64, "names none"},
 		{"unknown option", root, "\nhi\n", []string{"-k", "a@far.test"}, 64, "unknown option -k"},
 		{"a NUL", root, "Subject: x\n\na\x00b\n", []string{"-f", "alice@example.test", "a@far.test"}, 65, "NUL"},
+		{"a large one", root, "Subject: large\n\n" + strings.Repeat(strings.Repeat("x", 70)+"\n", 30_000), []string{"-f", "alice@example.test", "a@far.test"}, 0, ""},
+		{"a CR", root, "Subject: x\n\na\rb\n", []string{"-f", "alice@example.test", "a@far.test"}, 65, "CR"},
 		{"newaliases", root, "", []string{"-bi"}, 0, ""},
 		{"its own domain", nobody, "Subject: web\n\nhi\n", []string{"-f", "any@example.test", "a@far.test"}, 0, ""},
 		{"its own address", nobody, "Subject: shop\n\nhi\n", []string{"-t", "-fweb@shop.test", "a@far.test"}, 0, ""},

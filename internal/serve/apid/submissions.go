@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -51,6 +52,10 @@ type submissionRequest struct {
 // Resolve takes the body.
 func (r *submissionRequest) Resolve(ctx huma.Context) []error { return r.body.Resolve(ctx) }
 
+// maxLetterTime is how long a program may take to hand its message over, which
+// it has whole.
+const maxLetterTime = 5 * time.Minute
+
 // submissions registers the way of programs on this machine.
 func (s *server) submissions() {
 	if s.o.Send == nil {
@@ -60,7 +65,7 @@ func (s *server) submissions() {
 	o.Description = "The body is the message. Bcc fields go, Date, Message-ID and From are added where they are missing. " +
 		"If any recipient cannot be taken for the time being, nothing is sent."
 	o.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"message/rfc822": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}}
-	o.BodyReadTimeout, o.MaxBodyBytes = -1, -1
+	o.BodyReadTimeout, o.MaxBodyBytes = maxLetterTime, -1
 	register(s, o, func(ctx context.Context, in *submissionRequest) (Sent, error) {
 		notify, err := parseNotify(in.Notify)
 		if err != nil {
