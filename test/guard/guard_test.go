@@ -178,3 +178,38 @@ func deliver(t *testing.T, s *blackbox.Server) {
 		t.Errorf("the message does not say where it came from:\n%s", out)
 	}
 }
+
+// TestContent: what cannot be looked into whole is refused, with the reason.
+func TestContent(t *testing.T) {
+	s := blackbox.Start(t, blackbox.Options{})
+	part := "--b\r\n\r\nx\r\n"
+	for name, c := range map[string]struct{ content, want string }{
+		"fields":  {strings.Repeat("X-Filler: y\r\n", 1001) + "\r\nx\r\n", "554 5.6.0 the header has more than the 1000 fields"},
+		"header":  {"X: " + strings.Repeat(strings.Repeat("y", 900)+"\r\n ", 1200) + "\r\n\r\nx\r\n", "552 5.3.4 the header is larger than the 1048576 octets"},
+		"parts":   {"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat(part, 10_001) + "--b--\r\n", "554 5.6.0 the message has more than the 10000 parts"},
+		"nesting": {strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 60) + "\r\nx\r\n", "554 5.6.0 the message has parts nested deeper than the 50 levels"},
+		"circles": {strings.Repeat("Received: from a by b; x\r\n", 101) + "\r\nx\r\n", "554 5.4.6 this message goes in circles"},
+		"fine":    {strings.Repeat("Received: from a by b; x\r\n", 99) + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat(part, 900) + "--b--\r\n", "250 2.0.0 "},
+	} {
+		nc, err := net.Dial("tcp", s.Addr("smtp"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
+		in := bufio.NewReader(nc)
+		last := ""
+		for _, say := range []string{"", "HELO x\r\n", "MAIL FROM:<a@client.example>\r\n", "RCPT TO:<" + s.Address("alice") + ">\r\n", "DATA\r\n", c.content + ".\r\n"} {
+			if _, err := io.WriteString(nc, say); err != nil {
+				t.Fatal(err)
+			}
+			if last, err = in.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !strings.HasPrefix(last, c.want) {
+			t.Errorf("%s: %q", name, last)
+		}
+		_ = nc.Close()
+	}
+	s.NoPanics()
+}
