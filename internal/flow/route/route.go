@@ -138,7 +138,9 @@ func (r *Router) For(ctx context.Context, d mail.Domain) (Route, error) {
 	case err != nil:
 		return Route{}, fail(451, smtp.Enhanced{4, 3, 0}, "where %s is relayed to cannot be read", d)
 	case relay.On() && !relay.ByMX():
-		return r.inner(ctx, d, relay)
+		way, err := r.inner(ctx, d, relay)
+		way.Secure = true
+		return way, err
 	case relay.On():
 		// As a backup MX does (RFC 5321 §5.1), whatever others take.
 	case r.o.SmartHost != nil:

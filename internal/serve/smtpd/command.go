@@ -12,7 +12,7 @@ import (
 
 // do carries out one command that was understood.
 func (s *session) do(c smtp.Command) {
-	if ends[c.Verb] {
+	if ends[c.Verb] && c.Verb != smtp.Data { // what answers content may begin the next group
 		defer s.flush() // RFC 2920 §3.2: these answers do not wait
 	}
 	if r := s.forbidden(c); !r.IsZero() {
