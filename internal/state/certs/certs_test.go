@@ -137,7 +137,7 @@ func TestChoice(t *testing.T) {
 		want    string
 	}{
 		{"", ecdsaToo, "first"}, {"mx.example.com", ecdsaToo, "first"}, {"MAIL.Example.COM", ecdsaToo, "first"},
-		{"mail.example.com.", ecdsaToo, "first"}, {"unknown.example.com", ecdsaToo, "first"}, {"example.net", ecdsaToo, "first"},
+		{"Localhost.", ecdsaToo, "localhost"}, {"unknown.example.com", ecdsaToo, "first"}, {"example.net", ecdsaToo, "first"},
 		{"a.example.net", ecdsaToo, "wild"}, {"a.b.example.net", ecdsaToo, "first"}, {"a.example.net", rsaOnly, "wild-rsa"},
 		{"localhost", ecdsaToo, "localhost"},
 	} {
