@@ -111,8 +111,9 @@ func (c *Client) dial(ctx context.Context) (*ldap.Conn, error) {
 		return nil, err
 	}
 	conf := &tls.Config{ServerName: u.Hostname(), RootCAs: c.o.Roots, MinVersion: tls.VersionTLS12}
-	d := &net.Dialer{Timeout: c.o.Timeout, Cancel: ctx.Done()}
-	conn, err := ldap.DialURL(c.o.URL, ldap.DialWithTLSDialer(conf, d))
+	d := &net.Dialer{Timeout: c.o.Timeout}
+	d.Deadline, _ = ctx.Deadline()
+	conn, err := ldap.DialURL(c.o.URL, ldap.DialWithDialer(d), ldap.DialWithTLSConfig(conf))
 	if err != nil {
 		return nil, err
 	}
