@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -205,6 +206,7 @@ func (r *Resolver) ask(ctx context.Context, q question) outcome {
 			if err == nil {
 				var o outcome
 				if o, err = r.understand(m, q, time.Now()); err == nil {
+					o.Secure = o.Secure && onLoopback(server)
 					return o
 				}
 			}
@@ -218,4 +220,10 @@ func (r *Resolver) ask(ctx context.Context, q question) outcome {
 	}
 	err = fmt.Errorf("%w: %s %s: %s", words.ErrServer, q.name, q.t, strings.Join(why, "; "))
 	return outcome{Answer: words.Answer{Name: q.name, Expires: time.Now().Add(failureTTL)}, err: err}
+}
+
+// onLoopback says whether nobody can stand between us and a server.
+func onLoopback(server string) bool {
+	a, err := netip.ParseAddrPort(server)
+	return err == nil && a.Addr().Unmap().IsLoopback()
 }

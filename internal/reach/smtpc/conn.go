@@ -29,6 +29,7 @@ type Conn struct {
 	tls      *tls.ConnectionState
 	last     smtp.Reply // what the server said last
 	unclosed bool       // a transaction may be open: RSET before the next
+	clear    error      // why the line is, although TLS was tried
 
 	mails   int                  // transactions begun
 	domains map[mail.Domain]bool // of their recipients, where the server limits them
@@ -50,7 +51,9 @@ func Dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	var failed *handshakeError
 	if errors.As(err, &failed) && o.TLS == Opportunistic && o.Auth == nil && o.User == "" {
 		o.TLS = None
-		c, err = dial(ctx, addr, o)
+		if c, err = dial(ctx, addr, o); err == nil {
+			c.clear = failed
+		}
 	}
 	return c, err
 }
@@ -182,8 +185,9 @@ func (c *Conn) startTLS(ctx context.Context) error {
 		return nil
 	}
 	if !c.Has("STARTTLS") {
+		c.clear = lacking("STARTTLS", 451, smtp.Enhanced{4, 7, 10}, "the server does not offer STARTTLS, which it must")
 		if mode == Required {
-			return lacking("STARTTLS", 451, smtp.Enhanced{4, 7, 10}, "the server does not offer STARTTLS, which it must")
+			return c.clear
 		}
 		return nil
 	}
@@ -192,8 +196,9 @@ func (c *Conn) startTLS(ctx context.Context) error {
 		return err
 	}
 	if r.Code != 220 {
+		c.clear = &Refusal{Command: "STARTTLS", Reply: r}
 		if mode == Required {
-			return &Refusal{Command: "STARTTLS", Reply: r}
+			return c.clear
 		}
 		return nil
 	}
@@ -210,7 +215,8 @@ func (c *Conn) startTLS(ctx context.Context) error {
 func (c *Conn) handshake(ctx context.Context) error {
 	t := tls.Client(c.raw, &tls.Config{
 		ServerName: c.o.ServerName, RootCAs: c.o.RootCAs,
-		InsecureSkipVerify: !c.o.VerifyCA, // any key is better than none (RFC 7435)
+		InsecureSkipVerify: !c.o.VerifyCA || c.o.Verify != nil, // any key is better than none (RFC 7435)
+		VerifyConnection:   c.judge(),
 	})
 	c.raw.SetDeadline(time.Now().Add(c.o.Timeouts.Handshake))
 	if err := t.HandshakeContext(ctx); err != nil {
@@ -220,6 +226,19 @@ func (c *Conn) handshake(ctx context.Context) error {
 	c.nc, c.tls = t, &state
 	c.in.Reset(connReader{c})
 	return nil
+}
+
+// judge lets the caller decide about the server's certificate.
+func (c *Conn) judge() func(tls.ConnectionState) error {
+	if c.o.Verify == nil {
+		return nil
+	}
+	return func(s tls.ConnectionState) error {
+		if err := c.o.Verify(s); err != nil {
+			return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
+		}
+		return nil
+	}
 }
 
 func lacking(command string, code int, e smtp.Enhanced, text string) *Refusal {
@@ -329,6 +348,10 @@ func (c *Conn) Extensions() map[string]string { return c.ext }
 
 // TLS is the state of the secured line, nil if it is in clear.
 func (c *Conn) TLS() *tls.ConnectionState { return c.tls }
+
+// Clear says why the line is in clear although TLS was to be tried: a *Refusal
+// or the handshake's error; nil if it is not, or TLS was not wanted.
+func (c *Conn) Clear() error { return c.clear }
 
 // Reset gives up a transaction (RSET). An error means that the connection is of
 // no more use.

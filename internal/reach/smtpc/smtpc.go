@@ -4,6 +4,7 @@ package smtpc
 
 import (
 	"cmp"
+	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
 	"time"
@@ -31,6 +32,10 @@ type Options struct {
 	ServerName string         // for SNI and, with VerifyCA, for the certificate; "" means the host of the address
 	VerifyCA   bool           // the certificate must be good (PKIX); else any will do
 	RootCAs    *x509.CertPool // nil: the system's
+
+	// Verify judges the line in place of VerifyCA, if it is given; what it says
+	// no to is a handshake that failed.
+	Verify func(tls.ConnectionState) error
 
 	// Who logs in: with a mechanism of the caller's choice, or else, if User is
 	// not empty, with the strongest one that the server offers.

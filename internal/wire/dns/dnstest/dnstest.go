@@ -23,6 +23,7 @@ type Resolver struct {
 	zone   map[string][]dns.Record
 	fails  map[key]error
 	secure bool
+	bare   map[string]bool // names that are not signed
 	asked  []string
 }
 
@@ -40,6 +41,7 @@ type key struct {
 //	_25._tcp.mx         TLSA  030101ab12
 //	broken.example.org  SERVFAIL        or SERVFAIL MX, or BOGUS, or BOGUS A
 //	slow.example.org    TIMEOUT         waits until the context ends
+//	bare.example.org    INSECURE        is not signed, whatever Secure says
 //
 // A name that is not there gives ErrNoName unless a name below it is. It panics
 // on what it does not understand.
@@ -56,7 +58,7 @@ var errTimeout = errors.New("timeout")
 func (r *Resolver) Set(zone string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.zone, r.fails = map[string][]dns.Record{}, map[key]error{}
+	r.zone, r.fails, r.bare = map[string][]dns.Record{}, map[key]error{}, map[string]bool{}
 	for line := range strings.Lines(zone) {
 		line, _, _ = strings.Cut(line, ";")
 		f := strings.Fields(line)
@@ -90,6 +92,10 @@ func (r *Resolver) add(name string, f []string) error {
 			k.t, _ = dns.ParseType(f[1])
 		}
 		r.fails[k] = err
+		return nil
+	}
+	if f[0] == "INSECURE" {
+		r.bare[name] = true
 		return nil
 	}
 	t, ok := dns.ParseType(f[0])
@@ -151,11 +157,13 @@ func (r *Resolver) lookup(name string, t dns.Type) (dns.Answer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, name+" "+t.String())
+	secure := r.secure
 	for range maxAliases + 1 {
+		secure = secure && !r.bare[name]
 		if err := errors.Join(r.fails[key{name: name}], r.fails[key{name, t}]); err != nil {
 			return dns.Answer{}, err
 		}
-		a := dns.Answer{Name: name, Secure: r.secure}
+		a := dns.Answer{Name: name, Secure: secure}
 		alias, there := "", false
 		for _, rec := range r.zone[name] {
 			there = true
@@ -171,9 +179,9 @@ func (r *Resolver) lookup(name string, t dns.Type) (dns.Answer, error) {
 		case alias != "":
 			name = alias
 		case there || r.hasBelow(name):
-			return dns.Answer{Name: name, Secure: r.secure}, dns.ErrNoData
+			return dns.Answer{Name: name, Secure: secure}, dns.ErrNoData
 		default:
-			return dns.Answer{Name: name, Secure: r.secure}, dns.ErrNoName
+			return dns.Answer{Name: name, Secure: secure}, dns.ErrNoName
 		}
 	}
 	return dns.Answer{}, dns.ErrServer
