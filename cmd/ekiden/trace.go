@@ -65,7 +65,9 @@ func told(e apid.Entry) string {
 	add(e.What == "judged", "%s", e.Action)
 	add(e.What == "refused" && e.Action != "", "in answer to %s", e.Action)
 	add(e.What == "reported" || e.What == "untold" && e.Action != "", "report of %q", e.Action)
+	add(e.What == "returned", "%s", e.Action)
 	add(e.Report != "", "as message %s", e.Report)
+	add(e.Reason != "", "%s", e.Reason)
 	if e.Next != nil {
 		add(true, "next attempt %s", second(*e.Next))
 	}

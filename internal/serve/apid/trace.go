@@ -30,15 +30,16 @@ type Entry struct {
 	Size    int64      `json:"size,omitempty"`
 	Peer    string     `json:"peer,omitempty" doc:"where it came from"`
 	TLS     bool       `json:"tls,omitempty"`
-	Report  string     `json:"report,omitempty" doc:"the id of the report that was sent"`
+	Report  string     `json:"report,omitempty" doc:"the id of the report that was sent, or that came in"`
 	Action  string     `json:"action,omitempty" doc:"what the report says, the verdict, or the command that was refused"`
 	Next    *time.Time `json:"next,omitempty" doc:"the next attempt"`
+	Reason  string     `json:"reason,omitempty" doc:"why it failed, in one of the words of docs/reports.md" example:"mailbox-full"`
 }
 
 func entryBody(e history.Entry) Entry {
 	out := Entry{
 		At: e.At.UTC(), What: e.What, From: e.From.String(), To: e.To.String(), Host: e.Host, Reply: e.Reply,
-		Account: uint64(e.Account), Size: e.Size, Peer: e.Peer, TLS: e.TLS, Action: e.Action, Next: moment(e.Next),
+		Account: uint64(e.Account), Size: e.Size, Peer: e.Peer, TLS: e.TLS, Action: e.Action, Next: moment(e.Next), Reason: string(e.Reason),
 	}
 	if e.Report != (mail.ArrivalID{}) {
 		out.Report = e.Report.String()

@@ -17,6 +17,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/wire/bounce"
 )
 
 // What happened, as Entry.What says it.
@@ -32,6 +33,7 @@ const (
 	Bounced   = "bounced"   // given up
 	Reported  = "reported"  // the sender was told; Report is the report's own id
 	Untold    = "untold"    // there was nobody to be told
+	Returned  = "returned"  // another server's report of it came in: Action, Report, Host and Reason
 	Held      = "held"
 	Released  = "released"
 	Retried   = "retried" // made due by an operator
@@ -50,9 +52,10 @@ type Entry struct {
 	Size    int64          // octets
 	Peer    string         // where it came from
 	TLS     bool           // the line was encrypted
-	Report  mail.ArrivalID // of What == Reported
-	Action  string         // of What == Reported: "failed", "delayed", "relayed"; of Judged: the verdict; of Refused: the command
+	Report  mail.ArrivalID // of What == Reported and Returned
+	Action  string         // of What == Reported: "failed", "delayed", "relayed"; of Returned also "complaint"; of Judged: the verdict; of Refused: the command
 	Next    time.Time      // of What == Deferred: when it is tried again
+	Reason  bounce.Reason  // of What == Deferred, Bounced and Returned; where it was not written, what Reply says
 }
 
 // Found is an entry and the arrival it belongs to.

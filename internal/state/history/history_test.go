@@ -12,6 +12,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/kv/memkv"
+	"github.com/ekiden-mail/ekiden/internal/wire/bounce"
 )
 
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -26,7 +27,7 @@ func address(s string) mail.Address {
 
 var full = Entry{
 	At: t0, What: Deferred, From: address("a@x.test"), To: address("b@y.test"), Host: "mx.y.test", Reply: "451 later", Account: 3, Size: 99,
-	Peer: "192.0.2.1:25", TLS: true, Report: mail.ArrivalID{5}, Action: "delayed", Next: t0.Add(time.Hour),
+	Peer: "192.0.2.1:25", TLS: true, Report: mail.ArrivalID{5}, Action: "delayed", Next: t0.Add(time.Hour), Reason: bounce.Greylisted,
 }
 
 // bed is a history that is written to, an entry or more a commit.
@@ -166,6 +167,13 @@ func TestEntriesReadBack(t *testing.T) {
 		got, err := readEntry(encodeEntry(e))
 		if err != nil || got != e {
 			t.Errorf("%+v, %v; want %+v", got, err, e)
+		}
+	}
+	for reply, want := range map[string]bounce.Reason{
+		"451 later": bounce.Busy, "delivery time expired; 452 4.2.2 over quota": bounce.MailboxFull, "delivery time expired; ": bounce.Other,
+	} {
+		if got, err := readEntry(encodeEntry(Entry{What: Bounced, Reply: reply})); err != nil || got.Reason != want {
+			t.Errorf("%q: %s, %v; want %s", reply, got.Reason, err, want)
 		}
 	}
 	b := encodeEntry(full)

@@ -10,6 +10,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/wire/bounce"
 )
 
 // seq is an entry's place: the version of its commit, what comes first within
@@ -21,7 +22,7 @@ type seq struct {
 }
 
 // ranks is the order of what one commit tells together.
-var ranks = [...]string{Accepted, Judged, Refused, Discarded, Delivered, Queued, Retried, Released, Held, Relayed, Deferred, Bounced, Reported, Untold, Dropped}
+var ranks = [...]string{Accepted, Judged, Refused, Discarded, Delivered, Queued, Retried, Released, Held, Relayed, Deferred, Bounced, Reported, Untold, Dropped, Returned}
 
 func seqOf(version uint64, e Entry, value []byte) seq {
 	h := fnv.New64a()
@@ -82,7 +83,10 @@ func readOrder(b []byte) (id mail.ArrivalID, at time.Time, err error) {
 
 // Values begin with the version of their form; later versions only add fields
 // at the end.
-const rowVersion = 1
+const (
+	rowVersion    = 1
+	reasonVersion = 2
+)
 
 // maxAddress bounds the octets of an address in a key, of which SMTP allows
 // 320; two that agree so far are found under each other's name.
@@ -96,13 +100,21 @@ func encodeEntry(e Entry) []byte {
 	if e.TLS {
 		tls = 1
 	}
-	return kv.Value{}.Byte(rowVersion).Byte(tls).Time(e.At).Time(e.Next).Uint(uint64(e.Account)).Uint(uint64(e.Size)).Fixed(e.Report[:]).
+	version := byte(rowVersion)
+	if e.Reason != bounce.None {
+		version = reasonVersion
+	}
+	v := kv.Value{}.Byte(version).Byte(tls).Time(e.At).Time(e.Next).Uint(uint64(e.Account)).Uint(uint64(e.Size)).Fixed(e.Report[:]).
 		Text(e.What).Address(e.From).Address(e.To).Text(e.Host).Text(e.Reply[:min(len(e.Reply), maxReply)]).Text(e.Peer).Text(e.Action)
+	if version == reasonVersion {
+		v = v.Text(string(e.Reason))
+	}
+	return v
 }
 
 func readEntry(b []byte) (Entry, error) {
 	r := kv.ReadValue(b)
-	r.Version()
+	version := r.Version()
 	e := Entry{TLS: r.Byte() != 0}
 	e.At, e.Next = r.Time(), r.Time()
 	e.Account = mail.AccountID(r.Uint())
@@ -110,5 +122,20 @@ func readEntry(b []byte) (Entry, error) {
 	copy(e.Report[:], r.Fixed(len(e.Report)))
 	e.What, e.From, e.To = r.Text(), r.Address(), r.Address()
 	e.Host, e.Reply, e.Peer, e.Action = r.Text(), r.Text(), r.Text(), r.Text()
+	if version >= reasonVersion {
+		e.Reason = bounce.Reason(r.Text())
+	}
+	if e.Reason == bounce.None && (e.What == Deferred || e.What == Bounced) {
+		e.Reason = reasonOf(e.Reply)
+	}
 	return e, corrupt(r.Err())
+}
+
+// reasonOf is why an attempt failed, by what was said. Where the queue gave up
+// because of a delivery's age, it is what the last attempt failed of.
+func reasonOf(reply string) bounce.Reason {
+	if _, last, ok := strings.Cut(reply, "; "); ok && strings.HasPrefix(reply, "delivery time expired") {
+		reply = last
+	}
+	return bounce.Classify("", reply)
 }
