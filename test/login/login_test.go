@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -168,7 +169,7 @@ func newWorld(t *testing.T) *world {
 	w.issuer = newIssuer(t, w.dir)
 	w.ca = filepath.Join(w.dir, "ca.pem")
 	ca, key := pair(t, w.dir, "ca", &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil, nil)
-	pair(t, w.dir, "server", &x509.Certificate{DNSNames: []string{"mx.example.test", "localhost"}}, ca, key)
+	pair(t, w.dir, "server", &x509.Certificate{DNSNames: []string{"mx.example.test"}, IPAddresses: []net.IP{net.ParseIP(w.Bind)}}, ca, key)
 	pair(t, w.dir, "alice", &x509.Certificate{EmailAddresses: []string{"alice@example.test"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, ca, key)
 	w.Configure(fmt.Sprintf(`
 [tls]
@@ -185,7 +186,7 @@ trust_ca_file = "%[1]s/issuer.pem"
 url = "%[3]s"
 domains = ["away.test"]
 base = "dc=example,dc=test"
-`, w.dir, w.issuer.URL, slapd(t, w.dir, w.Bind)), "smtp", "submission", "imaps", "pop3s")
+`, w.dir, w.issuer.URL, slapd(t, w.dir, w.Bind)), "smtp", "submission", "imap", "imaps", "pop3s")
 	w.Start()
 	w.ekiden("domain", "add", "example.test")
 	w.ekiden("domain", "add", "away.test")
@@ -289,6 +290,26 @@ func TestMsmtpMechanisms(t *testing.T) {
 		}
 		w.Hears("login.accepted", "mechanism="+strings.ToUpper(c.auth))
 	}
+}
+
+// TestBound has GNU SASL bind SCRAM to the connection: by tls-exporter on
+// TLS 1.3, by tls-unique before it.
+func TestBound(t *testing.T) {
+	blackbox.Need(t, "gsasl")
+	w := newWorld(t)
+	for _, priority := range []string{"NORMAL", "NORMAL:-VERS-TLS1.3"} {
+		for _, mechanism := range []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"} {
+			for password, ok := range map[string]bool{"pencil": true, "chalk": false} {
+				out, err := blackbox.Try(t, w.dir, "", "gsasl", "--imap", "--connect", w.Addr("imap"), "--starttls", "--priority", priority,
+					"--x509-ca-file", w.ca, "--authentication-id", "alice@example.test", "--password", password, "--mechanism", mechanism)
+				if (err == nil) != ok {
+					t.Errorf("%s with %s and %s: %v\n%s", mechanism, priority, password, err, out)
+				}
+			}
+		}
+	}
+	w.Hears("login.accepted", "mechanism=SCRAM-SHA-256-PLUS")
+	w.Hears("login.failed", "mechanism=SCRAM-SHA-256-PLUS", "wrong password")
 }
 
 func TestMbsyncMechanisms(t *testing.T) {
