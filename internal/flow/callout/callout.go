@@ -202,6 +202,9 @@ func (c *Caller) call(ctx context.Context, a mail.Address) answer {
 	last := answer{words: "no host was reached"}
 	tried := 0
 	for _, h := range way.Hosts {
+		if h.Barred != "" {
+			continue
+		}
 		for _, addr := range h.Addrs {
 			if tried++; tried > maxHosts || ctx.Err() != nil {
 				return last

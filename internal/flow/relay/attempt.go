@@ -115,7 +115,7 @@ func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery
 
 // send tries the hosts of a hop until every recipient is decided.
 func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result, l *line) {
-	if m.RequireTLS && !m.From.IsNull() && !l.verified {
+	if m.RequireTLS && !m.From.IsNull() && !l.verified || l.lax && (m.RequireTLS || !m.TLSOptional) {
 		l.quit()
 	}
 	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) {
@@ -198,7 +198,14 @@ func (t *transfer) hosts(ctx context.Context, way route.Route) {
 		return
 	}
 	defer t.giveUp()
+	for _, s := range way.Trouble {
+		t.r.o.Observe(s)
+	}
 	for _, h := range way.Hosts {
+		if h.Barred != "" && !t.lax() {
+			t.bar(h)
+			continue
+		}
 		for _, addr := range h.Addrs {
 			if t.pending() == 0 || t.sessions >= maxSessions || len(t.tried) >= maxAddrs || ctx.Err() != nil {
 				return
@@ -210,7 +217,7 @@ func (t *transfer) hosts(ctx context.Context, way route.Route) {
 			t.visit(ctx, way, h, addr)
 		}
 	}
-	if len(t.tried) == 0 && t.pending() > 0 {
+	if len(t.tried) == 0 && t.pending() > 0 && t.last.IsZero() {
 		t.last = smtp.Answer(451, smtp.Enhanced{4, 4, 4}, "no mail host has an address of our source address's family")
 		putAll(t.rs, t.last, "", false)
 	}
@@ -263,20 +270,13 @@ func (t *transfer) open(ctx context.Context, way route.Route, h route.Host, addr
 		Hostname: t.r.o.Hostname, Local: t.r.o.Local, RootCAs: t.r.o.RootCAs, Timeouts: t.r.o.Timeouts,
 		ServerName: h.Name, User: way.User, Password: way.Password,
 	}
-	switch {
-	case h.TLS == route.Implicit:
-		o.TLS = smtpc.Implicit
-	case h.TLS == route.Required || t.mustProve():
-		o.TLS = smtpc.Required
-	}
-	// A password is shown only to who proves to be the host; on loopback nobody
-	// stands between. REQUIRETLS knows no such exception (RFC 8689 §4.2.1).
-	o.VerifyCA = o.TLS != smtpc.Opportunistic && (t.mustProve() || !addr.Addr().IsLoopback())
+	s := t.secure(&o, h, addr)
 	conn, err := t.r.o.Dial(ctx, addr.String(), o)
+	t.observe(s, h, addr, conn, err)
 	if err != nil {
 		return err
 	}
-	*t.l = line{conn: conn, host: h.Name, addr: addr, verified: o.VerifyCA}
+	*t.l = line{conn: conn, host: h.Name, addr: addr, verified: s.proven, lax: t.lax()}
 	return nil
 }
 
@@ -289,6 +289,9 @@ func (t *transfer) refused(h route.Host, addr netip.AddrPort, err error) {
 	case t.mustProve() && isUnproven(err):
 		putAll(t.rs, smtp.Answer(550, smtp.Enhanced{5, 7, 10}, "the message must go over TLS, and %s does not prove to be itself: %v", h.Name, cause(err)), h.Name, false)
 		return
+	case t.demand(h).Mandatory() && smtpc.IsTLS(err):
+		t.unreached(smtp.Answer(451, smtp.Enhanced{4, 7, 5}, "%s [%s] wants %s: %v", h.Name, addr, h.Demand, cause(err)))
+		return
 	case errors.As(err, &no):
 		t.sessions++
 		putAll(t.rs, no.Reply, h.Name, false)
@@ -296,13 +299,7 @@ func (t *transfer) refused(h route.Host, addr netip.AddrPort, err error) {
 	case errors.As(err, &op):
 		err = op.Err
 	}
-	t.last = smtp.Answer(451, smtp.Enhanced{4, 4, 1}, "%s [%s]: %v", h.Name, addr, err)
-	for i := range t.rs {
-		// What a host has said tells more than that another cannot be reached.
-		if d := &t.rs[i]; !d.final && d.host == "" {
-			d.put(t.last, "", false)
-		}
-	}
+	t.unreached(smtp.Answer(451, smtp.Enhanced{4, 4, 1}, "%s [%s]: %v", h.Name, addr, err))
 }
 
 // carry sends to those given over the open line, which it closes if it is of no
@@ -381,6 +378,7 @@ type line struct {
 	addr netip.AddrPort
 
 	verified bool // it is TLS, with a certificate that is good
+	lax      bool // it was opened for a message that may go without
 }
 
 func (l *line) quit() {

@@ -65,6 +65,9 @@ type Options struct {
 	// Refused is told how many recipients of an account's message were refused
 	// for good; nil: nobody is.
 	Refused func(ctx context.Context, account mail.AccountID, n int) error
+	// Observe is told how the securing of lines went; nil: nobody is. It must not
+	// wait for anything.
+	Observe func(route.Session)
 	// Dial opens a connection; nil means smtpc.Dial.
 	Dial func(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error)
 }
@@ -99,6 +102,9 @@ func New(o Options) *Relay {
 	}
 	if o.Dial == nil {
 		o.Dial = smtpc.Dial
+	}
+	if o.Observe == nil {
+		o.Observe = func(route.Session) {}
 	}
 	if o.Here == nil {
 		o.Here = func(context.Context, mail.Address) (bool, error) { return false, nil }

@@ -44,11 +44,12 @@ type found struct {
 	name      string // at the end of the aliases
 	addrs     []netip.Addr
 	uncertain bool // a name server failed
+	secure    bool // the addresses are signed, and so is the way to them
 }
 
 // hosts looks up the addresses of the MX hosts, leaves out ourselves and
 // whoever comes after us, and what cannot be sent to.
-func (r *Router) hosts(ctx context.Context, d mail.Domain, mx []dns.Record) (Route, error) {
+func (r *Router) hosts(ctx context.Context, d mail.Domain, mx []dns.Record, secure bool) (Route, error) {
 	all := make([]found, len(mx))
 	var wg sync.WaitGroup
 	for i, rec := range mx {
@@ -62,7 +63,8 @@ func (r *Router) hosts(ctx context.Context, d mail.Domain, mx []dns.Record) (Rou
 	if kept == 0 && len(mx) > 0 {
 		return Route{}, fail(550, smtp.Enhanced{5, 4, 6}, "mail for %s loops back to this host", d)
 	}
-	var route Route
+	route := Route{Secure: secure}
+	var of []found // each of its hosts
 	uncertain, refused := false, false
 	for i, rec := range mx[:kept] {
 		uncertain = uncertain || all[i].uncertain
@@ -70,11 +72,13 @@ func (r *Router) hosts(ctx context.Context, d mail.Domain, mx []dns.Record) (Rou
 		refused = refused || len(good) < len(all[i].addrs)
 		if len(good) > 0 {
 			route.Hosts = append(route.Hosts, Host{Name: rec.Target, Addrs: withPort(good, uint16(r.o.Port))})
+			of = append(of, all[i])
 		}
 	}
 	switch {
 	case len(route.Hosts) > 0:
-		return route, nil
+		r.demands(ctx, d, &route, of)
+		return route, ctx.Err()
 	case uncertain:
 		return Route{}, fail(451, smtp.Enhanced{4, 4, 3}, "the addresses of the mail hosts of %s cannot be found out now", d)
 	case refused:
@@ -109,7 +113,7 @@ func (r *Router) addresses(ctx context.Context, name string) found {
 			f.uncertain = f.uncertain || !errors.Is(err, dns.ErrNoName) && !errors.Is(err, dns.ErrNoData)
 			continue
 		}
-		f.name = a.Name
+		f.name, f.secure = a.Name, f.secure || a.Secure
 		for _, rec := range a.Records {
 			sets[i] = append(sets[i], rec.Addr.Unmap())
 		}
@@ -134,19 +138,11 @@ func (r *Router) isSelf(a netip.Addr) bool {
 	return slices.ContainsFunc(r.o.Self, func(s netip.Addr) bool { return s.Unmap() == a })
 }
 
-// special are the ranges that are not of the public network, besides those that
-// netip knows (RFC 6890).
-var special = [...]netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
-}
-
 // allowed says whether mail may be sent to a. Anyone can point a domain's MX at
 // what stands behind our firewall.
 func (r *Router) allowed(a netip.Addr) bool {
 	if r.o.AllowPrivate {
 		return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast()
 	}
-	return a.IsGlobalUnicast() && !a.IsPrivate() &&
-		!slices.ContainsFunc(special[:], func(p netip.Prefix) bool { return p.Contains(a) })
+	return dns.IsPublic(a)
 }

@@ -31,6 +31,8 @@ type Options struct {
 	Self         []netip.Addr // our own addresses
 	Hostname     string       // our own name
 
+	// Policy gives the MTA-STS policy of a domain (RFC 8461); nil: none has one.
+	Policy func(context.Context, mail.Domain) Policy
 	// Relayed says where mail of a domain of ours goes that is relayed; nil: none is.
 	Relayed func(context.Context, mail.Domain) (directory.Relay, error)
 }
@@ -55,9 +57,14 @@ const (
 
 // Host is one host to try.
 type Host struct {
-	Name  string // as MX or configuration gives it; an address literal without its brackets
-	Addrs []netip.AddrPort
-	TLS   TLS
+	Name   string // as MX or configuration gives it; an address literal without its brackets
+	Addrs  []netip.AddrPort
+	TLS    TLS    // what configuration wants
+	Demand Demand // what the domain wants besides
+
+	// Barred says why the host is not to be used now: its domain would not have it.
+	// Only a message whose TLS its sender does not insist on may go there (RFC 8689 §3).
+	Barred string
 }
 
 // Route is where mail for a domain goes: hosts in the order to be tried.
@@ -67,8 +74,11 @@ type Route struct {
 	Password string
 
 	// Secure says that the names of the hosts are surely the domain's: an operator
-	// has given them, or the DNS is signed.
+	// has given them, the DNS is signed, or an MTA-STS policy vouches for them.
 	Secure bool
+
+	Policy  Policy    // of MTA-STS, where it was asked for
+	Trouble []Session // what was found wrong before any host was reached
 }
 
 // Failure says that there is no route. It is a decision about the recipients,
@@ -152,9 +162,7 @@ func (r *Router) For(ctx context.Context, d mail.Domain) (Route, error) {
 	if err != nil {
 		return Route{}, err
 	}
-	way, err := r.hosts(ctx, d, mx)
-	way.Secure = secure
-	return way, err
+	return r.hosts(ctx, d, mx, secure)
 }
 
 // smart is the route to the smart host. What is wrong with it is never the

@@ -41,6 +41,14 @@ type handshakeError struct{ err error }
 func (e *handshakeError) Error() string { return "TLS: " + e.err.Error() }
 func (e *handshakeError) Unwrap() error { return e.err }
 
+// IsTLS says whether an error of Dial, or the reason of Clear, is about TLS: it is
+// not offered, refused, or the handshake failed.
+func IsTLS(err error) bool {
+	var failed *handshakeError
+	var no *Refusal
+	return errors.As(err, &failed) || errors.As(err, &no) && no.Command == "STARTTLS"
+}
+
 // Dial connects to addr (host:port) and says EHLO, STARTTLS and AUTH as o wants.
 // A server that refuses, or lacks what must be, gives a *Refusal; else the error
 // is the connection's, of kind fault.Unavailable. Where TLS is opportunistic and
