@@ -177,6 +177,7 @@ cert_file = "%[1]s/server.pem"
 key_file = "%[1]s/server.key"
 [auth]
 scram = ["SHA-1", "SHA-256", "SHA-512"]
+scram_iterations = 10000
 client_ca_file = "%[1]s/ca.pem"
 [oauth]
 issuer = "%[2]s"
@@ -298,18 +299,16 @@ func TestBound(t *testing.T) {
 	blackbox.Need(t, "gsasl")
 	w := newWorld(t)
 	for _, priority := range []string{"NORMAL", "NORMAL:-VERS-TLS1.3"} {
-		for _, mechanism := range []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"} {
-			for password, ok := range map[string]bool{"pencil": true, "chalk": false} {
-				out, err := blackbox.Try(t, w.dir, "", "gsasl", "--imap", "--connect", w.Addr("imap"), "--starttls", "--priority", priority,
-					"--x509-ca-file", w.ca, "--authentication-id", "alice@example.test", "--password", password, "--mechanism", mechanism)
-				if (err == nil) != ok {
-					t.Errorf("%s with %s and %s: %v\n%s", mechanism, priority, password, err, out)
-				}
+		for mechanism, password := range map[string]string{"SCRAM-SHA-256-PLUS": "pencil", "SCRAM-SHA-1-PLUS": "chalk"} {
+			out, err := blackbox.Try(t, w.dir, "", "gsasl", "--imap", "--connect", w.Addr("imap"), "--starttls", "--priority", priority,
+				"--x509-ca-file", w.ca, "--authentication-id", "alice@example.test", "--password", password, "--mechanism", mechanism)
+			if (err == nil) != (password == "pencil") {
+				t.Errorf("%s with %s and %s: %v\n%s", mechanism, priority, password, err, out)
 			}
 		}
 	}
 	w.Hears("login.accepted", "mechanism=SCRAM-SHA-256-PLUS")
-	w.Hears("login.failed", "mechanism=SCRAM-SHA-256-PLUS", "wrong password")
+	w.Hears("login.failed", "mechanism=SCRAM-SHA-1-PLUS", "wrong password")
 }
 
 func TestMbsyncMechanisms(t *testing.T) {
