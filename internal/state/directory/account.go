@@ -205,7 +205,7 @@ func (s *Store) RemoveAccount(ctx context.Context, addr mail.Address) error {
 }
 
 // UpdateAccount changes what fn changes of Quota, MaxMessages, Disabled, Sending,
-// Held and HeldFor; the rest stays as it is. fn may run more than once. fault.NotFound.
+// Held, HeldFor and Reports; the rest stays as it is. fn may run more than once. fault.NotFound.
 func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*Account) error) error {
 	const op = "directory.UpdateAccount"
 	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
@@ -220,11 +220,15 @@ func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*A
 		if now.Quota < 0 || now.MaxMessages < 0 {
 			return fault.New(fault.Invalid, op, "a quota is not negative")
 		}
+		if err := now.Reports.check(op); err != nil {
+			return err
+		}
 		if now.Disabled != a.Disabled {
 			a.Changed = stamp(tx)
 		}
 		a.Quota, a.MaxMessages, a.Disabled = now.Quota, now.MaxMessages, now.Disabled
 		a.Sending, a.Held, a.HeldFor = now.Sending, now.Held, now.HeldFor
+		a.Reports = Reports{Language: now.Reports.Language, Signed: now.Reports.Signed}
 		tx.Set(accountKey(a.ID), a.encode())
 		return nil
 	}))

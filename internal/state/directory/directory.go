@@ -52,6 +52,8 @@ type Account struct {
 	// operator, and why; zero: it does not.
 	Held    time.Time
 	HeldFor string
+	// Reports has the account's own Language and Signed.
+	Reports Reports
 	// Changed grows whenever what a login depends on changes: the credentials or Disabled.
 	Changed uint64
 }

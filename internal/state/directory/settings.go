@@ -28,6 +28,8 @@ type Settings struct {
 	// NoSCRAM keeps no SCRAM verifiers of the domain's passwords, which are the
 	// weaker secret at rest: its accounts log in by PLAIN and the like.
 	NoSCRAM bool `json:"noscram,omitempty"`
+	// Reports is what is done about reports on what the domain sends.
+	Reports Reports `json:"rep,omitzero"`
 }
 
 // NoSeparator is the Separator of a domain without sub-addresses.
@@ -118,6 +120,9 @@ func (s Settings) Check() error {
 	}
 	if s.AliasOf != "" && s.Relay.On() {
 		return fault.New(fault.Invalid, op, "another name of a domain has no relay of its own")
+	}
+	if err := s.Reports.check(op); err != nil {
+		return err
 	}
 	return s.Relay.check(op)
 }
