@@ -32,5 +32,12 @@ func BanShard() Shard { return Shard("g/") }
 // keys, the accounts at authorities, and the keys of session tickets.
 func CertShard() Shard { return Shard("t/") }
 
+// SuppressShard holds whom our domains do not write to any more.
+func SuppressShard() Shard { return Shard("u/") }
+
+// OthersShard holds what is known of other domains: the policies that they have
+// published, and how it went with them.
+func OthersShard() Shard { return Shard("o/") }
+
 // Loose is the prefix of the rows that lie in no shard.
 const Loose = "b/"
