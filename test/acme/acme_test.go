@@ -3,6 +3,7 @@
 package acme
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"os"
@@ -102,6 +103,10 @@ func TestRenewal(t *testing.T) {
 	s.Hears("certificate.ordered", "renewal=true")
 	if shows(t, s, "mx.example.test", roots).Equal(first) {
 		t.Error("the old certificate is still shown")
+	}
+	log, err := os.ReadFile(p.log)
+	if err != nil || !bytes.Contains(log, []byte("/renewalInfo/")) {
+		t.Error("the authority was never asked when to renew (RFC 9773 §4.1)", err)
 	}
 }
 

@@ -32,6 +32,7 @@ relayhost = [%[3]s]:10025
 sender_dependent_relayhost_maps = inline:{ alice@a.test=[%[3]s]:10587 }
 smtp_sasl_auth_enable = yes
 smtp_sasl_security_options = noanonymous
+smtp_sasl_mechanism_filter = scram-sha-256
 smtp_sasl_password_maps = inline:{ { [%[3]s]:10587 = alice@a.test:%[6]s } }
 virtual_mailbox_domains = p.test
 virtual_mailbox_base = %[1]s/mail

@@ -220,6 +220,25 @@ func TestCacheAndSingleFlight(t *testing.T) {
 	}
 }
 
+// TestFailureIsRemembered does not ask again at once where nobody could answer
+// (RFC 9520 §3.2).
+func TestFailureIsRemembered(t *testing.T) {
+	s := serve(t, func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg)
+		m.SetRcode(q, dns.RcodeServerFailure)
+		_ = w.WriteMsg(m)
+	})
+	r := resolve(t, Options{}, s)
+	for range 3 {
+		if _, err := r.Lookup(t.Context(), "example.org", words.TypeA); !errors.Is(err, words.ErrServer) {
+			t.Fatal(err)
+		}
+	}
+	if n := s.udp.Load(); n > 2 { // a question and one more try
+		t.Errorf("%d questions", n)
+	}
+}
+
 func TestLeaderGoesAway(t *testing.T) {
 	release := make(chan struct{})
 	answer := zone(t, "example.org. 300 A 192.0.2.1")

@@ -5,6 +5,7 @@ import (
 	"testing"
 )
 
+// TestNeedle finds equal what i;unicode-casemap does (RFC 5051 §2), and more.
 func TestNeedle(t *testing.T) {
 	var m Scratch
 	for _, c := range []struct {
@@ -13,6 +14,7 @@ func TestNeedle(t *testing.T) {
 	}{
 		{"", "x", true}, {"hello", "say HELLO now", true}, {"hello", "hell o", false}, {"köln", "KO\u0308LN", true}, {"ABC", "ａｂｃ", true},
 		{"ガ", "ｶﾞ", true}, {"страна", "СТРАНА", true}, {"é", "e", true}, {"か", "が", false}, {"世界", "こんにちは世界", true},
+		{"ﬁle", "FILE", true}, {"Ǆ", "dž", true}, {"②", "2", true},
 	} {
 		n := NewNeedle(c.needle)
 		if got := n.In(c.text); got != c.want {

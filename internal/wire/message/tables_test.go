@@ -280,3 +280,13 @@ func TestHeaderScanner(t *testing.T) {
 		t.Error("the bound does not hold")
 	}
 }
+
+// TestForgottenLine begins the body where the empty line was forgotten (RFC 7103
+// §7.1).
+func TestForgottenLine(t *testing.T) {
+	msg := []byte("Subject: x\r\nTo: a@b.example\r\nDear reader,\r\nhello: this is no field\r\n")
+	i := ParseBytes(msg)
+	if got := string(msg[i.Root.BodyStart:]); !strings.HasPrefix(got, "Dear reader,") || len(i.Header.Fields()) != 2 {
+		t.Errorf("%d fields, the body is %q", len(i.Header.Fields()), got)
+	}
+}
