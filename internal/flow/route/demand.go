@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/policies"
 	"github.com/ekiden-mail/ekiden/internal/trust/dane"
 	"github.com/ekiden-mail/ekiden/internal/trust/mtasts"
 	"github.com/ekiden-mail/ekiden/internal/trust/tlsrpt"
@@ -106,21 +107,8 @@ func (h Host) Session(local, addr netip.Addr, offered bool, err error) Session {
 	return s
 }
 
-// Policy is what is known of a domain's MTA-STS policy.
-type Policy struct {
-	mtasts.Policy
-	ID      string
-	Fetched time.Time     // zero: there is no policy
-	Cached  bool          // not fetched just now
-	Trouble tlsrpt.Result // why a new one could not be had; "": nothing
-	Reason  string        // the same in words
-}
-
-// known says whether there is a policy.
-func (p Policy) known() bool { return !p.Fetched.IsZero() }
-
-// report is the policy as reports name it.
-func (p Policy) report(d mail.Domain) tlsrpt.Policy {
+// named is a policy as reports name it.
+func named(p policies.Known, d mail.Domain) tlsrpt.Policy {
 	return tlsrpt.Policy{Type: tlsrpt.STS, Domain: d, Text: strings.Split(strings.TrimSuffix(p.String(), "\r\n"), "\r\n"), MX: p.MX}
 }
 
@@ -143,12 +131,12 @@ func (r *Router) demands(ctx context.Context, d mail.Domain, route *Route, all [
 	route.Policy = p
 	if p.Trouble != "" {
 		policy := tlsrpt.Policy{Type: tlsrpt.STS, Domain: d}
-		if p.known() {
-			policy = p.report(d)
+		if p.There() {
+			policy = named(p, d)
 		}
 		route.Trouble = append(route.Trouble, Session{Policy: policy, Failure: tlsrpt.Failure{Result: p.Trouble, Reason: p.Reason}})
 	}
-	if !p.known() || p.Mode == mtasts.None {
+	if !p.There() || p.Mode == mtasts.None {
 		return
 	}
 	for i := range route.Hosts {
@@ -160,8 +148,8 @@ func (r *Router) demands(ctx context.Context, d mail.Domain, route *Route, all [
 }
 
 // sts demands of a host what an MTA-STS policy does.
-func (r *Router) sts(h *Host, d mail.Domain, p Policy, route *Route) {
-	h.Demand = Demand{Policy: p.report(d), Testing: p.Mode == mtasts.Testing, names: []string{h.Name}}
+func (r *Router) sts(h *Host, d mail.Domain, p policies.Known, route *Route) {
+	h.Demand = Demand{Policy: named(p, d), Testing: p.Mode == mtasts.Testing, names: []string{h.Name}}
 	if p.Allows(h.Name) {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/policies"
 	"github.com/ekiden-mail/ekiden/internal/trust/mtasts"
 	"github.com/ekiden-mail/ekiden/internal/trust/tlsrpt"
 	"github.com/ekiden-mail/ekiden/internal/wire/dns/dnstest"
@@ -70,8 +71,8 @@ lost.test             MX    10 mx.bare.test
 kept.test             MX    10 mx.bare.test
 `
 
-func policies(_ context.Context, d mail.Domain) Policy {
-	p := Policy{Policy: mtasts.Policy{Mode: mtasts.Enforce, MX: []string{"*.bare.test", "mx.none.test"}, MaxAge: time.Hour}, ID: "1", Fetched: time.Unix(1, 0)}
+func published(_ context.Context, d mail.Domain) policies.Known {
+	p := policies.Known{Policy: mtasts.Policy{Mode: mtasts.Enforce, MX: []string{"*.bare.test", "mx.none.test"}, MaxAge: time.Hour}, ID: "1", Fetched: time.Unix(1, 0)}
 	switch d {
 	case "sts.test", "both.test":
 	case "testing.test":
@@ -81,9 +82,9 @@ func policies(_ context.Context, d mail.Domain) Policy {
 	case "kept.test":
 		p.Trouble, p.Reason = tlsrpt.PolicyFetch, "timeout"
 	case "lost.test":
-		return Policy{Trouble: tlsrpt.PolicyFetch, Reason: "timeout"}
+		return policies.Known{Trouble: tlsrpt.PolicyFetch, Reason: "timeout"}
 	default:
-		return Policy{}
+		return policies.Known{}
 	}
 	return p
 }
@@ -92,7 +93,7 @@ func policies(_ context.Context, d mail.Domain) Policy {
 func TestDemands(t *testing.T) {
 	dns := dnstest.New(secured)
 	dns.Secure()
-	r := New(Options{Resolver: dns, Hostname: "me.test", Policy: policies})
+	r := New(Options{Resolver: dns, Hostname: "me.test", Policy: published})
 	for _, c := range []struct{ domain, want string }{
 		{"dane.test", "mx.dane.test tlsa mx.dane.test/dane.test mandatory proves"},
 		{"useless.test", "mx.useless.test tlsa mx.useless.test/useless.test mandatory"}, // RFC 7672 §2.2

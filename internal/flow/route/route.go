@@ -12,6 +12,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/policies"
 	"github.com/ekiden-mail/ekiden/internal/wire/dns"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
@@ -32,7 +33,7 @@ type Options struct {
 	Hostname     string       // our own name
 
 	// Policy gives the MTA-STS policy of a domain (RFC 8461); nil: none has one.
-	Policy func(context.Context, mail.Domain) Policy
+	Policy func(context.Context, mail.Domain) policies.Known
 	// Relayed says where mail of a domain of ours goes that is relayed; nil: none is.
 	Relayed func(context.Context, mail.Domain) (directory.Relay, error)
 }
@@ -77,8 +78,8 @@ type Route struct {
 	// has given them, the DNS is signed, or an MTA-STS policy vouches for them.
 	Secure bool
 
-	Policy  Policy    // of MTA-STS, where it was asked for
-	Trouble []Session // what was found wrong before any host was reached
+	Policy  policies.Known // of MTA-STS, where it was asked for
+	Trouble []Session      // what was found wrong before any host was reached
 }
 
 // Failure says that there is no route. It is a decision about the recipients,

@@ -32,7 +32,7 @@ type key struct {
 	t    dns.Type // 0: every type
 }
 
-// New reads a zone: a record a line, `name type data`, `;` before a comment.
+// New reads a zone: a record a line, `name type data`, ` ;` before a comment.
 //
 //	example.org         MX    10 mx.example.org
 //	mx.example.org      A     192.0.2.1
@@ -60,7 +60,7 @@ func (r *Resolver) Set(zone string) {
 	defer r.mu.Unlock()
 	r.zone, r.fails, r.bare = map[string][]dns.Record{}, map[key]error{}, map[string]bool{}
 	for line := range strings.Lines(zone) {
-		line, _, _ = strings.Cut(line, ";")
+		line, _, _ = strings.Cut(" "+line, " ;")
 		f := strings.Fields(line)
 		if len(f) == 0 {
 			continue
