@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -43,6 +44,7 @@ type Options struct {
 	// Missing takes in the account of a recipient that is known elsewhere and not
 	// here yet, and says whether it did; nil: there is no elsewhere.
 	Missing func(context.Context, mail.Address) (bool, error)
+	Paths   Paths // signs reverse-paths; nil: all stay as they came
 }
 
 // Deliverer prepares plans.
@@ -80,6 +82,9 @@ func (d *Deliverer) Prepare(ctx context.Context, a *mail.Arrival, content blob.H
 		}
 	}
 	p.reportLater()
+	if err := p.sign(ctx); err != nil {
+		return nil, fault.Wrap("deliver.Prepare", err)
+	}
 	if err := p.makeLines(ctx); err != nil {
 		return nil, fault.Wrap("deliver.Prepare", err)
 	}
@@ -162,6 +167,9 @@ func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 	}
 	for _, to := range found.Remote {
 		p.remote(r, to)
+		if p.by == "" && !slices.Contains(found.Relayed, to) {
+			p.by = r.Address.Domain
+		}
 	}
 	return nil
 }

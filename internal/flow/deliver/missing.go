@@ -12,6 +12,16 @@ import (
 // resolve says where an address leads, after taking in an account that is known
 // elsewhere and not here yet.
 func (d *Deliverer) resolve(ctx context.Context, a mail.Address) (directory.Resolution, error) {
+	if to, is, err := d.signed(ctx, a); is || err != nil {
+		if err != nil {
+			return directory.Resolution{}, err
+		}
+		found, err := d.o.Directory.Resolve(ctx, to)
+		if fault.Is(err, fault.Denied) {
+			return directory.Resolution{Remote: []mail.Address{to}}, nil
+		}
+		return found, err
+	}
 	found, err := d.o.Directory.Resolve(ctx, a)
 	if d.o.Missing == nil || !fault.Is(err, fault.NotFound) || directory.IsRole(a) {
 		return found, err

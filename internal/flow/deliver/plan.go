@@ -28,6 +28,8 @@ type Plan struct {
 	replies []smtp.Reply
 	told    []answer.Success // successes that senders asked to be told of
 	letter  *letter          // tells them; nil: nobody asked
+	by      mail.Domain      // of an alias that sends it on; "" if none does
+	path    mail.Address     // signed reverse-path of what waits; null: as it came
 }
 
 // target is one account's copy.
@@ -135,7 +137,7 @@ func (t *target) usage(m *mailbox.Tx) (mailbox.Usage, error) {
 func (p *Plan) message() queue.Message {
 	a := p.arrival
 	return queue.Message{
-		ID: a.ID, At: a.At, Blob: p.content.ID(), Size: p.content.Size(), Prefix: p.outward(), From: a.Envelope.From,
+		ID: a.ID, At: a.At, Blob: p.content.ID(), Size: p.content.Size(), Prefix: p.outward(), From: a.Envelope.From, Path: p.path,
 		EnvID: a.Envelope.ID, HeadersOnly: a.Envelope.Headers, UTF8: a.Envelope.UTF8, EightBit: a.Envelope.EightBit,
 		RequireTLS: a.Envelope.RequireTLS, Quoted: a.Envelope.Quoted, Junk: a.Junk, Account: a.Peer.Account, Demands: a.Envelope.Demands,
 	}

@@ -73,6 +73,9 @@ type Transaction struct {
 
 // Rcpt says whether to is here.
 func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOptions) smtp.Reply {
+	if !t.arrival.Envelope.From.IsNull() && t.r.o.Deliver.ReportsOnly(ctx, to) {
+		return t.r.o.Deliver.Refuse(ctx, &t.arrival, to, smtp.Answer(550, smtp.Enhanced{5, 7, 1}, "only reports are taken for <%s>", to))
+	}
 	if err := t.r.o.Deliver.Accepts(ctx, to); err != nil {
 		return t.r.o.Deliver.Refuse(ctx, &t.arrival, to, refusal(to, err))
 	}

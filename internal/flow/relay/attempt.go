@@ -332,8 +332,8 @@ func (t *transfer) carry(ctx context.Context, of []*result) (rest []*result) {
 // carryTo is one transaction.
 func (t *transfer) carryTo(ctx context.Context, of []*result, to []smtpc.Recipient) {
 	l := t.l
-	msg := smtpc.Message{From: t.m.From, Demands: t.m.Demands, To: to, Options: smtp.MailOptions{
-		EightBit: t.m.EightBit, UTF8: t.m.UTF8, HeadersOnly: t.m.HeadersOnly, EnvelopeID: t.m.EnvID, Quoted: t.m.Quoted, RequireTLS: t.m.RequireTLS,
+	msg := smtpc.Message{From: t.m.ReversePath(), Demands: t.m.Demands, To: to, Options: smtp.MailOptions{
+		EightBit: t.m.EightBit, UTF8: t.m.UTF8, HeadersOnly: t.m.HeadersOnly, EnvelopeID: t.m.EnvID, Quoted: t.m.Quoted && t.m.Path.IsNull(), RequireTLS: t.m.RequireTLS,
 	}}
 	size := int64(len(t.m.Prefix)) + t.m.Size
 	res, err := l.conn.Send(ctx, msg, io.NewSectionReader(t.content, 0, size), size)

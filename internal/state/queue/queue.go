@@ -66,6 +66,7 @@ type Message struct {
 	Size        int64  // of the content, in octets, without the prefix
 	Prefix      []byte // header fields of ours, in front of the content; at most MaxPrefix
 	From        mail.Address
+	Path        mail.Address   // reverse-path that the next hop is told instead; null: From
 	EnvID       string         // ENVID (RFC 3461 §4.4)
 	HeadersOnly bool           // RET=HDRS (RFC 3461 §4.3)
 	UTF8        bool           // SMTPUTF8 (RFC 6531)
@@ -75,6 +76,14 @@ type Message struct {
 	Junk        bool           // copies for accounts of ours go to the \Junk mailbox
 	Account     mail.AccountID // who submitted it; zero if nobody of ours
 	mail.Demands
+}
+
+// ReversePath is what the next hop is told.
+func (m Message) ReversePath() mail.Address {
+	if m.Path.IsNull() {
+		return m.From
+	}
+	return m.Path
 }
 
 // MaxPrefix bounds the octets of Message.Prefix, which lies in one row.

@@ -58,11 +58,12 @@ func readIndex(b []byte) (mail.Domain, int8) {
 }
 
 // Values begin with the version of their form; later versions only add fields
-// at the end. Most rows have nothing of what the second version adds, and stay
-// with the first.
+// at the end. Most rows have nothing of what the later ones add, and stay with
+// the first.
 const (
 	rowVersion     = 1
 	demandsVersion = 2
+	pathVersion    = 3 // of messages
 )
 
 // Bits of a message row.
@@ -97,10 +98,16 @@ func encodeMessage(m Message) []byte {
 	if m.Demands != (mail.Demands{}) {
 		version = demandsVersion
 	}
+	if !m.Path.IsNull() {
+		version = pathVersion
+	}
 	v := kv.Value{}.Byte(version).Byte(bits(m)).Time(m.At).Fixed(m.Blob[:]).Uint(uint64(m.Size)).Uint(uint64(m.Account)).
 		Address(m.From).Text(m.EnvID).Text(string(m.Prefix))
-	if version == demandsVersion {
+	if version >= demandsVersion {
 		v = encodeDemands(v, m.Demands)
+	}
+	if version >= pathVersion {
+		v = v.Address(m.Path)
 	}
 	return v
 }
@@ -156,6 +163,9 @@ func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 	m.Prefix = []byte(r.Text())
 	if version >= demandsVersion {
 		m.Demands = readDemands(r)
+	}
+	if version >= pathVersion {
+		m.Path = r.Address()
 	}
 	return m, fault.As(fault.Corrupt, "queue", r.Err())
 }

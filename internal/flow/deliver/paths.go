@@ -1,0 +1,53 @@
+package deliver
+
+import (
+	"context"
+
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+)
+
+// Paths signs the reverse-paths of what goes out, and reads those that come back.
+type Paths interface {
+	// Sign gives the reverse-path that the next hop is told in place of a's own; the
+	// null one means none other. by is the domain of the alias that sends a on, ""
+	// if none does.
+	Sign(ctx context.Context, a *mail.Arrival, by mail.Domain) (mail.Address, error)
+	// Read says where mail for a signed path of ours is sent. fault.NotFound if a
+	// is none, fault.Denied if it was forged or has expired.
+	Read(ctx context.Context, a mail.Address) (mail.Address, error)
+}
+
+// sign gives what waits its reverse-path.
+func (p *Plan) sign(ctx context.Context) (err error) {
+	if p.d.o.Paths == nil || len(p.waiting) == 0 || p.arrival.Envelope.From.IsNull() {
+		return nil // null stays null, or reports would go in circles
+	}
+	p.path, err = p.d.o.Paths.Sign(ctx, p.arrival, p.by)
+	return err
+}
+
+// signed says whether a is a reverse-path that was signed here, and whose it is.
+// What is forged or has expired is no recipient.
+func (d *Deliverer) signed(ctx context.Context, a mail.Address) (mail.Address, bool, error) {
+	if d.o.Paths == nil {
+		return mail.Address{}, false, nil
+	}
+	to, err := d.o.Paths.Read(ctx, a)
+	switch {
+	case err == nil:
+		return to, true, nil
+	case fault.Is(err, fault.NotFound):
+		return mail.Address{}, false, nil
+	case fault.Is(err, fault.Denied):
+		return mail.Address{}, false, fault.As(fault.NotFound, "deliver.signed", err)
+	}
+	return mail.Address{}, false, err
+}
+
+// ReportsOnly says whether a is a reverse-path of ours, which nobody writes to:
+// what comes there has the null reverse-path.
+func (d *Deliverer) ReportsOnly(ctx context.Context, a mail.Address) bool {
+	_, is, err := d.signed(ctx, a)
+	return is && err == nil
+}
