@@ -30,6 +30,7 @@ type Plan struct {
 	letter  *letter          // tells them; nil: nobody asked
 	by      mail.Domain      // of an alias that sends it on; "" if none does
 	path    mail.Address     // signed reverse-path of what waits; null: as it came
+	fresh   *queue.Fresh     // what the commit has queued
 }
 
 // target is one account's copy.
@@ -90,7 +91,8 @@ func (p *Plan) Commit(tx kv.Tx) error {
 	if len(p.waiting) == 0 {
 		return nil
 	}
-	if err := p.d.o.Queue.Add(tx, p.message(), p.content, p.waiting); err != nil {
+	var err error
+	if p.fresh, err = p.d.o.Queue.AddFresh(tx, p.message(), p.content, p.waiting); err != nil {
 		return fault.Wrap(op, err)
 	}
 	for _, w := range p.waiting {
@@ -149,6 +151,9 @@ func (p *Plan) Replies() []smtp.Reply { return p.replies }
 // Emit tells what the commit has made true.
 func (p *Plan) Emit(ctx context.Context) {
 	a := p.arrival
+	if p.fresh != nil {
+		p.d.o.Queue.Offer(p.fresh)
+	}
 	p.d.o.Sink.Emit(ctx, event.Accepted{
 		ID: a.ID, From: a.Envelope.From, Recipients: len(a.Envelope.To), Size: a.Size, Priority: a.Envelope.Priority, Peer: a.Peer,
 	})

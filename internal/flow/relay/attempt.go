@@ -72,7 +72,7 @@ func (r *result) outcome(jitter float64) queue.Outcome {
 // attempt tries one batch and settles it. It says false if nothing became of
 // it because of ourselves.
 func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
-	m, ds, err := r.o.Queue.Load(ctx, b.Message, b.N)
+	m, ds, err := r.load(ctx, b)
 	if err != nil {
 		r.failed(ctx, err)
 		return false

@@ -162,10 +162,17 @@ func (b *bed) queue(n int, subject, from string, ds []queue.Delivery) mail.Arriv
 	h, err := b.o.Blobs.Put(context.Background(), []byte("Subject: "+subject+"\r\n\r\n.hello\r\n"))
 	b.must(err)
 	m := queue.Message{ID: mail.ArrivalID{byte(n), byte(n >> 8), 1}, At: time.Now(), Size: h.Size(), Prefix: []byte("X-Prefix: yes\r\n"), From: address(from)}
-	b.must(b.db.Update(context.Background(), []kv.Shard{kv.PartitionShard(m.ID)}, func(tx kv.Tx) error {
-		return b.o.Queue.Add(tx, m, h, ds)
-	}))
+	b.o.Queue.Offer(b.addFresh(m, h, ds))
 	return m.ID
+}
+
+func (b *bed) addFresh(m queue.Message, h blob.Handle, ds []queue.Delivery) (f *queue.Fresh) {
+	b.Helper()
+	b.must(b.db.Update(context.Background(), []kv.Shard{kv.PartitionShard(m.ID)}, func(tx kv.Tx) (err error) {
+		f, err = b.o.Queue.AddFresh(tx, m, h, ds)
+		return err
+	}))
+	return f
 }
 
 // waiting lists what is in the queue.

@@ -78,11 +78,14 @@ type Relay struct {
 	hints hints
 
 	// The loop's own.
-	plan    *queue.Plan
-	cursors [kv.Partitions]queue.Cursor
+	plan   *queue.Plan
+	copies copies
+	fresh  <-chan struct{} // something was queued by this process
+	reading
 	wakes   [kv.Partitions]time.Time // when something falls due
 	anew    [kv.Partitions]time.Time // when to look from the beginning, after a failure
 	down    hosts
+	again   time.Time                // when to look at all, whatever was heard
 	wants   chan want
 	workers sync.WaitGroup
 }
@@ -121,7 +124,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	r.plan = queue.NewPlan(r.o.Limits, r.o.Router.Hop)
 	r.wants = make(chan want)
 	r.hints.wake = make(chan struct{}, 1)
-	r.hints.all()
+	r.fresh = r.o.Queue.Listen()
+	defer r.o.Queue.Leave()
+	r.lookAtAll(time.Now())
 
 	var watchers sync.WaitGroup
 	for part := range uint8(kv.Partitions) {
@@ -184,6 +189,7 @@ func (r *Relay) loop(ctx, work context.Context) {
 		case w := <-r.wants:
 			r.hand(w)
 		}
+		case <-r.fresh:
 	}
 }
 
@@ -216,6 +222,7 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 		r.hints.keep(part)
 	}
 	var failed error
+	r.takeFresh()
 	for _, part := range r.hints.take() {
 		if r.plan.Full() {
 			r.hints.keep(part)
@@ -231,7 +238,8 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 		for _, d := range l.Due {
 			r.plan.Offer(d)
 		}
-		r.cursors[part], r.wakes[part] = l.Next, l.Wake
+		r.passed(part, l.Next)
+		r.wakes[part] = l.Wake
 		if l.More {
 			r.hints.keep(part)
 			again = true
@@ -253,7 +261,7 @@ func (r *Relay) lookForUrgent(ctx context.Context, part uint8) error {
 	for _, d := range l.Due {
 		r.plan.Offer(d)
 	}
-	r.cursors[part] = l.Next
+	r.passed(part, l.Next)
 	return nil
 }
 
@@ -273,6 +281,7 @@ func (r *Relay) start(work context.Context) {
 }
 
 // hand takes a batch back and gives the worker another one.
+		b = r.copies.give(b)
 func (r *Relay) hand(w want) {
 	if w.failed {
 		// Its rows are behind the cursor.
@@ -283,7 +292,7 @@ func (r *Relay) hand(w want) {
 		return
 	}
 	if b, ok := r.plan.More(w.done); ok {
-		w.more <- b
+		w.more <- r.copies.give(b)
 	}
 	close(w.more)
 }
@@ -291,7 +300,7 @@ func (r *Relay) hand(w want) {
 // pause is the time until something falls due, or until it is time to look
 // whatever was heard.
 func (r *Relay) pause(now time.Time) time.Duration {
-	next := now.Add(r.o.Again)
+	next := r.again
 	for part := range r.wakes {
 		for _, t := range [...]time.Time{r.wakes[part], r.anew[part]} {
 			if !t.IsZero() && t.Before(next) {
@@ -302,26 +311,28 @@ func (r *Relay) pause(now time.Time) time.Duration {
 	return max(next.Sub(now), time.Millisecond)
 }
 
-// fallDue marks the partitions in which something has fallen due. If nothing
-// was heard for long, all are looked at: hints may be lost.
+// fallDue marks the partitions in which something has fallen due, and now and
+// then all: hints may be lost.
 func (r *Relay) fallDue(now time.Time) {
-	some := false
+	if !r.again.After(now) {
+		r.lookAtAll(now)
+	}
 	for part := range r.wakes {
 		if t := r.anew[part]; !t.IsZero() && !t.After(now) {
 			r.anew[part] = time.Time{}
 			r.cursors[part] = queue.Cursor{}
 			r.hints.keep(uint8(part))
-			some = true
 		}
 		if t := r.wakes[part]; !t.IsZero() && !t.After(now) {
 			r.wakes[part] = time.Time{}
 			r.hints.keep(uint8(part))
-			some = true
 		}
 	}
-	if !some {
-		r.hints.all()
-	}
+}
+
+func (r *Relay) lookAtAll(now time.Time) {
+	r.again = now.Add(r.o.Again)
+	r.hints.all()
 }
 
 // hints are the partitions that may have something due.

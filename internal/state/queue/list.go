@@ -190,6 +190,7 @@ func (s *Store) requeue(tx kv.Tx, e Entry, state State, now time.Time) {
 // number of those it changed.
 func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx, Entry, time.Time) (bool, error)) (int, error) {
 	now, total := time.Now(), 0
+	s.changes.Add(1) // what was offered before is loaded again
 	for _, sp := range f.ranges() {
 		for sp.r.From != nil {
 			var changed int
@@ -215,6 +216,7 @@ func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx
 				}
 				return nil
 			})
+			s.changes.Add(1)
 			if err != nil {
 				return total, fault.Wrap("queue."+what, err)
 			}

@@ -36,6 +36,7 @@ type Batch struct {
 	Hop     mail.Domain
 	Message mail.ArrivalID
 	N       []uint32
+	Fresh   *Fresh // what was read of it already; nil: nothing
 }
 
 // Plan chooses what to start now among the deliveries that are due: grouped by
@@ -86,10 +87,11 @@ func NewPlan(l Limits, hopOf func(mail.Domain) mail.Domain) *Plan {
 func (p *Plan) Full() bool { return p.ready >= p.limits.Total }
 
 // Offer tells of a delivery that is due. One that is known, waiting or under
-// way, is not taken twice. One whose hop has no room is remembered by its place.
-func (p *Plan) Offer(d Due) {
+// way, is not taken twice. One whose hop has no room is remembered by its place. It
+// says whether it was taken.
+func (p *Plan) Offer(d Due) bool {
 	if p.known[d.Ref] {
-		return
+		return false
 	}
 	h := p.hop(p.hopOf(d.Domain))
 	remembered, total := p.limits.Remembered, p.limits.Total
@@ -104,7 +106,7 @@ func (p *Plan) Offer(d Due) {
 		}
 		h.missed[part] = at.Least(d.At)
 		p.short[h.name] = h
-		return
+		return false
 	}
 	p.known[d.Ref] = true
 	if h.waiting[d.Message] == nil {
@@ -117,6 +119,7 @@ func (p *Plan) Offer(d Due) {
 		p.uneven++
 	}
 	p.enqueue(h)
+	return true
 }
 
 // insert puts m behind all that goes before it.

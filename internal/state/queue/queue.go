@@ -148,6 +148,8 @@ type Store struct {
 	// readied is the newest version of each partition in which a delivery of
 	// this process's began to wait, committed or about to be.
 	readied [kv.Partitions]atomic.Uint64
+	changes atomic.Uint64 // by operators: begun and ended
+	offers  offers
 }
 
 // New makes a queue over db. blobs holds the contents.
@@ -164,6 +166,15 @@ func (s *Store) Readied(part uint8) kv.Version { return kv.Version(s.readied[par
 // m.At, or m.Release if that is later. Its priority is m's. Repeating it within
 // the transaction's reruns is harmless.
 func (s *Store) Add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery) error {
+	return s.add(tx, m, h, ds, func(d Delivery) {
+		if d.State == Waiting {
+			s.ready(d.Ref().Partition(), tx.Next(kv.PartitionShard(m.ID)))
+		}
+	})
+}
+
+// add is Add, and tells of each delivery as it is written.
+func (s *Store) add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery, added func(Delivery)) error {
 	const op = "queue.Add"
 	if len(m.Prefix) > MaxPrefix {
 		return fault.New(fault.TooLarge, op, "the message's header is too large")
@@ -187,7 +198,7 @@ func (s *Store) Add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery) error {
 		}
 		d.Priority = m.Priority
 		d.Late = d.Late || !m.By.Return && m.By.Passed(m.At) // who passed it on late has told of it
-		s.put(tx, d, m.At)
+		added(put(tx, d, m.At))
 	}
 	return nil
 }
@@ -213,11 +224,19 @@ func (s *Store) Write(tx kv.Tx, d Delivery, now time.Time) (bool, error) {
 	return true, nil
 }
 
-// put writes the delivery's row and, if it waits, its index row.
+// put writes d, for a reader of the index to find.
 func (s *Store) put(tx kv.Tx, d Delivery, now time.Time) {
-	d.place = place{}
 	if d.State == Waiting {
 		s.ready(d.Ref().Partition(), tx.Next(kv.PartitionShard(d.Message)))
+	}
+	put(tx, d, now)
+}
+
+// put writes the delivery's row and, if it waits, its index row. It gives the
+// delivery as it stands there.
+func put(tx kv.Tx, d Delivery, now time.Time) Delivery {
+	d.place = place{}
+	if d.State == Waiting {
 		d.place = place{laneNow, uint64(tx.Next(kv.PartitionShard(d.Message)))}
 		switch {
 		case d.Due.After(now):
@@ -228,6 +247,7 @@ func (s *Store) put(tx kv.Tx, d Delivery, now time.Time) {
 		tx.Set(indexKey(d), encodeIndex(d))
 	}
 	tx.Set(deliveryKey(d.Ref()), encodeDelivery(d))
+	return d
 }
 
 // ready raises Readied to v. It is raised before the commit, so that whoever

@@ -1,0 +1,104 @@
+package relay
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+)
+
+// Bounds of the messages that are kept in memory until they are started. What is
+// beyond them is read again.
+const (
+	maxCopies       = 1000
+	maxCopiesWeight = 4 << 20 // octets, about
+)
+
+// copies are messages as they were queued, whose deliveries stand in the plan:
+// neither the index nor the rows need to be read for them.
+type copies struct {
+	all    map[mail.ArrivalID]*kept
+	weight int
+}
+
+// kept is one of them, with the numbers of its deliveries that are not started.
+type kept struct {
+	*queue.Fresh
+	left []uint32
+}
+
+func (c *copies) keep(f *queue.Fresh, left []uint32) {
+	w := f.Weight()
+	if len(left) == 0 || len(c.all) >= maxCopies || c.weight+w > maxCopiesWeight {
+		return
+	}
+	if c.all == nil {
+		c.all = map[mail.ArrivalID]*kept{}
+	}
+	c.all[f.Message.ID] = &kept{f, left}
+	c.weight += w
+}
+
+// give adds its copy to b, if it is kept: to each delivery's first attempt only,
+// for later ones the rows know more.
+func (c *copies) give(b queue.Batch) queue.Batch {
+	k := c.all[b.Message]
+	if k == nil {
+		return b
+	}
+	before := len(k.left)
+	k.left = slices.DeleteFunc(k.left, func(n uint32) bool { return slices.Contains(b.N, n) })
+	if before-len(k.left) == len(b.N) {
+		b.Fresh = k.Fresh
+	}
+	if len(k.left) == 0 {
+		delete(c.all, b.Message)
+		c.weight -= k.Weight()
+	}
+	return b
+}
+
+// takeFresh offers the plan what this process has just queued.
+func (r *Relay) takeFresh() {
+	all, look := r.o.Queue.TakeFresh()
+	for _, part := range look {
+		r.hints.keep(part)
+	}
+	for _, f := range all {
+		var taken []uint32
+		for _, d := range f.Dues() {
+			part := d.Partition()
+			switch {
+			case r.seen[part].Passed(d):
+				// A look was faster; it may be sent and settled already.
+			case r.plan.Full() && d.Priority <= 0:
+				r.hints.keep(part)
+			case r.plan.Offer(d):
+				taken = append(taken, d.N)
+			}
+		}
+		r.copies.keep(f, taken)
+	}
+}
+
+// passed moves the cursor of a partition on.
+func (r *Relay) passed(part uint8, to queue.Cursor) {
+	r.cursors[part] = to
+	r.seen[part] = r.seen[part].Most(to)
+}
+
+// load reads what b names, or has it already.
+func (r *Relay) load(ctx context.Context, b queue.Batch) (queue.Message, []queue.Delivery, error) {
+	if b.Fresh != nil && r.o.Queue.IsCurrent(b.Fresh) {
+		return b.Fresh.Message, b.Fresh.Pick(b.N), nil
+	}
+	return r.o.Queue.Load(ctx, b.Message, b.N)
+}
+
+// reading is how far each partition's index was read.
+type reading struct {
+	cursors [kv.Partitions]queue.Cursor // where to go on
+	seen    [kv.Partitions]queue.Cursor // the farthest they have been
+}
