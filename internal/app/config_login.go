@@ -30,6 +30,7 @@ type Auth struct {
 	Argon2Time      uint32   `toml:"argon2_time"`      // passes of a password hash
 	SCRAM           []string `toml:"scram"`            // hashes that SCRAM is offered with: SHA-256, SHA-512, SHA-1 (for old clients); empty: no SCRAM
 	SCRAMIterations int      `toml:"scram_iterations"` // work of a SCRAM verifier (RFC 7677 §4); at least 10,000
+	ChannelBinding  bool     `toml:"channel_binding"`  // SCRAM is offered with -PLUS too; some clients choose that and cannot do it (docs/login.md)
 	TOTPSuffix      bool     `toml:"totp_suffix"`      // an account with one-time codes may log in by its password with a code behind it; else only by app passwords
 	ClientCAFile    string   `toml:"client_ca_file"`   // PEM: who signs the certificates that clients log in with (SASL EXTERNAL); empty: nobody
 }
@@ -182,7 +183,7 @@ func (r *rooms) openLogin(c *Config) (*login.Login, error) {
 	const op = "app.openLogin"
 	o := login.Options{
 		Directory: r.directory, Sink: r.sink, Params: c.params(), NoLimits: c.Limits.Off, Bans: r.bans, Guesses: c.Limits.guesses(),
-		TOTPSuffix: c.Auth.TOTPSuffix,
+		TOTPSuffix: c.Auth.TOTPSuffix, Binding: c.Auth.ChannelBinding,
 		Provisioned: func(ctx context.Context, a directory.Account) error {
 			return r.mailbox.Update(ctx, a.ID, a.ID, func(tx *mailbox.Tx) error { return tx.Provision() })
 		},

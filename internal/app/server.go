@@ -107,7 +107,10 @@ func (s *Server) Close() error {
 // Run serves until ctx ends; then the doors close, what is in hand is finished,
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	services := []Service{ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail)}
+	services := []Service{
+		ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run),
+		s.rooms.login, ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail),
+	}
 	servers := s.rooms.servers(&s.config, s.tls.config)
 	s.web(servers)
 	for _, d := range s.doors {

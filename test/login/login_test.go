@@ -178,6 +178,7 @@ key_file = "%[1]s/server.key"
 [auth]
 scram = ["SHA-1", "SHA-256", "SHA-512"]
 scram_iterations = 10000
+channel_binding = true
 client_ca_file = "%[1]s/ca.pem"
 [oauth]
 issuer = "%[2]s"

@@ -184,6 +184,7 @@ func TestPasswordsShareFactors(t *testing.T) {
 	if _, err := l.Password(ctx, at("127.0.0.1:9"), "bob@x.test", "pencil"); err != nil {
 		t.Fatal(err)
 	}
+	keepUp(l)
 	works(bob, "pencil", first.Password)
 	l.o.Params.Iterations = 2 * sasl.MinIterations
 	second := l.add(t, bob, time.Time{}, "imap")
@@ -199,6 +200,7 @@ func TestPasswordsShareFactors(t *testing.T) {
 	if _, err := l.Password(ctx, at("127.0.0.1:9"), "bob@x.test", "chalk"); err != nil {
 		t.Fatal(err)
 	}
+	keepUp(l)
 	works(bob, "chalk")
 	if _, c, _ := l.o.Directory.Credentials(ctx, bob); c.SCRAM256.Iterations != 2*sasl.MinIterations {
 		t.Errorf("the iterations stayed at %d", c.SCRAM256.Iterations)
@@ -224,6 +226,7 @@ func TestNoSCRAM(t *testing.T) {
 	if _, err := l.Password(ctx, at("127.0.0.1:9"), "alice@x.test", "pencil"); err != nil {
 		t.Fatal(err)
 	}
+	keepUp(l)
 	if _, c, _ := l.o.Directory.Credentials(ctx, alice); !c.SCRAM256.IsZero() || !c.SCRAM512.IsZero() || c.Argon2 == "" {
 		t.Errorf("verifiers are left: %+v", c)
 	}

@@ -34,6 +34,7 @@ type Options struct {
 	ClientCAs  *x509.CertPool // who signs the certificates of clients
 	Elsewhere  Elsewhere      // who knows the passwords of some domains
 	TOTPSuffix bool           // a one-time code may stand behind the main password
+	Binding    bool           // SCRAM is offered with -PLUS too
 
 	// Provisioned is told of an account that was taken in from elsewhere.
 	Provisioned func(context.Context, directory.Account) error
@@ -46,6 +47,7 @@ type Login struct {
 	guesses *guesses
 	known   *memory
 	decoy   phc // what the password of nobody is compared with
+	raises  chan raising
 
 	mu     sync.Mutex
 	secret []byte // of the store, for SCRAM's decoys
@@ -60,7 +62,7 @@ func New(o Options) *Login {
 	decoy := phc{Params: o.Params, salt: make([]byte, saltSize), sum: make([]byte, sumSize)}
 	_, _ = rand.Read(decoy.salt)
 	_, _ = rand.Read(decoy.sum)
-	return &Login{o: o, gate: newGate(), guesses: newGuesses(o.Guesses), known: newMemory(), decoy: decoy}
+	return &Login{o: o, gate: newGate(), guesses: newGuesses(o.Guesses), known: newMemory(), decoy: decoy, raises: make(chan raising, maxRaises)}
 }
 
 // Attempt is where somebody tries to come in.

@@ -59,7 +59,7 @@ func open(t *testing.T, p Params) (*Login, *journal) {
 	db := memkv.New(memkv.Options{})
 	t.Cleanup(func() { db.Close() })
 	d, j := directory.New(db), &journal{}
-	l := New(Options{Directory: d, Sink: j, Params: p})
+	l := New(Options{Directory: d, Sink: j, Params: p, Binding: true})
 	c, err := Hash("pencil", small)
 	if err != nil {
 		t.Fatal(err)
@@ -275,6 +275,18 @@ func TestScramDecoyStays(t *testing.T) {
 	}
 }
 
+// keepUp does what Run would have done by now.
+func keepUp(l *Login) {
+	for {
+		select {
+		case r := <-l.raises:
+			l.keep(context.Background(), r)
+		default:
+			return
+		}
+	}
+}
+
 func TestRaise(t *testing.T) {
 	dear := small
 	dear.Memory = 128
@@ -294,6 +306,7 @@ func TestRaise(t *testing.T) {
 		if _, err := l.Password(ctx, at("127.0.0.1:9"), who.String(), "pencil"); err != nil {
 			t.Fatal(err)
 		}
+		keepUp(l)
 		after, c, err := l.o.Directory.Credentials(ctx, who)
 		if err != nil || !strings.Contains(c.Argon2, "m=128,") || !c.SCRAM256.Matches("pencil") {
 			t.Errorf("the hash is %s: %v", c.Argon2, err)
@@ -310,6 +323,7 @@ func TestRaise(t *testing.T) {
 		if _, err := l.Password(ctx, at("127.0.0.1:9"), who.String(), "pencil"); err != nil {
 			t.Error(err)
 		}
+		keepUp(l)
 		if _, again, _ := l.o.Directory.Credentials(ctx, who); again.Argon2 != c.Argon2 {
 			t.Error("the hash was raised twice")
 		}
@@ -454,4 +468,31 @@ func BenchmarkRememberedPassword(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestRun raises what waits, and ends when it is told to.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dear := small
+		dear.Memory = 128
+		l, _ := open(t, dear)
+		ctx, end := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		for _, who := range []mail.Address{alice, bob} {
+			if _, err := l.Password(ctx, at("127.0.0.1:9"), who.String(), "pencil"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		for _, who := range []mail.Address{alice, bob} {
+			if _, c, _ := l.o.Directory.Credentials(ctx, who); !strings.Contains(c.Argon2, "m=128,") {
+				t.Errorf("%s: the hash is %s", who, c.Argon2)
+			}
+		}
+		end()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -104,7 +104,7 @@ func (l *Login) fits(ctx context.Context, c *claim, password string) (bool, erro
 	} else if fits, err = l.spend(ctx, c, code); err != nil || !fits {
 		return false, err
 	}
-	l.raise(ctx, c, main)
+	l.raise(c, main)
 	return true, nil
 }
 
@@ -166,32 +166,6 @@ func (l *Login) hashed(ctx context.Context, c *claim, password string) (bool, er
 		}
 	}
 	return fits, nil
-}
-
-// raise stores a password that was just proved in the form we want now: with a
-// hash that costs what it should, and with the SCRAM verifiers that the server
-// offers and the domain keeps. That it fails is no reason to keep anybody out.
-func (l *Login) raise(ctx context.Context, c *claim, password string) {
-	p := l.paramsFor(c.domain)
-	if !p.outdated(c.secrets) {
-		return
-	}
-	var fresh directory.Credentials
-	var err error
-	if e := l.gate.do(ctx, l.turn(c), func() { fresh, err = hashLike(password, p, c.secrets) }); e != nil {
-		err = e
-	}
-	if err == nil {
-		err = l.o.Directory.UpdateSecrets(ctx, c.acct.ID, false, func(a directory.Account, now *directory.Secrets) error {
-			if a.Changed == c.acct.Changed && sameFactors(c.secrets, *now) {
-				now.Credentials = fresh
-			}
-			return nil
-		})
-	}
-	if err != nil && ctx.Err() == nil {
-		l.o.Sink.Emit(ctx, event.Failed{Where: "login", Err: fault.Wrap("login.raise", err)})
-	}
 }
 
 // paramsFor are the parameters of a domain's passwords.

@@ -28,13 +28,13 @@ type Session struct {
 }
 
 // Mechanisms lists what Start takes at an attempt, the strongest first. Those
-// with -PLUS are there where the connection can be bound to, OAuth's and EXTERNAL
-// where TLS is. Whether a door offers the others without TLS is the door's to
-// say.
+// with -PLUS are there where they are wanted and the connection can be bound to,
+// OAuth's and EXTERNAL where TLS is. Whether a door offers the others without TLS
+// is the door's to say.
 func (l *Login) Mechanisms(a Attempt) []string {
 	var all []string
 	for _, plus := range []bool{true, false} {
-		if plus && len(a.bound()) == 0 {
+		if plus && len(l.bindings(a)) == 0 {
 			continue
 		}
 		for _, h := range []sasl.Hash{sasl.SHA512, sasl.SHA256, sasl.SHA1} {
@@ -51,6 +51,14 @@ func (l *Login) Mechanisms(a Attempt) []string {
 		all = append(all, sasl.External)
 	}
 	return all
+}
+
+// bindings are what an exchange may be bound to here.
+func (l *Login) bindings(a Attempt) []sasl.Binding {
+	if !l.o.Binding {
+		return nil
+	}
+	return a.bound()
 }
 
 // Start begins an exchange, which ends when ctx does. The mechanism may be in
@@ -76,7 +84,7 @@ func (l *Login) Start(ctx context.Context, a Attempt, mechanism string) (*Sessio
 		h, plus, _ := sasl.ParseScram(mechanism)
 		s.scram = true
 		s.server = sasl.ScramServer(sasl.ScramOptions{
-			Hash: h, Plus: plus, Bindings: a.bound(), Done: func(_ string, which int) { s.which = which },
+			Hash: h, Plus: plus, Bindings: l.bindings(a), Done: func(_ string, which int) { s.which = which },
 			Lookup: func(user string) ([]sasl.ScramVerifier, error) { return s.lookup(h, user) },
 		})
 	}
