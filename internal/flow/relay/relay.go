@@ -84,7 +84,6 @@ type Relay struct {
 	reading
 	wakes   [kv.Partitions]time.Time // when something falls due
 	anew    [kv.Partitions]time.Time // when to look from the beginning, after a failure
-	down    hosts
 	again   time.Time                // when to look at all, whatever was heard
 	wants   chan want
 	workers sync.WaitGroup
@@ -184,12 +183,12 @@ func (r *Relay) loop(ctx, work context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-r.hints.wake:
+		case <-r.fresh:
 		case <-timer.C:
 			r.fallDue(time.Now())
 		case w := <-r.wants:
 			r.hand(w)
 		}
-		case <-r.fresh:
 	}
 }
 
@@ -217,12 +216,12 @@ func (r *Relay) finish(cut context.CancelFunc) {
 // whether to look again at once.
 func (r *Relay) look(ctx context.Context) (again bool) {
 	now := time.Now()
+	r.takeFresh()
 	for part, from := range r.plan.Missed() {
 		r.cursors[part] = r.cursors[part].Least(from)
 		r.hints.keep(part)
 	}
 	var failed error
-	r.takeFresh()
 	for _, part := range r.hints.take() {
 		if r.plan.Full() {
 			r.hints.keep(part)
@@ -276,12 +275,12 @@ func (r *Relay) start(work context.Context) {
 		if !ok {
 			return
 		}
+		b = r.copies.give(b)
 		r.workers.Go(func() { r.work(work, b) })
 	}
 }
 
 // hand takes a batch back and gives the worker another one.
-		b = r.copies.give(b)
 func (r *Relay) hand(w want) {
 	if w.failed {
 		// Its rows are behind the cursor.
