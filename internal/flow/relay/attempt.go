@@ -18,15 +18,13 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
-// work carries batches of one hop, one after another, over one connection as
-// long as it holds.
+// work carries batches of one hop, one after another, for a while: then it is
+// another hop's turn.
 func (r *Relay) work(ctx context.Context, b queue.Batch) {
-	l := &line{}
-	defer l.quit()
 	for n := 1; ; n++ {
-		settled := r.attempt(ctx, b, l)
+		settled := r.attempt(ctx, b)
 		w := want{done: b, failed: !settled}
-		if !settled || n == maxReuse || ctx.Err() != nil {
+		if !settled || n == maxTurn || ctx.Err() != nil {
 			r.wants <- w
 			return
 		}
@@ -71,7 +69,7 @@ func (r *result) outcome(jitter float64) queue.Outcome {
 
 // attempt tries one batch and settles it. It says false if nothing became of
 // it because of ourselves.
-func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
+func (r *Relay) attempt(ctx context.Context, b queue.Batch) bool {
 	m, ds, err := r.load(ctx, b)
 	if err != nil {
 		r.failed(ctx, err)
@@ -90,7 +88,7 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch, l *line) bool {
 		ok = r.lay(ctx, m, here)
 	}
 	if len(there) > 0 {
-		r.send(ctx, m, b.Hop, there, l)
+		r.send(ctx, m, b.Hop, there)
 		ok = r.settle(ctx, m, there, nil) && ok
 	}
 	return ok
@@ -113,11 +111,12 @@ func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery
 	return here, there, nil
 }
 
-// send tries the hosts of a hop until every recipient is decided.
-func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result, l *line) {
-	if m.RequireTLS && !m.From.IsNull() && !l.verified || l.lax && (m.RequireTLS || !m.TLSOptional) {
-		l.quit()
-	}
+// send tries the hosts of a hop until every recipient is decided. First it uses
+// a connection that is there.
+func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result) {
+	k := trunk{hop, rs[0].To.Domain}
+	l := r.idle.take(ctx, k, func(l *line) bool { return l.fits(&m) })
+	defer r.idle.put(k, l)
 	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) {
 		putAll(rs, reply, "", false)
 		return
@@ -276,7 +275,7 @@ func (t *transfer) open(ctx context.Context, way route.Route, h route.Host, addr
 	if err != nil {
 		return err
 	}
-	*t.l = line{conn: conn, host: h.Name, addr: addr, verified: s.proven, lax: t.lax()}
+	*t.l = line{conn: conn, host: h.Name, addr: addr, born: time.Now(), verified: s.proven, lax: t.lax()}
 	return nil
 }
 
@@ -306,6 +305,7 @@ func (t *transfer) refused(h route.Host, addr netip.AddrPort, err error) {
 // more use. What the host does not take in one transaction goes in several; it
 // gives those for whom the session has no room (RFC 9422).
 func (t *transfer) carry(ctx context.Context, of []*result) (rest []*result) {
+	t.l.used++
 	var to []smtpc.Recipient
 	for _, d := range of {
 		to = append(to, smtpc.Recipient{Address: d.To, Options: smtp.RcptOptions{Original: d.Original, Notify: d.Notify, Quoted: d.Quoted}})
@@ -371,14 +371,25 @@ func cause(err error) error {
 	}
 }
 
-// line is the connection a worker holds.
+// line is a connection to a host, or none.
 type line struct {
-	conn *smtpc.Conn
-	host string
-	addr netip.AddrPort
+	conn  *smtpc.Conn
+	host  string
+	addr  netip.AddrPort
+	used  int       // messages that were tried over it
+	born  time.Time // it was opened
+	rests time.Time // since when, if nobody uses it
 
 	verified bool // it is TLS, with a certificate that is good
 	lax      bool // it was opened for a message that may go without
+}
+
+// fits says whether m may go over the line.
+func (l *line) fits(m *queue.Message) bool {
+	if m.RequireTLS && !m.From.IsNull() && !l.verified {
+		return false
+	}
+	return !l.lax || !m.RequireTLS && m.TLSOptional
 }
 
 func (l *line) quit() {

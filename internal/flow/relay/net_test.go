@@ -37,9 +37,10 @@ type host struct {
 	contents []string
 	conns    int
 	open     int
-	most     int // connections at once
-	perConn  int // most messages on one connection
-	limit    int // messages on one connection, then 421
+	most     int           // connections at once
+	perConn  int           // most messages on one connection
+	limit    int           // messages on one connection, then 421
+	hang     time.Duration // before the next command is answered, once; negative: the connection ends
 	command  []string
 	tls      *tls.Config // nil: no STARTTLS
 	clear    bool        // and that is no fiction
@@ -110,6 +111,12 @@ func (h *host) serve(c net.Conn) {
 		}
 		line = strings.TrimSpace(line)
 		var reply string
+		var hang time.Duration
+		h.set(func(h *host) { hang, h.hang = h.hang, 0 })
+		if hang < 0 {
+			return
+		}
+		time.Sleep(hang)
 		h.set(func(h *host) {
 			h.command = append(h.command, line)
 			reply = h.answer(line, &from, &to)

@@ -30,7 +30,7 @@ import (
 const (
 	maxAddrs    = 10     // addresses that are connected to
 	maxSessions = 3      // of them that answered and yet did not take everything
-	maxReuse    = 100    // messages over one connection
+	maxTurn     = 100    // batches of one hop before it is another's turn
 	maxDown     = 10_000 // hops that are known to be down
 	page        = 500    // index rows read at once
 
@@ -57,6 +57,7 @@ type Options struct {
 	Limits   queue.Limits
 	Timeouts smtpc.Timeouts
 	Grace    time.Duration // how long attempts may go on after the end; 10 s
+	Idle     time.Duration // how long an unused connection is kept; 15 s; negative: not at all
 	Keep     time.Duration // of the history; 30 days
 	Again    time.Duration // to look whatever was heard, for hints may be lost; 1 min
 
@@ -85,6 +86,8 @@ type Relay struct {
 	wakes   [kv.Partitions]time.Time // when something falls due
 	anew    [kv.Partitions]time.Time // when to look from the beginning, after a failure
 	again   time.Time                // when to look at all, whatever was heard
+	down    hosts
+	idle    idle
 	wants   chan want
 	workers sync.WaitGroup
 }
@@ -112,9 +115,10 @@ func New(o Options) *Relay {
 		o.Here = func(context.Context, mail.Address) (bool, error) { return false, nil }
 	}
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
+	o.Idle = cmp.Or(o.Idle, 15*time.Second)
 	o.Keep = cmp.Or(o.Keep, 30*24*time.Hour)
 	o.Again = cmp.Or(o.Again, time.Minute)
-	return &Relay{o: o}
+	return &Relay{o: o, idle: idle{keep: o.Idle, wake: make(chan struct{}, 1)}}
 }
 
 // Run relays until ctx ends; then it starts nothing more, gives the attempts in
@@ -141,12 +145,14 @@ func (r *Relay) Run(ctx context.Context) error {
 		})
 	}
 	watchers.Go(func() { r.trim(ctx) })
+	watchers.Go(func() { r.idle.tend(ctx) })
 	defer watchers.Wait()
 
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	r.loop(ctx, work)
 	r.finish(cut)
+	r.idle.close()
 	return nil
 }
 
