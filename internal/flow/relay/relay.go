@@ -88,7 +88,6 @@ type Relay struct {
 	again   time.Time                // when to look at all, whatever was heard
 	down    hosts
 	idle    idle
-	down    hosts
 	wants   chan want
 	workers sync.WaitGroup
 }
