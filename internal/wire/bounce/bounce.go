@@ -135,8 +135,8 @@ func class(code, status string) byte {
 // are joined by blanks, stay: they are no words of the table.
 func cut(s string) (code, status, words string) {
 	s = strings.TrimSpace(s)
-	if len(s) >= 3 && isDigits(s[:3]) && s[0] >= '2' && s[0] <= '5' && (len(s) == 3 || s[3] == ' ' || s[3] == '-' || s[3] == '#') {
-		code, s = s[:3], strings.TrimLeft(s[3:], " -#")
+	if len(s) >= 3 && isDigits(s[:3]) && s[0] >= '2' && s[0] <= '5' && (len(s) == 3 || s[3] == ' ' || s[3] == '-' || s[3] == '#' || s[3] == ':') {
+		code, s = s[:3], strings.TrimLeft(s[3:], " -#:")
 	}
 	end := strings.IndexFunc(s, func(c rune) bool { return c != '.' && (c < '0' || c > '9') })
 	if end < 0 {

@@ -40,6 +40,10 @@ type Report struct {
 	// brackets, as its header in the report says. Parse sets it, Write takes it
 	// from the original.
 	MessageID string
+
+	// Returned is the header of the message that is told of, where the report
+	// brings it. Parse and Guess set it.
+	Returned message.Header
 }
 
 // Recipient is what a report says of one recipient. Times may be zero.

@@ -27,13 +27,8 @@ func Parse(ix *message.Index, r io.ReaderAt) (*Report, error) {
 			if status == nil {
 				status = p
 			}
-		case "message/rfc822", "message/global":
-			report.takeID(p.Message.Header)
-		case "text/rfc822-headers", "message/global-headers":
-			var b []byte
-			if b, err = body(p, r); err == nil {
-				report.takeID(message.ParseHeader(b))
-			}
+		default:
+			err = report.takeReturned(p, r)
 		}
 		return err == nil
 	})
@@ -52,6 +47,30 @@ func Parse(ix *message.Index, r io.ReaderAt) (*Report, error) {
 		return nil, fault.New(fault.Invalid, "dsn.Parse", "the delivery report tells of no recipient")
 	}
 	return report, nil
+}
+
+// takeReturned takes the header of the message that is told of, if p is that.
+func (r *Report) takeReturned(p *message.Part, from io.ReaderAt) error {
+	switch p.Type + "/" + p.Subtype {
+	case "message/rfc822", "message/global":
+		if p.Message != nil {
+			r.take(p.Message.Header)
+		}
+	case "text/rfc822-headers", "message/global-headers":
+		b, err := body(p, from)
+		if err != nil {
+			return err
+		}
+		r.take(message.ParseHeader(b))
+	}
+	return nil
+}
+
+func (r *Report) take(h message.Header) {
+	if len(r.Returned.Fields()) == 0 {
+		r.Returned = h
+	}
+	r.takeID(h)
 }
 
 func (r *Report) takeID(h message.Header) {
