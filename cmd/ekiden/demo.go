@@ -52,7 +52,6 @@ func (d *demoCmd) idle() []string {
 	var flags []string
 	for flag, given := range map[string]bool{
 		"--trust-anchor": d.TrustAnchor != "", "--root-hints": d.RootHints != "",
-		"--outbound-https-port": d.HTTPSPort != 0,
 	} {
 		if given {
 			flags = append(flags, flag)
@@ -112,8 +111,14 @@ func (d *demoCmd) config() (app.Config, error) {
 	o.Port, o.Source, o.AllowPrivate, o.SmartHost = d.OutboundPort, bind.String(), true, d.SmartHost
 	o.RetryFirst, o.WarnAfter, o.GiveUpAfter = app.Duration(d.RetryFirst), app.Duration(d.WarnAfter), app.Duration(d.GiveUpAfter)
 	o.TrustCAFile = d.TrustCA
+	if d.HTTPSPort != 0 {
+		o.HTTPSPort = d.HTTPSPort
+	}
 	if d.Resolver != "" {
 		o.Resolvers = []string{d.Resolver}
+		// A lab's resolver on this machine is believed what it validated.
+		a, err := netip.ParseAddrPort(d.Resolver)
+		o.TrustAD = err == nil && a.Addr().Unmap().IsLoopback()
 	}
 	if d.SmartAuth != "" {
 		user, password, ok := strings.Cut(d.SmartAuth, ":")

@@ -82,7 +82,10 @@ type Outbound struct {
 	SmartHost    string   `toml:"smart_host"`               // "host:port"; all outside mail goes there
 	User         string   `toml:"smart_host_user"`          // empty: no login there
 	PasswordFile string   `toml:"smart_host_password_file"` // holds the password, and a line end that does not count
-	TrustCAFile  string   `toml:"trust_ca_file"`            // PEM: an authority to trust beside the system's, for the smart host's certificate
+	TrustCAFile  string   `toml:"trust_ca_file"`            // PEM: an authority to trust beside the system's, for the certificates of smart hosts and of hosts and web servers under MTA-STS
+	HTTPSPort    int      `toml:"https_port"`               // where MTA-STS policies are fetched; anything but 443 is for labs
+	Reports      bool     `toml:"tls_reports"`              // tell domains that ask for it daily how TLS to them went (TLSRPT)
+	ReportsFrom  string   `toml:"tls_reports_from"`         // the address such reports come from; empty: postmaster at hostname
 	RetryFirst   Duration `toml:"retry_first"`              // the pause after the first failure
 	WarnAfter    Duration `toml:"warn_after"`               // when the sender is told of a delay
 	GiveUpAfter  Duration `toml:"give_up_after"`            // when the sender is told of a failure
@@ -129,7 +132,7 @@ func Default() Config {
 		Sending: defaultSending(),
 		Checks:  Checks{Budget: Duration(2 * time.Minute)},
 		Outbound: Outbound{
-			Port: 25, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
+			Port: 25, HTTPSPort: 443, Reports: true, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
 		},
 	}
 }
@@ -238,6 +241,9 @@ func (c *Config) checkOutbound() error {
 		if _, err := netip.ParseAddrPort(r); err != nil {
 			return fmt.Errorf("outbound.resolvers: %q is not address:port", r)
 		}
+	}
+	if err := o.checkTrust(); err != nil {
+		return err
 	}
 	if o.SmartHost != "" {
 		if err := checkHostPort(o.SmartHost); err != nil {

@@ -20,7 +20,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/flow/submit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
-	"github.com/ekiden-mail/ekiden/internal/reach/resolver"
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
 	"github.com/ekiden-mail/ekiden/internal/serve/imapd"
 	"github.com/ekiden-mail/ekiden/internal/serve/pop3d"
@@ -53,6 +52,7 @@ type rooms struct {
 	receive   *receive.Receiver
 	submit    *submit.Submitter
 	sending   *sending.Book
+	outside
 
 	hostname   mail.Domain
 	users      map[string]submit.Senders // of this machine, and what they may send as
@@ -103,6 +103,9 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 		Book: r.sending, Bounds: c.bounds(), NoWatch: !c.Sending.Watch || c.Limits.Off, HideClient: c.Sending.HideClient, Networks: c.networks(),
 		Priority: int8(c.SMTP.UserPriority),
 	})
+	if err := r.openOutside(c); err != nil {
+		return nil, fault.Wrap(op, errors.Join(err, r.close()))
+	}
 	return r, nil
 }
 
@@ -123,24 +126,18 @@ func (r *rooms) api(version string) http.Handler {
 // relay makes the service that sends what waits in the queue.
 func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	o := c.Outbound
-	roots, err := c.roots()
-	if err != nil {
-		return nil, err
-	}
 	source, _ := netip.ParseAddr(o.Source)
-	router := route.New(route.Options{
-		Resolver:  resolver.New(resolver.Options{Servers: o.Resolvers, TrustAD: o.TrustAD}),
-		SmartHost: c.smartHost(), Port: o.Port, AllowPrivate: o.AllowPrivate, Self: c.self(), Hostname: c.Hostname,
-		Relayed: r.directory.Relayed,
-	})
 	ro := relay.Options{
 		Refused: r.submit.Refused,
-		DB:      r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: router, Sink: r.sink,
+		DB:      r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
 		Answer: answer.New(answer.Options{Hostname: c.Hostname}), Here: r.directory.Here,
-		Hostname: c.Hostname, Local: source, RootCAs: roots,
+		Hostname: c.Hostname, Local: source, RootCAs: r.roots,
 		Policy: queue.Policy{
 			RetryFirst: time.Duration(o.RetryFirst), WarnAfter: time.Duration(o.WarnAfter), GiveUpAfter: time.Duration(o.GiveUpAfter),
 		},
+	}
+	if o.Reports {
+		ro.Observe = r.reporter.Observe
 	}
 	r.caller = r.newCaller(ro)
 	return relay.New(ro), nil

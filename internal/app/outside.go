@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/flow/report"
+	"github.com/ekiden-mail/ekiden/internal/flow/route"
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/reach/fetch"
+	"github.com/ekiden-mail/ekiden/internal/reach/resolver"
+	"github.com/ekiden-mail/ekiden/internal/state/policies"
+	"github.com/ekiden-mail/ekiden/internal/wire/dns"
+)
+
+// outside is how we find out about other domains, and tell them about us.
+type outside struct {
+	roots    *x509.CertPool // nil: the system's
+	resolver dns.Resolver
+	policies *policies.Store
+	reporter *report.Reporter
+	router   *route.Router
+}
+
+// openOutside makes it. Nobody is asked anything yet.
+func (r *rooms) openOutside(c *Config) error {
+	o := &c.Outbound
+	roots, err := c.roots()
+	if err != nil {
+		return err
+	}
+	r.outside = outside{roots: roots, resolver: resolver.New(resolver.Options{Servers: o.Resolvers, TrustAD: o.TrustAD})}
+	source, _ := netip.ParseAddr(o.Source)
+	web := fetch.New(fetch.Options{Resolver: r.resolver, RootCAs: roots, Port: o.HTTPSPort, AllowPrivate: o.AllowPrivate, Local: source})
+	r.policies = policies.New(policies.Options{
+		DB: r.db, Resolver: r.resolver, Fetch: web.Get, Untrusted: fetch.IsUntrusted,
+		Failed: func(ctx context.Context, err error) { r.sink.Emit(ctx, event.Failed{Where: "policies", Err: err}) },
+	})
+	contact, _ := mail.ParseAddress(o.ReportsFrom)
+	r.reporter = report.New(report.Options{
+		DB: r.db, Blobs: r.blobs, Deliver: r.deliver, Resolver: r.resolver, Post: web.Post, Sink: r.sink, Hostname: r.hostname, Contact: contact,
+	})
+	r.router = r.newRouter(c, r.resolver)
+	return nil
+}
+
+// newRouter makes a router that asks a resolver.
+func (r *rooms) newRouter(c *Config, dns dns.Resolver) *route.Router {
+	return route.New(route.Options{
+		Resolver: dns, SmartHost: c.smartHost(), Port: c.Outbound.Port, AllowPrivate: c.Outbound.AllowPrivate, Self: c.self(), Hostname: c.Hostname,
+		Relayed: r.directory.Relayed, Policy: r.policies.Find,
+	})
+}
+
+// checkTrust says what cannot work of what outside is made of.
+func (o *Outbound) checkTrust() error {
+	for _, r := range o.Resolvers {
+		if a, err := netip.ParseAddrPort(r); err == nil && o.TrustAD && !a.Addr().Unmap().IsLoopback() {
+			return fmt.Errorf("outbound.trust_ad: %s is not on this machine, so that anyone in between could set the bit", r)
+		}
+	}
+	if o.HTTPSPort < 1 || o.HTTPSPort > 65535 {
+		return fmt.Errorf("outbound.https_port: %d is not a port", o.HTTPSPort)
+	}
+	if o.ReportsFrom != "" {
+		if _, err := mail.ParseAddress(o.ReportsFrom); err != nil {
+			return errors.New("outbound.tls_reports_from: not an address")
+		}
+	}
+	return nil
+}
