@@ -166,6 +166,8 @@ func (b *chunks) next() error {
 	for {
 		c, err := s.next()
 		switch {
+		case err == io.EOF: // of the connection, and by no means of the message
+			return io.ErrUnexpectedEOF
 		case err != nil:
 			return err
 		case s.reason != "":

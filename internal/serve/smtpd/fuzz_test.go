@@ -45,7 +45,7 @@ func converseWith(t *testing.T, h *recorder, o Options, in string, n int) string
 	t.Helper()
 	j := &journal{}
 	o.Hostname, o.Handler, o.Sink, o.PlaintextAuth = "mx", h, j, true
-	o.Limits = Limits{GreetDelay: -1, MessageSize: 2000, Drain: 5000}
+	o.Limits = Limits{GreetDelay: -1, TarpitDelay: -1, MessageSize: 2000, Drain: 5000, Errors: 100}
 	run := start(New(o))
 	c := run.connect()
 	for rest := in; rest != ""; {
