@@ -204,7 +204,7 @@ func TestQueueCommands(t *testing.T) {
 		{"queue drop", "", 2, `say which deliveries to drop`},
 		{"queue drop " + hex + " --json", "", 0, `^\{"count":1\}\n$`},
 		{"queue show " + hex, "", 1, `trace says what became of it`},
-		{"trace " + hex, "", 0, `(?s)^message ` + hex + `\n  \d{4}-\d\d-\d\d [\d:]{8}  accepted  from <alice@example.test>, 14 B, peer 192.0.2.1:25\n.* deferred +to x@far.test, host mx.far.test, next attempt`},
+		{"trace " + hex, "", 0, `(?s)^message ` + hex + `\n  \d{4}-\d\d-\d\d [\d:]{8}  accepted  from <alice@example.test>, 14 B, peer 192.0.2.1:25\n.* deferred +to x@far.test, host mx.far.test, host-fault, next attempt`},
 		{"trace x@far.test --json", "", 0, `^\{"items":\[\{"id":"` + hex},
 		{"trace nobody@far.test", "", 1, `nothing is known about`},
 		{"trace rubbish", "", 2, `neither a message's id nor an address`},
