@@ -66,6 +66,9 @@ func (r *rooms) trim(ctx context.Context, before time.Time) error {
 			return err
 		}
 	}
+	if _, err := r.suppress.Trim(ctx, time.Now()); err != nil {
+		return err
+	}
 	return r.sweepRemoved(ctx)
 }
 

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -32,6 +34,10 @@ type Options struct {
 	// NoSoliciting are the classes of solicitation that are not taken, whether
 	// MAIL or the header names them (RFC 3865).
 	NoSoliciting []string
+
+	// Reports is told of each message that was laid down and may be a report; nil:
+	// nobody is.
+	Reports func(context.Context, *mail.Arrival)
 }
 
 // Receiver opens transactions for strangers and for LMTP peers.
@@ -123,10 +129,25 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	if loops := d.Loops(ctx, a, header); !loops.IsZero() {
 		return d.RefuseAll(ctx, a, loops)
 	}
+	var replies []smtp.Reply
 	if t.screening != nil {
-		return t.screening.Accept(ctx, w)
+		replies = t.screening.Accept(ctx, w)
+	} else {
+		replies = d.Accept(ctx, a, w)
 	}
-	return d.Accept(ctx, a, w)
+	t.report(ctx, header, replies)
+	return replies
+}
+
+// report hands on what may be a report: it says so, or nobody is to be told of it.
+func (t *Transaction) report(ctx context.Context, h message.Header, replies []smtp.Reply) {
+	says := strings.Contains(strings.ToLower(h.Get("Content-Type")), "report")
+	if t.r.o.Reports == nil || !says && !t.arrival.Envelope.From.IsNull() || t.arrival.Verdict == "discard" {
+		return
+	}
+	if slices.ContainsFunc(replies, smtp.Reply.OK) {
+		t.r.o.Reports(ctx, &t.arrival)
+	}
 }
 
 // Abort forgets the transaction; nothing has happened yet.

@@ -66,6 +66,9 @@ type Options struct {
 	// Refused is told how many recipients of an account's message were refused
 	// for good; nil: nobody is.
 	Refused func(ctx context.Context, account mail.AccountID, n int) error
+	// Bounced is told of each recipient of a message that was given up, with what
+	// was said last; nil: nobody is.
+	Bounced func(ctx context.Context, id mail.ArrivalID, from, to mail.Address, reply string)
 	// Observe is told how the securing of lines went; nil: nobody is. It must not
 	// wait for anything.
 	Observe func(route.Session)

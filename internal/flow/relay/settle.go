@@ -246,6 +246,9 @@ func (s *settlement) emit(ctx context.Context) {
 		case queue.Bounced:
 			e.Outcome = "bounced"
 			refused++
+			if s.r.o.Bounced != nil {
+				s.r.o.Bounced(ctx, s.m.ID, s.m.From, p.To, p.LastReply)
+			}
 		default:
 			e.Next = p.Due
 		}

@@ -35,6 +35,10 @@ type Options struct {
 	Networks   []Network      // from which mail is taken without a login
 	Priority   int8           // the highest that a user may ask for (RFC 6710)
 	Sink       event.Sink     // nil: nobody is told of an account that is held
+
+	// Suppressed says why the domain of from sends to a recipient no more; "" if it
+	// does. nil: every domain sends to everybody.
+	Suppressed func(ctx context.Context, from, to mail.Address) (why string, err error)
 }
 
 // Submitter opens transactions for those who may send.
@@ -139,7 +143,10 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	case err != nil:
 		return t.refuse(ctx, to, smtp.Fault(err))
 	}
-	refused, err := t.who.rcpt(ctx, t, to)
+	refused, err := t.suppressed(ctx, to)
+	if err == nil && refused.IsZero() {
+		refused, err = t.who.rcpt(ctx, t, to)
+	}
 	if err != nil {
 		refused = smtp.Fault(err)
 	}
@@ -152,6 +159,19 @@ func (t *Transaction) Rcpt(ctx context.Context, to mail.Address, o smtp.RcptOpti
 	}
 	t.arrival.Envelope.To = append(t.arrival.Envelope.To, recipient)
 	return smtp.Answer(250, smtp.Enhanced{2, 1, 5}, "recipient ok")
+}
+
+// suppressed refuses to whom the sender's domain writes no more: the sender is
+// told so at once, and why.
+func (t *Transaction) suppressed(ctx context.Context, to mail.Address) (smtp.Reply, error) {
+	if t.s.o.Suppressed == nil || t.arrival.Envelope.From.IsNull() {
+		return smtp.Reply{}, nil
+	}
+	why, err := t.s.o.Suppressed(ctx, t.arrival.Envelope.From, to)
+	if err != nil || why == "" {
+		return smtp.Reply{}, err
+	}
+	return smtp.Answer(550, smtp.Enhanced{5, 7, 1}, "%s", why), nil
 }
 
 // Data reads the content to its end and answers for each recipient taken, in
