@@ -34,6 +34,7 @@ type cli struct {
 	Alias    AliasCmd    `cmd:"" help:"Addresses that lead to other addresses."`
 	Ban      BanCmd      `cmd:"" help:"Addresses that are kept out at every door, or never."`
 	Queue    QueueCmd    `cmd:"" help:"Messages that wait to leave."`
+	Route    RouteCmd    `cmd:"" help:"The way that mail goes."`
 	Trace    TraceCmd    `cmd:"" help:"What became of a message, by its id or by an address."`
 	Import   ImportCmd   `cmd:"" help:"Bring mail from elsewhere into an account."`
 	Export   ExportCmd   `cmd:"" help:"Write an account's mail in a form that other programs read."`

@@ -13,6 +13,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/reach/fetch"
 	"github.com/ekiden-mail/ekiden/internal/reach/resolver"
+	"github.com/ekiden-mail/ekiden/internal/serve/apid"
 	"github.com/ekiden-mail/ekiden/internal/state/policies"
 	"github.com/ekiden-mail/ekiden/internal/wire/dns"
 )
@@ -24,6 +25,7 @@ type outside struct {
 	policies *policies.Store
 	reporter *report.Reporter
 	router   *route.Router
+	explain  func(context.Context, mail.Address, apid.Trial) (apid.Way, error)
 }
 
 // openOutside makes it. Nobody is asked anything yet.
@@ -45,6 +47,7 @@ func (r *rooms) openOutside(c *Config) error {
 		DB: r.db, Blobs: r.blobs, Deliver: r.deliver, Resolver: r.resolver, Post: web.Post, Sink: r.sink, Hostname: r.hostname, Contact: contact,
 	})
 	r.router = r.newRouter(c, r.resolver)
+	r.explain = r.explainer(c)
 	return nil
 }
 

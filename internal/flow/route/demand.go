@@ -84,6 +84,14 @@ func (d Demand) String() string {
 	return "TLS, with a certificate for " + d.names[0] + " of a public authority (MTA-STS)"
 }
 
+// Records are the TLSA records that are looked at, as a zone file has them.
+func (d Demand) Records() []string {
+	if d.Policy.Type != tlsrpt.TLSA {
+		return nil
+	}
+	return d.Policy.Text
+}
+
 // Waived is d for a message whose sender does not insist on TLS (RFC 8689 §3).
 func (d Demand) Waived() Demand {
 	return Demand{Policy: tlsrpt.Policy{Type: tlsrpt.NoPolicy, Domain: d.Policy.Domain}}

@@ -26,7 +26,7 @@ import (
 )
 
 // Options are what the API stands on; all but Backup, Verify, Sink, Released,
-// Send, Lately and Version are needed.
+// Send, Lately, Explain and Version are needed.
 type Options struct {
 	Directory *directory.Store
 	Mailbox   *mailbox.Store
@@ -41,7 +41,8 @@ type Options struct {
 	Released  func(mail.AccountID) // told of each account that was let go
 	Send      func(context.Context, Letter) (Sent, error)
 	Lately    func(context.Context, mail.AccountID) (SentLately, error)
-	Version   string // of the server
+	Explain   explainer // the way that mail to an address goes
+	Version   string    // of the server
 }
 
 // Limits of a request.
@@ -88,6 +89,7 @@ func New(o Options) http.Handler {
 	s.aliases()
 	s.bans()
 	s.queue()
+	s.route()
 	s.trace()
 	mux.HandleFunc("/", notHere)
 	return mux
