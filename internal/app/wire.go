@@ -17,6 +17,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/flow/receive"
 	"github.com/ekiden-mail/ekiden/internal/flow/relay"
+	"github.com/ekiden-mail/ekiden/internal/flow/returns"
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/flow/submit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -33,6 +34,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 	"github.com/ekiden-mail/ekiden/internal/state/sending"
+	"github.com/ekiden-mail/ekiden/internal/state/suppress"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -52,6 +54,8 @@ type rooms struct {
 	receive   *receive.Receiver
 	submit    *submit.Submitter
 	sending   *sending.Book
+	suppress  *suppress.Store
+	returns   *returns.Returns
 	outside
 
 	hostname   mail.Domain
@@ -87,13 +91,17 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	if r.login, err = r.openLogin(c); err != nil {
 		return nil, fault.Wrap(op, errors.Join(err, r.close()))
 	}
+	r.suppress = suppress.New(db)
+	r.returns = returns.New(returns.Options{
+		DB: db, Blobs: blobs, Directory: r.directory, History: r.history, Suppress: r.suppress, Sink: sink, Hostname: c.Hostname,
+	})
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
-		Ask: r.ask, Missing: r.login.Missing, Answer: answer.New(answer.Options{Hostname: c.Hostname}),
+		Ask: r.ask, Missing: r.login.Missing, Answer: answer.New(answer.Options{Hostname: c.Hostname}), Paths: r.returns,
 		Fit: c.Limits.fit(),
 	})
 	screener := r.screener(c)
-	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting})
+	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting, Reports: r.returns.Take})
 	r.sending = sending.New(db)
 	r.hostname, _ = mail.ParseDomain(c.Hostname)
 	r.users, _ = c.sendmailUsers()
@@ -101,7 +109,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.submit = submit.New(submit.Options{
 		Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname, Screen: screener, Sink: sink,
 		Book: r.sending, Bounds: c.bounds(), NoWatch: !c.Sending.Watch || c.Limits.Off, HideClient: c.Sending.HideClient, Networks: c.networks(),
-		Priority: int8(c.SMTP.UserPriority),
+		Priority: int8(c.SMTP.UserPriority), Suppressed: r.returns.Suppressed,
 	})
 	if err := r.openOutside(c); err != nil {
 		return nil, fault.Wrap(op, errors.Join(err, r.close()))
@@ -128,8 +136,8 @@ func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	o := c.Outbound
 	source, _ := netip.ParseAddr(o.Source)
 	ro := relay.Options{
-		Refused: r.submit.Refused,
-		DB:      r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
+		Refused: r.submit.Refused, Bounced: r.returns.Bounced,
+		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
 		Answer: answer.New(answer.Options{Hostname: c.Hostname}), Here: r.directory.Here,
 		Hostname: c.Hostname, Local: source, RootCAs: r.roots,
 		Policy: queue.Policy{
