@@ -286,7 +286,7 @@ func TestDocument(t *testing.T) {
 		get/accounts/{address}/deleted post/accounts/{address}/deleted/restore
 		get/aliases post/aliases get/aliases/{address} patch/aliases/{address} delete/aliases/{address}
 		get/bans post/bans delete/bans/{net} get/allowed post/allowed delete/allowed/{net}
-		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/drop get/trace/{what}`)
+		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/drop get/trace/{what} get/route/{address}`)
 	for _, w := range want {
 		method, path, _ := strings.Cut(w, "/")
 		if !got[method+" /api/v1/"+path] {
