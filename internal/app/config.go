@@ -39,6 +39,8 @@ type Config struct {
 	Checks   Checks   `toml:"checks"`
 	Filters  []Filter `toml:"filter"`
 
+	SmartHosts []SmartHost `toml:"smart_host"`
+
 	Sending  Sending        `toml:"sending"`
 	Networks []RelayNetwork `toml:"relay_network"`
 }
@@ -152,7 +154,7 @@ func Load(path string) (Config, error) {
 		return c, fault.Newf(fault.Invalid, op, "%s: unknown key %q%s", path, key, didYouMean(key, knownKeys(reflect.TypeOf(c), "")))
 	}
 	dir := filepath.Dir(path)
-	paths := append(append(c.certPaths(), c.filterPaths()...), c.loginPaths()...)
+	paths := append(append(append(c.certPaths(), c.filterPaths()...), c.loginPaths()...), c.smartHostPaths()...)
 	for _, p := range append(paths, &c.Data, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -169,6 +171,9 @@ func Load(path string) (Config, error) {
 
 func (c *Config) readSecrets() error {
 	if err := c.readFilters(); err != nil {
+		return err
+	}
+	if err := c.readSmartHosts(); err != nil {
 		return err
 	}
 	if err := c.readLogin(); err != nil {
@@ -222,6 +227,9 @@ func (c *Config) Check() error {
 		return err
 	}
 	if err := c.SMTP.check(); err != nil {
+		return err
+	}
+	if err := c.checkSmartHosts(); err != nil {
 		return err
 	}
 	return c.checkOutbound()

@@ -54,7 +54,7 @@ func (r *rooms) openOutside(c *Config) error {
 // newRouter makes a router that asks a resolver.
 func (r *rooms) newRouter(c *Config, dns dns.Resolver) *route.Router {
 	return route.New(route.Options{
-		Resolver: dns, SmartHost: c.smartHost(), Port: c.Outbound.Port, AllowPrivate: c.Outbound.AllowPrivate, Self: c.self(), Hostname: c.Hostname,
+		Resolver: dns, SmartHosts: c.smartHosts(), Account: r.addressOf, Port: c.Outbound.Port, AllowPrivate: c.Outbound.AllowPrivate, Self: c.self(), Hostname: c.Hostname,
 		Relayed: r.directory.Relayed, Policy: r.policies.Find,
 	})
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/receive"
 	"github.com/ekiden-mail/ekiden/internal/flow/relay"
 	"github.com/ekiden-mail/ekiden/internal/flow/returns"
-	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/flow/submit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
@@ -168,13 +167,6 @@ func (c *Config) self() []netip.Addr {
 		}
 	}
 	return own
-}
-
-func (c *Config) smartHost() *route.SmartHost {
-	if c.Outbound.SmartHost == "" {
-		return nil
-	}
-	return &route.SmartHost{Addr: c.Outbound.SmartHost, User: c.Outbound.User, Password: c.Outbound.Password}
 }
 
 // server speaks through one kind of door.

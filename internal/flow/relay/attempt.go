@@ -114,7 +114,12 @@ func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery
 // send tries the hosts of a hop until every recipient is decided. First it uses
 // a connection that is there.
 func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result) {
-	k := trunk{hop, rs[0].To.Domain}
+	d, k := rs[0].To.Domain, trunk{hop, rs[0].To.Domain}
+	via := r.via(ctx, d, route.Sender{From: m.From, Account: m.Account})
+	if via.Is() {
+		hop = via.Hop()
+		k = trunk{hop: hop}
+	}
 	l := r.idle.take(ctx, k, func(l *line) bool { return l.fits(&m) })
 	defer r.idle.put(k, l)
 	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) {
@@ -128,7 +133,7 @@ func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs [
 		return
 	}
 	defer content.Close()
-	t := &transfer{r: r, m: m, rs: rs, l: l, content: joined{m.Prefix, content}}
+	t := &transfer{r: r, m: m, rs: rs, l: l, domain: d, content: joined{m.Prefix, content}}
 	if l.conn != nil {
 		tried := l.addr
 		t.carry(ctx, t.undecided())
@@ -140,23 +145,45 @@ func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs [
 	if t.pending() == 0 || ctx.Err() != nil {
 		return
 	}
-	way, err := r.o.Router.For(ctx, rs[0].To.Domain)
-	var none *route.Failure
-	switch {
-	case errors.As(err, &none):
-		putAll(rs, none.Reply, "", true)
-		return
-	case err != nil:
-		if ctx.Err() == nil {
-			r.failed(ctx, err)
-			putAll(rs, smtp.Answer(451, smtp.Enhanced{4, 4, 3}, "no route is known now"), "", false)
-		}
+	if !t.travel(ctx, via) {
 		return
 	}
-	t.hosts(ctx, way)
 	if t.sessions == 0 && t.reached == 0 && ctx.Err() == nil && t.last.Code != 0 {
 		r.down.put(hop, t.last, time.Now().Add(r.downFor()))
 	}
+}
+
+// travel finds the route and tries its hosts. It says false if there is none.
+// Where it turns out on the way that nothing can go directly, what is left goes
+// by the fallback.
+func (t *transfer) travel(ctx context.Context, via route.Via) bool {
+	way, err := t.way(ctx, via)
+	var none *route.Failure
+	switch {
+	case errors.As(err, &none):
+		putAll(t.rs, none.Reply, "", true)
+		return false
+	case err != nil:
+		if ctx.Err() == nil {
+			t.r.failed(ctx, err)
+			putAll(t.rs, smtp.Answer(451, smtp.Enhanced{4, 4, 3}, "no route is known now"), "", false)
+		}
+		return false
+	}
+	t.hosts(ctx, way)
+	if t.pending() > 0 && t.escapes(way) && ctx.Err() == nil {
+		t.tried = nil
+		return t.travel(ctx, t.r.o.Router.Fallback())
+	}
+	return true
+}
+
+// way is the route by a smart host, or to the domain's own hosts.
+func (t *transfer) way(ctx context.Context, via route.Via) (route.Route, error) {
+	if via.Is() {
+		return t.r.o.Router.Through(ctx, via)
+	}
+	return t.r.o.Router.Straight(ctx, t.domain)
 }
 
 // putAll answers for those that are not decided.
@@ -174,6 +201,7 @@ type transfer struct {
 	m        queue.Message
 	rs       []result
 	l        *line
+	domain   mail.Domain
 	content  joined
 	tried    []netip.AddrPort
 	sessions int        // hosts that answered and left something undecided
@@ -206,7 +234,7 @@ func (t *transfer) hosts(ctx context.Context, way route.Route) {
 			continue
 		}
 		for _, addr := range h.Addrs {
-			if t.pending() == 0 || t.sessions >= maxSessions || len(t.tried) >= maxAddrs || ctx.Err() != nil {
+			if t.pending() == 0 || t.sessions >= maxSessions || len(t.tried) >= maxAddrs || ctx.Err() != nil || t.escapes(way) {
 				return
 			}
 			if t.skips(addr) {
@@ -272,6 +300,9 @@ func (t *transfer) open(ctx context.Context, way route.Route, h route.Host, addr
 	s := t.secure(&o, h, addr)
 	conn, err := t.r.o.Dial(ctx, addr.String(), o)
 	t.observe(s, h, addr, conn, err)
+	if way.Public && ctx.Err() == nil {
+		t.r.tried(ctx, t.domain, addr, err)
+	}
 	if err != nil {
 		return err
 	}

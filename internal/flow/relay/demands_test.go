@@ -177,7 +177,7 @@ func TestLimits(t *testing.T) {
 		})
 	}
 	play(t, func(b *bed) { // one domain a session, all at a smart host
-		b.o.Router = route.New(route.Options{SmartHost: &route.SmartHost{Addr: "192.0.2.9:25"}})
+		b.o.Router = route.New(route.Options{SmartHosts: []route.SmartHost{{Addr: "192.0.2.9:25"}}})
 		h := b.net.add("192.0.2.9:25", &host{ext: []string{"LIMITS RCPTDOMAINMAX=1"}})
 		defer b.run()()
 		b.demand(1, mail.Demands{}, false, "alice@home.test", "a@y.test", "b@y.test", "c@z.test", "d@y.test")

@@ -59,7 +59,7 @@ func TestLoopback(t *testing.T) {
 			Resolver: dnstest.New("y.test MX 1 mx.y.test\nmx.y.test A 127.0.0.1\nmx.y.test AAAA ::1"), AllowPrivate: true, Port: int(port),
 		}
 		if smart {
-			o.SmartHost = &route.SmartHost{Addr: fmt.Sprintf("127.0.0.1:%d", port)}
+			o.SmartHosts = []route.SmartHost{{Addr: fmt.Sprintf("127.0.0.1:%d", port)}}
 		}
 		b.o.Router = route.New(o)
 		stop := b.run()
@@ -81,7 +81,7 @@ func TestSmartHost(t *testing.T) {
 	}{{"192.0.2.9:587", smtpc.Required, true}, {"192.0.2.9:465", smtpc.Implicit, true}, {"127.0.0.1:587", smtpc.Opportunistic, false}} {
 		play(t, func(b *bed) {
 			h := b.net.add(c.addr, &host{})
-			b.o.Router = route.New(route.Options{SmartHost: &route.SmartHost{Addr: c.addr, User: "u", Password: "p"}})
+			b.o.Router = route.New(route.Options{SmartHosts: []route.SmartHost{{Addr: c.addr, User: "u", Password: "p"}}})
 			var asked smtpc.Options
 			var willing atomic.Bool
 			b.o.Dial = func(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error) {
@@ -114,7 +114,7 @@ func BenchmarkRelay(b *testing.B) {
 	port := listen(b, h)
 	bed := newBed(b)
 	bed.o.Dial, bed.o.Sink = nil, nil
-	bed.o.Router = route.New(route.Options{SmartHost: &route.SmartHost{Addr: fmt.Sprintf("127.0.0.1:%d", port)}})
+	bed.o.Router = route.New(route.Options{SmartHosts: []route.SmartHost{{Addr: fmt.Sprintf("127.0.0.1:%d", port)}}})
 	for n := range b.N {
 		bed.queue(n, fmt.Sprint(n), "alice@home.test", deliveries([]string{"b@y.test"}))
 	}

@@ -91,6 +91,7 @@ type Relay struct {
 	again   time.Time                // when to look at all, whatever was heard
 	down    hosts
 	idle    idle
+	exit    exit
 	wants   chan want
 	workers sync.WaitGroup
 }
@@ -121,7 +122,7 @@ func New(o Options) *Relay {
 	o.Idle = cmp.Or(o.Idle, 15*time.Second)
 	o.Keep = cmp.Or(o.Keep, 30*24*time.Hour)
 	o.Again = cmp.Or(o.Again, time.Minute)
-	return &Relay{o: o, idle: idle{keep: o.Idle, wake: make(chan struct{}, 1)}}
+	return &Relay{o: o, idle: idle{keep: o.Idle, wake: make(chan struct{}, 1)}, exit: exit{suspect: make(chan struct{}, 1)}}
 }
 
 // Run relays until ctx ends; then it starts nothing more, gives the attempts in
@@ -149,6 +150,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	watchers.Go(func() { r.trim(ctx) })
 	watchers.Go(func() { r.idle.tend(ctx) })
+	watchers.Go(func() { r.guardExit(ctx) })
 	defer watchers.Wait()
 
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))

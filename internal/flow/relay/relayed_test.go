@@ -21,7 +21,7 @@ func TestSplitDelivery(t *testing.T) {
 		}
 		relayTo("10.0.0.1")
 		b.o.Router = route.New(route.Options{
-			Resolver: dnstest.New(zone), Relayed: b.dir.Relayed, SmartHost: &route.SmartHost{Addr: "192.0.2.9:25"},
+			Resolver: dnstest.New(zone), Relayed: b.dir.Relayed, SmartHosts: []route.SmartHost{{Addr: "192.0.2.9:25"}},
 		})
 		b.send(1, "s", "x@y.test", "carol@home.test", "alice@home.test", "b@z.test")
 		stop := b.run()

@@ -4,10 +4,7 @@ package route
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -26,7 +23,7 @@ const (
 // Options of a router. Resolver must be given.
 type Options struct {
 	Resolver     dns.Resolver
-	SmartHost    *SmartHost   // takes everything; nil: mail goes to the domains' own hosts
+	SmartHosts   []SmartHost  // what none of them is for goes to the domains' own hosts
 	Port         int          // other servers are reached at; 25
 	AllowPrivate bool         // loopback, private and other special addresses may be sent to
 	Self         []netip.Addr // our own addresses
@@ -36,13 +33,8 @@ type Options struct {
 	Policy func(context.Context, mail.Domain) policies.Known
 	// Relayed says where mail of a domain of ours goes that is relayed; nil: none is.
 	Relayed func(context.Context, mail.Domain) (directory.Relay, error)
-}
-
-// SmartHost is the one host that takes all mail.
-type SmartHost struct {
-	Addr     string // host:port; port 465 is TLS from the first octet (RFC 8314)
-	User     string // "": no AUTH
-	Password string
+	// Account gives the address of an account; nil: no smart host is for accounts.
+	Account func(context.Context, mail.AccountID) (mail.Address, error)
 }
 
 // TLS is how a line must be secured.
@@ -80,6 +72,10 @@ type Route struct {
 
 	Policy  policies.Known // of MTA-STS, where it was asked for
 	Trouble []Session      // what was found wrong before any host was reached
+
+	// Public says that the hosts are the domain's own, at the port that servers are
+	// reached at.
+	Public bool
 }
 
 // Failure says that there is no route. It is a decision about the recipients,
@@ -97,7 +93,11 @@ func fail(code int, e smtp.Enhanced, format string, args ...any) error {
 }
 
 // Router finds routes.
-type Router struct{ o Options }
+type Router struct {
+	o         Options
+	smart     []SmartHost
+	byAccount bool // some are for accounts
+}
 
 // New makes a router. A smart host that Check refuses makes every route fail
 // for the time being.
@@ -106,42 +106,25 @@ func New(o Options) *Router {
 		o.Port = 25
 	}
 	o.Hostname = dns.Normal(o.Hostname)
-	return &Router{o}
+	r := &Router{o: o, smart: o.SmartHosts}
+	for _, s := range r.smart {
+		r.byAccount = r.byAccount || len(s.Accounts) > 0
+	}
+	return r
 }
 
-// Check says what is wrong with a smart host's address.
-func (s *SmartHost) Check() error {
-	_, _, err := s.split()
-	return err
-}
-
-func (s *SmartHost) split() (host string, port uint16, err error) {
-	host, p, err := net.SplitHostPort(s.Addr)
-	if err != nil || host == "" {
-		return "", 0, fmt.Errorf("the smart host is not host:port: %.80q", s.Addr)
-	}
-	n, err := strconv.ParseUint(p, 10, 16)
-	if err != nil || n == 0 {
-		return "", 0, fmt.Errorf("the smart host's port is no port: %.80q", s.Addr)
-	}
-	return host, uint16(n), nil
-}
-
-// Hop names the next hop of a domain: all that share it may share connections.
-// Domains of ours that are relayed do not go to the smart host.
-func (r *Router) Hop(d mail.Domain) mail.Domain {
-	if r.o.SmartHost == nil {
-		return d
-	}
-	if relay, err := r.relayed(context.Background(), d); err != nil || relay.On() {
-		return d
-	}
-	return mail.Domain(r.o.SmartHost.Addr)
-}
-
-// For finds the route to a domain (RFC 5321 §5.1). Its errors are a *Failure,
-// permanent or not, or the context's.
+// For finds the route to a domain, whoever sends, by the smart host for it if
+// there is one. Its errors are a *Failure, permanent or not, or the context's.
 func (r *Router) For(ctx context.Context, d mail.Domain) (Route, error) {
+	if v := r.Via(ctx, d, Sender{}); v.Is() {
+		return r.Through(ctx, v)
+	}
+	return r.Straight(ctx, d)
+}
+
+// Straight finds the route to a domain's own hosts (RFC 5321 §5.1). Its errors
+// are a *Failure, permanent or not, or the context's.
+func (r *Router) Straight(ctx context.Context, d mail.Domain) (Route, error) {
 	relay, err := r.relayed(ctx, d)
 	switch {
 	case ctx.Err() != nil:
@@ -154,8 +137,6 @@ func (r *Router) For(ctx context.Context, d mail.Domain) (Route, error) {
 		return way, err
 	case relay.On():
 		// As a backup MX does (RFC 5321 §5.1), whatever others take.
-	case r.o.SmartHost != nil:
-		return r.smart(ctx)
 	case d.IsLiteral():
 		return r.literal(d)
 	}
@@ -163,28 +144,9 @@ func (r *Router) For(ctx context.Context, d mail.Domain) (Route, error) {
 	if err != nil {
 		return Route{}, err
 	}
-	return r.hosts(ctx, d, mx, secure)
-}
-
-// smart is the route to the smart host. What is wrong with it is never the
-// sender's fault, so nothing is permanent.
-func (r *Router) smart(ctx context.Context) (Route, error) {
-	s := r.o.SmartHost
-	name, port, err := s.split()
-	if err != nil {
-		return Route{}, fail(451, smtp.Enhanced{4, 3, 5}, "the smart host is not configured well")
-	}
-	h, err := r.named(ctx, name, port)
-	if err != nil {
-		return Route{}, err
-	}
-	if len(h.Addrs) == 0 {
-		return Route{}, fail(451, smtp.Enhanced{4, 4, 3}, "no address of the smart host %s is known", name)
-	}
-	if h.TLS != Implicit && s.User != "" && !h.loopback() {
-		h.TLS = Required
-	}
-	return Route{Hosts: []Host{h}, User: s.User, Password: s.Password, Secure: true}, nil
+	way, err := r.hosts(ctx, d, mx, secure)
+	way.Public = true
+	return way, err
 }
 
 // loopback says whether the line to h never leaves the machine.
@@ -211,7 +173,7 @@ func (r *Router) literal(d mail.Domain) (Route, error) {
 	if !r.allowed(a) {
 		return Route{}, fail(550, smtp.Enhanced{5, 1, 2}, "%s is not an address that mail is sent to", d)
 	}
-	return Route{Hosts: []Host{{Name: text, Addrs: withPort([]netip.Addr{a}, uint16(r.o.Port))}}}, nil
+	return Route{Hosts: []Host{{Name: text, Addrs: withPort([]netip.Addr{a}, uint16(r.o.Port))}}, Public: true}, nil
 }
 
 func withPort(addrs []netip.Addr, port uint16) []netip.AddrPort {

@@ -180,7 +180,7 @@ func TestSmartHost(t *testing.T) {
 		{SmartHost{Addr: "10.0.0.1:25", User: "u"}, "10.0.0.1 10.0.0.1:25", Required},
 		{SmartHost{Addr: "nowhere.test:25"}, "451 4.4.3 no address of the smart host nowhere.test is known", 0},
 	} {
-		r := router(t, Options{SmartHost: &c.s})
+		r := router(t, Options{SmartHosts: []SmartHost{c.s}})
 		route, err := r.For(t.Context(), "null.test")
 		if got := show(route, err); got != c.want {
 			t.Errorf("%s: %s, want %s", c.s.Addr, got, c.want)
@@ -197,7 +197,7 @@ func TestSmartHost(t *testing.T) {
 		if s.Check() == nil {
 			t.Errorf("%q is taken as a smart host", bad)
 		}
-		if got := show(router(t, Options{SmartHost: s}).For(t.Context(), "x.test")); !strings.HasPrefix(got, "451 4.3.5 ") {
+		if got := show(router(t, Options{SmartHosts: []SmartHost{*s}}).For(t.Context(), "x.test")); !strings.HasPrefix(got, "451 4.3.5 ") {
 			t.Errorf("%q: %s", bad, got)
 		}
 	}
@@ -228,7 +228,7 @@ func TestRelayed(t *testing.T) {
 		}
 		return relays[d], nil
 	}
-	r := router(t, Options{Relayed: relayed, SmartHost: &SmartHost{Addr: "192.0.2.7:25"}})
+	r := router(t, Options{Relayed: relayed, SmartHosts: []SmartHost{{Addr: "192.0.2.7:25"}}})
 	for domain, want := range map[mail.Domain]string{
 		"inner.test":  "10.0.0.1 10.0.0.1:25; inside.mx.test [::1]:2525 10.0.0.1:2525",
 		"tls.test":    "::1 [::1]:465",
