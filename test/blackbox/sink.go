@@ -83,6 +83,19 @@ func (s *Sink) Taken() []Taken {
 	return append([]Taken(nil), s.taken...)
 }
 
+// SetCertificate gives the sink another certificate.
+func (s *Sink) SetCertificate(c tls.Certificate) {
+	s.mu.Lock()
+	s.cert = c
+	s.mu.Unlock()
+}
+
+func (s *Sink) certificate() tls.Certificate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cert
+}
+
 // sinkSession is one connection.
 type sinkSession struct {
 	s  *Sink
@@ -130,7 +143,7 @@ func (c *sinkSession) command(l string) bool {
 		c.say("250 ok")
 	case "STARTTLS":
 		c.say("220 go")
-		t := tls.Server(c.nc, &tls.Config{Certificates: []tls.Certificate{c.s.cert}, MinVersion: tls.VersionTLS12})
+		t := tls.Server(c.nc, &tls.Config{Certificates: []tls.Certificate{c.s.certificate()}, MinVersion: tls.VersionTLS12})
 		if t.Handshake() != nil {
 			return false
 		}
