@@ -240,6 +240,7 @@ type accountSetCmd struct {
 	MaxMessages   *int64  `placeholder:"N" help:"How many messages the account may hold; 0 for no limit."`
 	Disable       bool    `xor:"state" help:"Let nobody log in; mail still arrives."`
 	Enable        bool    `xor:"state" help:"Let its owner log in again."`
+	OwnReports
 	Bounds
 }
 
@@ -268,6 +269,9 @@ func (c *accountSetCmd) Run() error {
 	}
 	if sending != nil {
 		in["sending"] = sending
+	}
+	if r := c.reports(); len(r) > 0 {
+		in["reports"] = r
 	}
 	var out newPassword
 	if c.Password || c.PasswordStdin {

@@ -22,6 +22,9 @@ type domainSetCmd struct {
 	Unsure     *string  `name:"relay-unsure" enum:"accept,defer" placeholder:"accept|defer" help:"What becomes of a recipient while that host cannot be asked."`
 	SCRAM      *bool    `name:"scram" negatable:"" help:"Whether verifiers of SCRAM are kept of its passwords: the weaker secret at rest."`
 	HideClient *bool    `negatable:"" help:"Whether the address of the sender's client is kept out of Received."`
+	OwnReports
+	Suppress    *bool `negatable:"" help:"Whether recipients that do not exist, or complain, are suppressed by themselves; it brings --signed-paths with it."`
+	SuppressFor *int  `placeholder:"DAYS" help:"How long they are; 0 for 90 days."`
 	Bounds
 }
 
@@ -129,6 +132,9 @@ func (c *domainSetCmd) body() (map[string]any, error) {
 	if r := c.relay(); len(r) > 0 {
 		in["relay"] = r
 	}
+	if r := c.allReports(); len(r) > 0 {
+		in["reports"] = r
+	}
 	sending, err := c.sending()
 	if sending != nil {
 		in["sending"] = sending
@@ -197,4 +203,5 @@ func showSettings(w io.Writer, d apid.Domain) {
 	if d.HideClient {
 		row(w, "client's address", "hidden")
 	}
+	showReports(w, d.Reports)
 }

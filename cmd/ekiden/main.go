@@ -33,6 +33,7 @@ type cli struct {
 	Account  AccountCmd  `cmd:"" help:"Accounts: who owns mail and may log in."`
 	Alias    AliasCmd    `cmd:"" help:"Addresses that lead to other addresses."`
 	Ban      BanCmd      `cmd:"" help:"Addresses that are kept out at every door, or never."`
+	Suppress SuppressCmd `cmd:"" name:"suppression" help:"Recipients to whom a domain does not send any more."`
 	Queue    QueueCmd    `cmd:"" help:"Messages that wait to leave."`
 	Route    RouteCmd    `cmd:"" help:"The way that mail goes."`
 	Trace    TraceCmd    `cmd:"" help:"What became of a message, by its id or by an address."`

@@ -122,7 +122,7 @@ func (r *rooms) close() error { return errors.Join(r.blobs.Close(), r.db.Close()
 // api is the REST API over the rooms.
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
-		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: Bans{r.bans}, Version: version, Sink: r.sink,
+		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: Bans{r.bans}, Suppress: r.suppress, Version: version, Sink: r.sink,
 		Released: r.pardon, Send: r.send, Lately: r.lately, Explain: r.explain, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)

@@ -23,6 +23,7 @@ type Account struct {
 	Usage    *Usage    `json:"usage,omitempty" doc:"only where one account is asked for"`
 
 	Sending Sending    `json:"sending" doc:"bounds of what it sends"`
+	Reports OwnReports `json:"reports" doc:"on what it sends"`
 	Held    *time.Time `json:"held,omitempty" doc:"since when what it sends waits in the queue for an operator"`
 	HeldFor string     `json:"held_for,omitempty" doc:"why"`
 
@@ -38,7 +39,7 @@ type Usage struct {
 func accountBody(a directory.Account) Account {
 	out := Account{
 		ID: uint64(a.ID), Address: a.Address.String(), Added: a.Added, Quota: a.Quota, Messages: a.MaxMessages, Disabled: a.Disabled,
-		Sending: sendingBody(a.Sending), HeldFor: a.HeldFor,
+		Sending: sendingBody(a.Sending), HeldFor: a.HeldFor, Reports: OwnReports{Language: a.Reports.Language, Signed: a.Reports.Signed},
 	}
 	if !a.Held.IsZero() {
 		out.Held = &a.Held
@@ -72,7 +73,8 @@ type changedAccount struct {
 		Messages *int64  `json:"max_messages,omitempty" minimum:"0"`
 		Disabled *bool   `json:"disabled,omitempty"`
 
-		Sending *changedSending `json:"sending,omitempty" doc:"bounds of what it sends within 24 hours"`
+		Sending *changedSending    `json:"sending,omitempty" doc:"bounds of what it sends within 24 hours"`
+		Reports *changedOwnReports `json:"reports,omitempty"`
 	}
 }
 
@@ -210,7 +212,7 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 			return Account{}, err
 		}
 	}
-	if b := in.Body; b.Quota != nil || b.Messages != nil || b.Disabled != nil || b.Sending != nil {
+	if b := in.Body; b.Quota != nil || b.Messages != nil || b.Disabled != nil || b.Sending != nil || b.Reports != nil {
 		err := s.o.Directory.UpdateAccount(ctx, addr, func(a *directory.Account) error {
 			if b.Quota != nil {
 				a.Quota = *b.Quota
@@ -222,6 +224,7 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 				a.Disabled = *b.Disabled
 			}
 			b.Sending.apply(&a.Sending)
+			b.Reports.apply(&a.Reports)
 			return nil
 		})
 		if err != nil {

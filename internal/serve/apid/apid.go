@@ -23,6 +23,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/state/suppress"
 )
 
 // Options are what the API stands on; all but Backup, Verify, Sink, Released,
@@ -35,6 +36,7 @@ type Options struct {
 	Refusals  *history.Refusals // commands that were refused; nil: only those that were written
 	Login     *login.Login
 	Bans      Bans
+	Suppress  *suppress.Store
 	Backup    func(ctx context.Context, dir string) (backup.Report, error)
 	Verify    func(ctx context.Context, problem func(string)) (backup.Verified, error)
 	Sink      event.Sink
@@ -88,6 +90,7 @@ func New(o Options) http.Handler {
 	s.store()
 	s.aliases()
 	s.bans()
+	s.suppressions()
 	s.queue()
 	s.route()
 	s.trace()

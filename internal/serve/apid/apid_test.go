@@ -23,6 +23,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv/memkv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/state/suppress"
 )
 
 // house is the API over rooms in memory.
@@ -47,7 +48,7 @@ func open(t *testing.T) *house {
 	o := apid.Options{
 		Directory: d, Mailbox: mailbox.New(mailbox.Options{DB: db, Blobs: blobs}), Queue: queue.New(db, blobs), History: history.New(db),
 		Login: login.New(login.Options{Directory: d, Params: login.Params{Memory: 64, Time: 1, Threads: 1, Iterations: 4096}}), Version: "test",
-		Bans: app.Bans{Store: ban.New(db, ban.Options{})},
+		Bans: app.Bans{Store: ban.New(db, ban.Options{})}, Suppress: suppress.New(db),
 	}
 	return &house{t, db, blobs, o, apid.New(o)}
 }
@@ -286,7 +287,8 @@ func TestDocument(t *testing.T) {
 		get/accounts/{address}/deleted post/accounts/{address}/deleted/restore
 		get/aliases post/aliases get/aliases/{address} patch/aliases/{address} delete/aliases/{address}
 		get/bans post/bans delete/bans/{net} get/allowed post/allowed delete/allowed/{net}
-		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/drop get/trace/{what} get/route/{address}`)
+		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/drop get/trace/{what} get/route/{address}
+		get/domains/{name}/suppressions post/domains/{name}/suppressions delete/domains/{name}/suppressions/{address}`)
 	for _, w := range want {
 		method, path, _ := strings.Cut(w, "/")
 		if !got[method+" /api/v1/"+path] {

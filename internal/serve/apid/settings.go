@@ -40,6 +40,7 @@ type DomainSettings struct {
 	Relay      Relay    `json:"relay"`
 	Sending    Sending  `json:"sending" doc:"bounds of each account"`
 	SCRAM      bool     `json:"scram" doc:"whether verifiers of SCRAM are kept of its passwords"`
+	Reports    Reports  `json:"reports" doc:"what is done about reports on what the domain sends"`
 	HideClient bool     `json:"hide_client" doc:"whether the sender's address is kept out of Received"`
 }
 
@@ -47,7 +48,7 @@ type DomainSettings struct {
 func (s *server) settingsBody(ctx context.Context, d directory.Domain) (DomainSettings, error) {
 	set := d.Settings
 	out := DomainSettings{
-		Separator: set.Separators(), CatchAll: []string{}, AliasOf: string(set.AliasOf), Sending: sendingBody(set.Sending), HideClient: set.HideClient, SCRAM: !set.NoSCRAM,
+		Separator: set.Separators(), CatchAll: []string{}, AliasOf: string(set.AliasOf), Sending: sendingBody(set.Sending), HideClient: set.HideClient, SCRAM: !set.NoSCRAM, Reports: reportsBody(set.Reports),
 		Relay: Relay{To: append([]string{}, set.Relay.To...), Ask: !set.Relay.Unasked, Unsure: directory.Defer},
 	}
 	if out.Separator == "" {
@@ -78,6 +79,7 @@ type changedSettings struct {
 		Unsure *string   `json:"unsure,omitempty" enum:"accept,defer"`
 	} `json:"relay,omitempty"`
 	Sending    *changedSending `json:"sending,omitempty"`
+	Reports    *changedReports `json:"reports,omitempty"`
 	SCRAM      *bool           `json:"scram,omitempty"`
 	HideClient *bool           `json:"hide_client,omitempty"`
 }
@@ -134,6 +136,7 @@ func (c *changedSettings) changes() (func(*directory.Domain) error, error) {
 			set.NoSCRAM = !*c.SCRAM
 		}
 		c.Sending.apply(&set.Sending)
+		c.Reports.apply(&set.Reports)
 		if r := c.Relay; r != nil {
 			assign(&set.Relay.To, r.To)
 			assign(&set.Relay.Unsure, r.Unsure)
