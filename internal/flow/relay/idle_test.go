@@ -33,10 +33,12 @@ func TestTrickle(t *testing.T) {
 				b.send(n, fmt.Sprint(n), "alice@home.test", "b@y.test")
 				time.Sleep(c.every)
 			}
+			synctest.Wait()
 			if len(h.received) != 12 || h.conns != c.conns {
 				b.Errorf("%v, every %v: %d taken over %d connections, want %d", c.idle, c.every, len(h.received), h.conns, c.conns)
 			}
 			time.Sleep(3 * time.Minute)
+			synctest.Wait()
 			if h.open != 0 || strings.Count(strings.Join(h.command, "\n"), "QUIT") != h.conns {
 				b.Errorf("%v, every %v: %d are open still: %q", c.idle, c.every, h.open, h.command)
 			}
@@ -88,6 +90,7 @@ func TestIdleIsBounded(t *testing.T) {
 			b.send(n, fmt.Sprint(n), "alice@home.test", "b@y.test")
 		}
 		time.Sleep(5*time.Second + keepMany + idleTick)
+		synctest.Wait()
 		if h.most != 8 || h.open != keepFew || len(h.received) != 40 {
 			b.Errorf("%d taken, %d connections at once, %d open", len(h.received), h.most, h.open)
 		}
