@@ -40,6 +40,7 @@ type Config struct {
 	Filters  []Filter `toml:"filter"`
 
 	SmartHosts []SmartHost `toml:"smart_host"`
+	Sites      []Site      `toml:"site"`
 
 	Sending  Sending        `toml:"sending"`
 	Networks []RelayNetwork `toml:"relay_network"`
@@ -230,6 +231,9 @@ func (c *Config) Check() error {
 		return err
 	}
 	if err := c.checkSmartHosts(); err != nil {
+		return err
+	}
+	if _, err := c.siteRules(); err != nil {
 		return err
 	}
 	return c.checkOutbound()

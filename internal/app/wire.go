@@ -18,6 +18,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/receive"
 	"github.com/ekiden-mail/ekiden/internal/flow/relay"
 	"github.com/ekiden-mail/ekiden/internal/flow/returns"
+	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/flow/submit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
@@ -134,7 +135,12 @@ func (r *rooms) api(version string) http.Handler {
 func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	o := c.Outbound
 	source, _ := netip.ParseAddr(o.Source)
+	rules, err := c.siteRules()
+	if err != nil {
+		return nil, err
+	}
 	ro := relay.Options{
+		Sites:   route.NewSites(r.router, rules),
 		Refused: r.submit.Refused, Bounced: r.returns.Bounced,
 		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
 		Answer: answer.New(answer.Options{Hostname: c.Hostname}), Here: r.directory.Here,

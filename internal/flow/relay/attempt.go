@@ -88,7 +88,7 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch) bool {
 		ok = r.lay(ctx, m, here)
 	}
 	if len(there) > 0 {
-		r.send(ctx, m, b.Hop, there)
+		r.sendPaced(ctx, b, m, there)
 		ok = r.settle(ctx, m, there, nil) && ok
 	}
 	return ok

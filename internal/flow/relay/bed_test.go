@@ -27,6 +27,7 @@ import (
 const zone = `
 y.test      MX 10 mx1.y.test
 y.test      MX 20 mx2.y.test
+w.test      MX 10 mx1.y.test
 mx1.y.test  A  192.0.2.1
 mx2.y.test  A  192.0.2.2
 z.test      MX 10 mx.z.test

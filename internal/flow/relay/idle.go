@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 )
 
@@ -31,7 +32,8 @@ type trunk struct {
 // gives it back before it is settled, so that writing what became of it does not
 // hold up the next one. The zero idle is ready.
 type idle struct {
-	keep time.Duration // negative: nothing is kept
+	keep  time.Duration // negative: nothing is kept
+	sites *route.Sites  // whose rules are kept
 
 	mu      sync.Mutex
 	lines   map[trunk][]*line // those used last at the end
@@ -48,6 +50,7 @@ func (p *idle) take(ctx context.Context, k trunk, fits func(*line) bool) *line {
 	for {
 		l := p.pick(k, fits)
 		if l == nil {
+			p.yield(k)
 			return &line{}
 		}
 		quiet := time.Since(l.rests)
@@ -72,6 +75,37 @@ func (p *idle) pick(k trunk, fits func(*line) bool) *line {
 	return nil
 }
 
+// yield ends a connection to the same site, if one is idle: the new one takes its
+// place, so that no more are open than were ever used at once.
+func (p *idle) yield(k trunk) {
+	if l := p.other(k); l != nil {
+		l.quit()
+	}
+}
+
+func (p *idle) other(k trunk) *line {
+	site, _ := p.sites.Site(k.hop)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, ls := range p.lines {
+		if s, _ := p.sites.Site(k.hop); s == site {
+			l := ls[0]
+			p.cut(k, 0)
+			return l
+		}
+	}
+	return nil
+}
+
+// most is how many messages a connection may carry.
+func (p *idle) most(k trunk) int {
+	site, _ := p.sites.Site(k.hop)
+	if n := p.sites.Rule(site).PerConnection; n > 0 {
+		return n
+	}
+	return maxReuse
+}
+
 // cut takes the line at i out. The caller holds the lock.
 func (p *idle) cut(k trunk, i int) {
 	p.count--
@@ -91,7 +125,7 @@ func (p *idle) put(k trunk, l *line) {
 	l.rests = now
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.keep < 0 || l.used >= maxReuse || now.Sub(l.born) >= maxAge {
+	if p.closed || p.keep < 0 || l.used >= p.most(k) || now.Sub(l.born) >= maxAge {
 		p.leave(l)
 		return
 	}

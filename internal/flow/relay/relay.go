@@ -45,6 +45,7 @@ type Options struct {
 	Queue   *queue.Store
 	Blobs   *blob.Store
 	Router  *route.Router
+	Sites   *route.Sites   // what hops are one destination; nil: each is its own
 	History *history.Store     // is trimmed; nil: it is not
 	Deliver *deliver.Deliverer // lays reports down
 	Answer  *answer.Answerer   // composes them
@@ -84,6 +85,7 @@ type Relay struct {
 	// The loop's own.
 	plan   *queue.Plan
 	copies copies
+	moods  moods
 	fresh  <-chan struct{} // something was queued by this process
 	reading
 	wakes   [kv.Partitions]time.Time // when something falls due
@@ -101,6 +103,7 @@ type Relay struct {
 type want struct {
 	done   queue.Batch
 	failed bool // nothing was settled: it must be found again
+	back   bool // it only went ahead
 	more   chan<- queue.Batch
 }
 
@@ -122,13 +125,13 @@ func New(o Options) *Relay {
 	o.Idle = cmp.Or(o.Idle, 15*time.Second)
 	o.Keep = cmp.Or(o.Keep, 30*24*time.Hour)
 	o.Again = cmp.Or(o.Again, time.Minute)
-	return &Relay{o: o, idle: idle{keep: o.Idle, wake: make(chan struct{}, 1)}, exit: exit{suspect: make(chan struct{}, 1)}}
+	return &Relay{o: o, idle: idle{keep: o.Idle, sites: o.Sites, wake: make(chan struct{}, 1)}, exit: exit{suspect: make(chan struct{}, 1)}}
 }
 
 // Run relays until ctx ends; then it starts nothing more, gives the attempts in
 // flight the grace time, cuts the rest and returns. It may be called once.
 func (r *Relay) Run(ctx context.Context) error {
-	r.plan = queue.NewPlan(r.o.Limits, r.o.Router.Hop)
+	r.plan = queue.NewPlan(r.o.Limits, queue.Ways{Hop: r.o.Router.Hop, Site: r.o.Sites.Site, Rule: r.o.Sites.Rule})
 	r.wants = make(chan want)
 	r.hints.wake = make(chan struct{}, 1)
 	r.fresh = r.o.Queue.Listen()
@@ -228,11 +231,11 @@ func (r *Relay) finish(cut context.CancelFunc) {
 func (r *Relay) look(ctx context.Context) (again bool) {
 	now := time.Now()
 	r.takeFresh()
-	for part, from := range r.plan.Missed() {
-		r.cursors[part] = r.cursors[part].Least(from)
-		r.hints.keep(part)
-	}
 	var failed error
+	if part, from, ok := r.plan.Hungry(); ok {
+		again = true
+		failed = r.refill(ctx, part, from, now)
+	}
 	for _, part := range r.hints.take() {
 		if r.plan.Full() {
 			r.hints.keep(part)
@@ -258,7 +261,18 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 	if failed != nil && ctx.Err() == nil {
 		r.failed(ctx, failed)
 	}
-	return again && !r.plan.Full()
+	return again && !r.plan.Full() && failed == nil
+}
+
+// refill reads once more what there was no room for.
+func (r *Relay) refill(ctx context.Context, part uint8, from queue.Cursor, now time.Time) error {
+	l, err := r.o.Queue.TakeDue(ctx, part, from, now, page)
+	if err != nil {
+		return err
+	}
+	r.plan.Refill(part, from, r.cursors[part], l)
+	r.seen[part] = r.seen[part].Most(l.Next)
+	return nil
 }
 
 // lookForUrgent reads what is urgent in a partition although there is no room for
@@ -282,9 +296,13 @@ func (r *Relay) failed(ctx context.Context, err error) {
 // start starts what the plan wants started.
 func (r *Relay) start(work context.Context) {
 	for {
-		b, ok := r.plan.Next()
-		if !ok {
+		b, ok := r.plan.Next(time.Now())
+		switch {
+		case !ok:
 			return
+		case b.Ahead:
+			r.workers.Go(func() { r.ahead(work, b) })
+			continue
 		}
 		b = r.copies.give(b)
 		r.workers.Go(func() { r.work(work, b) })
@@ -293,15 +311,23 @@ func (r *Relay) start(work context.Context) {
 
 // hand takes a batch back and gives the worker another one.
 func (r *Relay) hand(w want) {
+	now := time.Now()
+	for _, m := range r.moods.take() {
+		r.plan.Note(m.site, m.mood, m.reply, now)
+	}
+	if w.back {
+		r.plan.Back(w.done)
+		return
+	}
 	if w.failed {
 		// Its rows are behind the cursor.
-		r.anew[w.done.Message[0]%kv.Partitions] = time.Now().Add(lookAfterFailure)
+		r.anew[w.done.Message[0]%kv.Partitions] = now.Add(lookAfterFailure)
 	}
 	if w.more == nil {
 		r.plan.Done(w.done)
 		return
 	}
-	if b, ok := r.plan.More(w.done); ok {
+	if b, ok := r.plan.More(w.done, now); ok {
 		w.more <- r.copies.give(b)
 	}
 	close(w.more)
@@ -311,6 +337,9 @@ func (r *Relay) hand(w want) {
 // whatever was heard.
 func (r *Relay) pause(now time.Time) time.Duration {
 	next := r.again
+	if t := r.plan.Wake(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
 	for part := range r.wakes {
 		for _, t := range [...]time.Time{r.wakes[part], r.anew[part]} {
 			if !t.IsZero() && t.Before(next) {

@@ -54,7 +54,7 @@ func TestSettleBy(t *testing.T) {
 // TestPlanPriorities: what is urgent goes first, in its hop and among hops, and
 // what has no hurry goes last (RFC 6710 §5.1).
 func TestPlanPriorities(t *testing.T) {
-	p := NewPlan(Limits{Batches: 100}, nil)
+	p := NewPlan(Limits{Batches: 100}, Ways{})
 	offer := func(m byte, domain mail.Domain, priority int8) {
 		d := due(m, 0, domain)
 		d.Priority = priority
@@ -71,7 +71,7 @@ func TestPlanPriorities(t *testing.T) {
 	offer(9, "a", -9)
 	var got []string
 	for {
-		b, ok := p.Next()
+		b, ok := p.Next(t0)
 		if !ok {
 			break
 		}
@@ -87,14 +87,16 @@ func TestPlanPriorities(t *testing.T) {
 
 // TestPlanRoomForUrgent: a plan that is full still takes what is urgent.
 func TestPlanRoomForUrgent(t *testing.T) {
-	p := NewPlan(Limits{Batches: 1, Total: 3, Remembered: 3}, nil)
-	for m := range byte(5) {
-		p.Offer(due(m, 0, "a"))
+	p := NewPlan(Limits{Batches: 1, Total: 3, Remembered: 3}, Ways{})
+	for m := range byte(7) {
+		d := due(m, 0, "a")
+		d.Sender = uint64(m)
+		p.Offer(d)
 	}
 	d := due(9, 0, "a")
 	d.Priority = 1
 	p.Offer(d)
-	if b, ok := p.Next(); !p.Full() || !ok || b.Message[0] != 9 {
+	if b, ok := p.Next(t0); !p.Full() || !ok || b.Message[0] != 9 {
 		t.Errorf("full %v, %v", p.Full(), b)
 	}
 }

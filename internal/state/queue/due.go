@@ -15,19 +15,8 @@ type Due struct {
 	Ref
 	Domain   mail.Domain // of the recipient
 	Priority int8        // of the message
+	Sender   uint64      // a number for who sent the message; 0: not known
 	At       Cursor      // from which its row is read again, and nothing before it
-}
-
-// Cursor is a place in a partition's index: where each lane is read from. The
-// zero Cursor is the beginning, End the end.
-type Cursor struct{ first, now, later string }
-
-// End is behind every row.
-func End() Cursor { return Cursor{"\xff", "\xff", "\xff"} }
-
-// Least is the earlier of c and d in each lane.
-func (c Cursor) Least(d Cursor) Cursor {
-	return Cursor{min(c.first, d.first), min(c.now, d.now), min(c.later, d.later)}
 }
 
 // overlap is how far back a reader looks again in the lane that is ordered by
@@ -96,7 +85,7 @@ func (l *Look) scan(tx kv.Reader, part, lane uint8, to []byte, limit int) error 
 	case laneLater:
 		from, here = &l.Next.later, &at.later
 	}
-	if l.More || *from == "\xff" {
+	if l.More || *from == end {
 		return nil
 	}
 	r := kv.Range{From: kv.NewKey(prefix).Fixed([]byte(*from)), To: to, Limit: limit - len(l.Due) + 1}
@@ -117,8 +106,9 @@ func (l *Look) scan(tx kv.Reader, part, lane uint8, to []byte, limit int) error 
 			return nil
 		}
 		*from = *here + "\x00"
-		domain, priority := readIndex(p.Value)
-		l.Due = append(l.Due, Due{Ref: ref, Domain: domain, Priority: priority, At: at})
+		d := readIndex(p.Value)
+		d.Ref, d.At = ref, at
+		l.Due = append(l.Due, d)
 	}
 	return nil
 }
@@ -168,6 +158,7 @@ func (s *Store) Load(ctx context.Context, id mail.ArrivalID, ns []uint32) (Messa
 				return err
 			}
 			if d.State == Waiting {
+				d.sender = m.sender()
 				ds = append(ds, d)
 			}
 		}

@@ -124,30 +124,24 @@ func (s *Store) IsCurrent(f *Fresh) bool { return f.changes == s.changes.Load() 
 func (f *Fresh) Dues() []Due {
 	all := make([]Due, len(f.Deliveries))
 	for i, d := range f.Deliveries {
-		at := End()
-		if p := d.place.at(d.Ref()); d.place.lane == laneFirst {
-			at.first = p
-		} else {
-			at.now = p
-		}
-		all[i] = Due{Ref: d.Ref(), Domain: d.To.Domain, Priority: d.Priority, At: at}
+		all[i] = Due{Ref: d.Ref(), Domain: d.To.Domain, Priority: d.Priority, Sender: d.sender, At: d.place.cursor(d.Ref())}
 	}
 	return all
 }
 
-// at is p as a cursor has it.
-func (p place) at(r Ref) string {
-	return string(kv.Key(mark(p.pos)).Fixed(r.Message[:]).Uint32(r.N))
+// cursor is where p is read from, and nothing before it.
+func (p place) cursor(r Ref) Cursor {
+	at, c := string(kv.Key(mark(p.pos)).Fixed(r.Message[:]).Uint32(r.N)), End()
+	switch p.lane {
+	case laneFirst:
+		c.first = at
+	case laneNow:
+		c.now = at
+	case laneLater:
+		c.later = at
+	}
+	return c
 }
-
-// Most is the later of c and d in each lane.
-func (c Cursor) Most(d Cursor) Cursor {
-	return Cursor{max(c.first, d.first), max(c.now, d.now), max(c.later, d.later)}
-}
-
-// Passed says whether a reader whose cursor is c has read d. What falls due
-// later may be read twice.
-func (c Cursor) Passed(d Due) bool { return d.At.first < c.first || d.At.now < c.now }
 
 // Pick gives those of the deliveries that are numbered.
 func (f *Fresh) Pick(ns []uint32) []Delivery {

@@ -32,7 +32,7 @@ func TestFreshIsWhatIsRead(t *testing.T) {
 		t.Fatal(l, err)
 	}
 	for i, d := range f.Dues() {
-		if d.Ref != l.Due[i].Ref || d.Domain != l.Due[i].Domain || d.At != l.Due[i].At {
+		if d.Sender == 0 || d.Sender != l.Due[i].Sender || d.Ref != l.Due[i].Ref || d.Domain != l.Due[i].Domain || d.At != l.Due[i].At {
 			t.Errorf("offered %+v, read %+v", d, l.Due[i])
 		}
 		if !l.Next.Passed(d) || (Cursor{}).Passed(d) {

@@ -117,6 +117,7 @@ func (f Filter) page(tx kv.Reader, sp span) (found []Entry, next []byte, err err
 				return nil, nil, fault.As(fault.Corrupt, "queue", errors.New("delivery without its message"))
 			}
 		}
+		d.sender = m.sender()
 		if f.matchesMessage(m) {
 			found = append(found, Entry{m, d})
 		}

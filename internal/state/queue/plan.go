@@ -1,7 +1,7 @@
 package queue
 
 import (
-	"slices"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
 )
@@ -9,11 +9,12 @@ import (
 // Limits bound what Plan hands out and what it remembers. A zero field takes
 // the default.
 type Limits struct {
-	Batches    int // under way at once; 64
-	PerHop     int // of them to one next hop; 8
+	Batches    int // under way at once; 200
+	PerHop     int // of them to one site that has no rule; 8
 	Recipients int // in one batch; 100 (RFC 5321 §4.5.3.1.8)
-	Remembered int // deliveries that are due, of one hop; 1,000
-	Total      int // of all hops; 20,000
+	Remembered int // deliveries that are due, of one sender to one site; 1,000
+	Share      int // of them that are remembered however much others have; 16
+	Total      int // of all; 20,000, and twice that for those who have little
 }
 
 func (l Limits) filled() Limits {
@@ -22,200 +23,318 @@ func (l Limits) filled() Limits {
 			*n = v
 		}
 	}
-	def(&l.Batches, 64)
+	def(&l.Batches, 200)
 	def(&l.PerHop, 8)
 	def(&l.Recipients, 100)
 	def(&l.Remembered, 1000)
+	def(&l.Share, min(16, l.Remembered))
 	def(&l.Total, 20000)
 	return l
+}
+
+// Ways tell where mail goes. They are asked often and must be quick. A nil
+// function takes the default.
+type Ways struct {
+	// Hop names the next hop of a domain: what shares it may leave in one
+	// transaction. The domain itself by default.
+	Hop func(mail.Domain) mail.Domain
+	// Site names what several hops may be, such as a provider of many domains:
+	// what shares it is bounded together. Until it is known it is the hop, and one
+	// batch goes ahead to find it out. The hop by default.
+	Site func(hop mail.Domain) (site mail.Domain, known bool)
+	// Rule bounds what a site is sent.
+	Rule func(site mail.Domain) Rule
+}
+
+func (w Ways) filled() Ways {
+	if w.Hop == nil {
+		w.Hop = func(d mail.Domain) mail.Domain { return d }
+	}
+	if w.Site == nil {
+		w.Site = func(hop mail.Domain) (mail.Domain, bool) { return hop, true }
+	}
+	if w.Rule == nil {
+		w.Rule = func(mail.Domain) Rule { return Rule{} }
+	}
+	return w
 }
 
 // Batch is what one transaction to one next hop carries: some recipients of
 // one message.
 type Batch struct {
 	Hop     mail.Domain
+	Site    mail.Domain // of Hop
+	Sender  uint64      // of the message
 	Message mail.ArrivalID
 	N       []uint32
+	Put     string // "": it is tried; else the answer with which it is put off
+	Ahead   bool   // its site is not known: that is all to be found out
 	Fresh   *Fresh // what was read of it already; nil: nothing
-}
 
-// Plan chooses what to start now among the deliveries that are due: grouped by
-// message and next hop, each hop in its turn, no hop more than its share. What
-// has a higher priority goes before what has a lower one, in its hop and among
-// hops (RFC 6710 §5.1). It is pure bookkeeping in memory for one goroutine; the
-// rows it stands for wait until they are settled. What it has no room for it
-// remembers by place only; for what is urgent there is room of its own.
-type Plan struct {
-	limits Limits
-	hopOf  func(mail.Domain) mail.Domain
-	hops   map[mail.Domain]*hop
-	turn   []*hop // hops that may start a batch, in their turn
-	known  map[Ref]bool
-	short  map[mail.Domain]*hop // hops that missed something
-	busy   int
-	ready  int
-	uneven int // of ready, those of a priority that is not 0
-}
-
-// hop is one next hop's share.
-type hop struct {
-	name    mail.Domain
-	ready   []readied // the highest priority first, and of one priority what came first
-	waiting map[mail.ArrivalID][]uint32
-	count   int // of deliveries in waiting
-	busy    int
-	queued  bool // is in turn
-	missed  map[uint8]Cursor
-}
-
-// readied is a message that is due, with its priority.
-type readied struct {
-	id       mail.ArrivalID
 	priority int8
 }
 
-// NewPlan makes an empty plan. hopOf names the next hop of a domain, such as
-// the one smart host; nil means the domain itself.
-func NewPlan(l Limits, hopOf func(mail.Domain) mail.Domain) *Plan {
-	if hopOf == nil {
-		hopOf = func(d mail.Domain) mail.Domain { return d }
+// Plan chooses what to start now among the deliveries that are due: grouped by
+// message and next hop, each site in its turn and each of its senders in their
+// turn, no site more than its share and not faster than its pace. What has a
+// higher priority goes before what has a lower one (RFC 6710 §5.1), but for
+// every eighth batch, so that nothing waits for ever. It is pure bookkeeping in
+// memory for one goroutine; the rows it stands for wait until they are settled.
+// What it has no room for it remembers by place only; who has little waiting
+// always finds room, and so does what is urgent.
+type Plan struct {
+	limits Limits
+	ways   Ways
+	sites  map[mail.Domain]*site
+	paces  map[mail.Domain]*Pace
+	turn   []*site // those that may start a batch, in their turn
+	slowed []*site // those that may start one later
+	known  map[Ref]bool
+	short  map[*flow]bool // flows that missed something
+	busy   int
+	ready  int
+	uneven int // of ready, those of a priority that is not 0
+	picks  int
+}
+
+// NewPlan makes an empty plan.
+func NewPlan(l Limits, w Ways) *Plan {
+	return &Plan{
+		limits: l.filled(), ways: w.filled(), sites: map[mail.Domain]*site{}, paces: map[mail.Domain]*Pace{},
+		known: map[Ref]bool{}, short: map[*flow]bool{},
 	}
-	return &Plan{limits: l.filled(), hopOf: hopOf, hops: map[mail.Domain]*hop{}, known: map[Ref]bool{}, short: map[mail.Domain]*hop{}}
 }
 
 // Full says that nothing more should be offered for now, but for what is urgent.
-func (p *Plan) Full() bool { return p.ready >= p.limits.Total }
+func (p *Plan) Full() bool { return p.ready >= 2*p.limits.Total }
 
 // Offer tells of a delivery that is due. One that is known, waiting or under
-// way, is not taken twice. One whose hop has no room is remembered by its place. It
-// says whether it was taken.
+// way, is not taken twice. One for which there is no room is remembered by its
+// place, and so is one whose sender has missed others to this site: they come
+// first. It says whether the delivery was taken.
 func (p *Plan) Offer(d Due) bool {
 	if p.known[d.Ref] {
 		return false
 	}
-	h := p.hop(p.hopOf(d.Domain))
-	remembered, total := p.limits.Remembered, p.limits.Total
-	if d.Priority > 0 {
-		remembered, total = 2*remembered, 2*total
-	}
-	if h.count >= remembered || p.ready >= total {
-		part := d.Partition()
-		at, ok := h.missed[part]
-		if !ok {
-			at = End()
-		}
-		h.missed[part] = at.Least(d.At)
-		p.short[h.name] = h
+	hop := p.ways.Hop(d.Domain)
+	f := p.flow(hop, d.Sender)
+	if len(f.missed) > 0 && d.Priority <= 0 || !p.room(f, d.Priority) {
+		p.miss(f, d)
 		return false
 	}
-	p.known[d.Ref] = true
-	if h.waiting[d.Message] == nil {
-		h.insert(readied{d.Message, d.Priority})
+	p.add(f, hop, d)
+	return true
+}
+
+// room says whether f may have one more: the less there is left for all, the
+// less has each that has much.
+func (p *Plan) room(f *flow, priority int8) bool {
+	own := max(min(p.limits.Remembered, (p.limits.Total-p.ready)/4), p.limits.Share)
+	all := 2 * p.limits.Total
+	if priority > 0 {
+		own, all = 2*own, 2*all
 	}
-	h.waiting[d.Message] = append(h.waiting[d.Message], d.N)
-	h.count++
+	return f.count < own && p.ready < all
+}
+
+func (p *Plan) add(f *flow, hop mail.Domain, d Due) {
+	p.known[d.Ref] = true
+	f.add(hop, d)
+	f.site.count++
 	p.ready++
 	if d.Priority != 0 {
 		p.uneven++
 	}
-	p.enqueue(h)
-	return true
+	p.enqueue(f.site)
 }
 
-// insert puts m behind all that goes before it.
-func (h *hop) insert(m readied) {
-	i := len(h.ready)
-	if i > 0 && h.ready[i-1].priority < m.priority {
-		i, _ = slices.BinarySearchFunc(h.ready, m.priority, func(d readied, p int8) int {
-			if d.priority >= p {
-				return -1
-			}
-			return 1
-		})
+// flow finds the flow of a sender to the site of a hop.
+func (p *Plan) flow(hop mail.Domain, sender uint64) *flow {
+	name, known := p.ways.Site(hop)
+	return p.site(name, known).flow(sender)
+}
+
+func (p *Plan) site(name mail.Domain, known bool) *site {
+	s := p.sites[name]
+	if s == nil {
+		s = &site{name: name, known: known, flows: map[uint64]*flow{}}
+		p.sites[name] = s
 	}
-	h.ready = slices.Insert(h.ready, i, m)
+	s.known = s.known || known
+	return s
 }
 
-func (p *Plan) hop(name mail.Domain) *hop {
-	h := p.hops[name]
-	if h == nil {
-		h = &hop{name: name, waiting: map[mail.ArrivalID][]uint32{}, missed: map[uint8]Cursor{}}
-		p.hops[name] = h
+// places is how many batches of s may be under way at now, and when to ask
+// again if that changes by itself.
+func (p *Plan) places(s *site, now time.Time) (n int, again time.Time) {
+	n = 1 // goes ahead
+	if s.known {
+		n = p.limits.PerHop
+		if pace := p.paced(s, now); pace != nil {
+			n, again = pace.Places(now)
+		}
 	}
-	return h
+	if p.busy >= p.limits.Batches*3/4 {
+		n = min(n, 2) // the last places are for those that have few
+	}
+	return n, again
 }
 
-// enqueue puts h at the end of the turn if it may start a batch.
-func (p *Plan) enqueue(h *hop) {
-	if !h.queued && h.count > 0 && h.busy < p.limits.PerHop {
-		h.queued = true
-		p.turn = append(p.turn, h)
+// enqueue puts s at the end of the turn if it may start a batch.
+func (p *Plan) enqueue(s *site) {
+	if !s.queued && s.count > 0 {
+		s.queued = true
+		p.turn = append(p.turn, s)
 	}
 }
 
 // Next gives the batch to start now, if there is one and a place for it. It
 // counts as under way until Done.
-func (p *Plan) Next() (Batch, bool) {
+func (p *Plan) Next(now time.Time) (Batch, bool) {
+	p.wake(now)
 	for p.busy < p.limits.Batches && len(p.turn) > 0 {
-		h := p.first()
-		h.queued = false
-		if h.count == 0 {
+		s := p.first()
+		s.queued = false
+		p.rehome(s)
+		if s.count == 0 {
+			p.tidy(s)
 			continue
 		}
-		h.busy++
+		n, again := p.places(s, now)
+		switch {
+		case n == 0:
+			s.queued, s.again = true, again
+			p.slowed = append(p.slowed, s)
+			continue
+		case s.busy >= n:
+			continue // it is back when one of its own is done
+		}
+		s.busy++
 		p.busy++
-		b := p.take(h)
-		p.enqueue(h)
+		b := p.take(s, now)
+		p.enqueue(s)
 		return b, true
 	}
 	return Batch{}, false
 }
 
-// first takes the hop whose turn it is: the one with the highest priority, and
-// among those the one that has waited longest.
-func (p *Plan) first() *hop {
-	at := 0
-	if p.uneven > 0 {
-		for i, h := range p.turn {
-			if h.top() > p.turn[at].top() {
-				at = i
-			}
+// wake puts those back whose time has come.
+func (p *Plan) wake(now time.Time) {
+	left := p.slowed[:0]
+	for _, s := range p.slowed {
+		if s.again.After(now) {
+			left = append(left, s)
+			continue
+		}
+		s.queued = false
+		p.enqueue(s)
+	}
+	clear(p.slowed[len(left):])
+	p.slowed = left
+}
+
+// Wake is when Next may have something although nothing was offered or done;
+// zero if that is not so.
+func (p *Plan) Wake() (at time.Time) {
+	for _, s := range p.slowed {
+		if at.IsZero() || s.again.Before(at) {
+			at = s.again
 		}
 	}
-	h := p.turn[at]
-	if at == 0 {
-		p.turn = p.turn[1:]
-	} else {
-		p.turn = slices.Delete(p.turn, at, at+1)
-	}
-	return h
+	return at
 }
 
-// top is the highest priority of what is ready.
-func (h *hop) top() int8 {
-	if len(h.ready) == 0 {
-		return mail.MinPriority
-	}
-	return h.ready[0].priority
+// first takes the site whose turn it is: the one with the highest priority, and
+// among those the one that has waited longest.
+func (p *Plan) first() *site {
+	p.picks++
+	s, rest := pick(p.turn, p.byPriority(), (*site).top)
+	p.turn = rest
+	return s
 }
 
-// More gives another batch for the hop of one that is done, to go over the
-// same connection. It counts as under way in its place; after false the place
-// is free.
-func (p *Plan) More(done Batch) (Batch, bool) {
+func (p *Plan) byPriority() bool { return p.uneven > 0 && p.picks%8 != 0 }
+
+// rehome moves what waits for a hop whose site was found out meanwhile.
+func (p *Plan) rehome(s *site) {
+	if s.known {
+		return
+	}
+	name, known := p.ways.Site(s.name)
+	if !known {
+		return
+	}
+	s.known = true
+	if name == s.name {
+		return
+	}
+	to := p.site(name, true)
+	for sender, f := range s.flows {
+		p.move(f, to.flow(sender))
+		delete(s.flows, sender)
+	}
+	to.count += s.count
+	s.count, s.turn = 0, nil
+	p.enqueue(to)
+}
+
+func (p *Plan) move(from, to *flow) {
+	for _, m := range from.ready {
+		to.insert(m)
+		to.waiting[m.key] = append(to.waiting[m.key], from.waiting[m.key]...)
+	}
+	to.count += from.count
+	for part, at := range from.missed {
+		to.miss(part, at)
+		p.short[to] = true
+	}
+	delete(p.short, from)
+	to.site.enqueue(to)
+}
+
+// More gives another batch for the site of one that is done. It counts as under
+// way in its place; after false the place is free.
+func (p *Plan) More(done Batch, now time.Time) (Batch, bool) {
 	p.forget(done)
-	h := p.hops[done.Hop]
-	if h.count == 0 {
-		p.free(h)
+	s := p.sites[done.Site]
+	p.rehome(s)
+	n, _ := p.places(s, now)
+	if s.count == 0 || s.busy > n || p.waitsTurn(s) {
+		p.free(s)
 		return Batch{}, false
 	}
-	return p.take(h), true
+	p.picks++
+	return p.take(s, now), true
+}
+
+// waitsTurn says whether another site must have its turn first because no place
+// is left, or has something more urgent.
+func (p *Plan) waitsTurn(s *site) bool {
+	if p.busy < p.limits.Batches && !p.byPriority() {
+		return false
+	}
+	for _, other := range p.turn {
+		if other != s && other.count > 0 && (other.busy == 0 || other.top() > s.top()) {
+			return true
+		}
+	}
+	return false
 }
 
 // Done ends a batch and frees its place.
 func (p *Plan) Done(b Batch) {
 	p.forget(b)
-	p.free(p.hops[b.Hop])
+	p.free(p.sites[b.Site])
+}
+
+// Back ends a batch that went ahead: its deliveries wait again, and those of
+// its hop with them.
+func (p *Plan) Back(b Batch) {
+	p.Done(b)
+	for _, n := range b.N {
+		f := p.flow(b.Hop, b.Sender)
+		p.add(f, b.Hop, Due{Ref: Ref{b.Message, n}, Sender: b.Sender, Priority: b.priority})
+	}
 }
 
 func (p *Plan) forget(b Batch) {
@@ -224,64 +343,40 @@ func (p *Plan) forget(b Batch) {
 	}
 }
 
-func (p *Plan) free(h *hop) {
-	h.busy--
+func (p *Plan) free(s *site) {
+	s.busy--
 	p.busy--
-	if h.count == 0 && h.busy == 0 && len(h.missed) == 0 {
-		delete(p.hops, h.name)
+	p.enqueue(s)
+	p.tidy(s)
+}
+
+// tidy forgets a site of which nothing is left.
+func (p *Plan) tidy(s *site) {
+	if s.count > 0 || s.busy > 0 || s.queued {
 		return
 	}
-	p.enqueue(h)
+	for sender, f := range s.flows {
+		if f.count == 0 && len(f.missed) == 0 {
+			delete(s.flows, sender)
+		}
+	}
+	if len(s.flows) == 0 {
+		delete(p.sites, s.name)
+	}
 }
 
-// take cuts a batch from the front of h.
-func (p *Plan) take(h *hop) Batch {
-	id, priority := h.ready[0].id, h.ready[0].priority
-	ns := h.waiting[id]
-	b := Batch{Hop: h.name, Message: id, N: ns}
-	if len(ns) > p.limits.Recipients {
-		b.N = ns[:p.limits.Recipients:p.limits.Recipients]
-		h.waiting[id] = ns[p.limits.Recipients:]
-	} else {
-		h.ready = h.ready[1:]
-		delete(h.waiting, id)
-	}
-	h.count -= len(b.N)
+// take cuts a batch from the flow of s whose turn it is.
+func (p *Plan) take(s *site, now time.Time) Batch {
+	b := s.take(p.limits.Recipients, p.byPriority())
+	b.Ahead = !s.known
 	p.ready -= len(b.N)
-	if priority != 0 {
+	if b.priority != 0 {
 		p.uneven -= len(b.N)
 	}
+	if pace := p.paced(s, now); pace != nil && s.known {
+		b.Put = pace.Start(now)
+	}
 	return b
-}
-
-// Missed gives the places, by partition, from which hops that have room again
-// must be looked for, and forgets them: what still finds no room is offered
-// and remembered anew.
-func (p *Plan) Missed() map[uint8]Cursor {
-	if p.Full() {
-		return nil
-	}
-	var all map[uint8]Cursor
-	for name, h := range p.short {
-		if h.count > p.limits.Remembered/2 {
-			continue
-		}
-		if all == nil {
-			all = map[uint8]Cursor{}
-		}
-		for part, at := range h.missed {
-			if old, ok := all[part]; ok {
-				at = at.Least(old)
-			}
-			all[part] = at
-		}
-		clear(h.missed)
-		delete(p.short, name)
-		if h.count == 0 && h.busy == 0 {
-			delete(p.hops, name)
-		}
-	}
-	return all
 }
 
 // Under says how many batches are under way and how many deliveries are ready.

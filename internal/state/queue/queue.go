@@ -108,7 +108,8 @@ type Delivery struct {
 	Late      bool      // the sender was told that its deliver-by-time has passed (RFC 2852 §4.1.3)
 	Priority  int8      // the message's (RFC 6710 §5)
 
-	place place // of its index row
+	place  place  // of its index row
+	sender uint64 // the message's
 }
 
 // place is where a waiting delivery stands in the index.
@@ -196,7 +197,7 @@ func (s *Store) add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery, added fun
 		if d.Due.IsZero() {
 			d.Due = later(m.At, m.Release)
 		}
-		d.Priority = m.Priority
+		d.Priority, d.sender = m.Priority, m.sender()
 		d.Late = d.Late || !m.By.Return && m.By.Passed(m.At) // who passed it on late has told of it
 		added(put(tx, d, m.At))
 	}

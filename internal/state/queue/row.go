@@ -1,6 +1,10 @@
 package queue
 
 import (
+	"bytes"
+	"encoding/binary"
+	"hash/fnv"
+
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
@@ -40,21 +44,38 @@ func readDeliveryKey(key []byte, part uint8) (r Ref, err error) {
 	return r, k.Err()
 }
 
-// encodeIndex is the value of an index row: the domain and, where it is not 0,
-// the priority.
+// encodeIndex is the value of an index row: the domain, the priority and a
+// number for the sender. Older rows end before what is 0.
 func encodeIndex(d Delivery) []byte {
 	b := []byte(d.To.Domain)
-	if d.Priority != 0 {
+	if d.Priority != 0 || d.sender != 0 {
 		b = append(b, 0, byte(d.Priority))
+	}
+	if d.sender != 0 {
+		b = binary.AppendUvarint(b, d.sender)
 	}
 	return b
 }
 
-func readIndex(b []byte) (mail.Domain, int8) {
-	if n := len(b) - 2; n >= 0 && b[n] == 0 {
-		return mail.Domain(b[:n]), int8(b[n+1])
+func readIndex(b []byte) Due {
+	domain, rest, _ := bytes.Cut(b, []byte{0})
+	d := Due{Domain: mail.Domain(domain)}
+	if len(rest) > 0 {
+		d.Priority = int8(rest[0])
+		d.Sender, _ = binary.Uvarint(rest[1:])
 	}
-	return mail.Domain(b), 0
+	return d
+}
+
+// sender is a number for who sent m: its account or, where it has none, its
+// reverse-path's domain. It only spreads, and is never read back.
+func (m Message) sender() uint64 {
+	if m.Account != 0 {
+		return uint64(m.Account)
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(m.From.Domain))
+	return 1<<32 | uint64(h.Sum32())
 }
 
 // Values begin with the version of their form; later versions only add fields

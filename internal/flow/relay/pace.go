@@ -1,0 +1,64 @@
+package relay
+
+import (
+	"context"
+	"sync"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
+)
+
+// moods are what attempts have said of sites since the loop has last asked.
+type moods struct {
+	mu  sync.Mutex
+	all []mood
+}
+
+type mood struct {
+	site  mail.Domain
+	mood  queue.Mood
+	reply string
+}
+
+func (m *moods) add(o mood) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = append(m.all, o)
+}
+
+func (m *moods) take() []mood {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.all
+	m.all = nil
+	return all
+}
+
+// ahead finds out the site of a hop, and gives the batch back for its turn there.
+func (r *Relay) ahead(ctx context.Context, b queue.Batch) {
+	r.o.Sites.Learn(ctx, b.Hop)
+	r.wants <- want{done: b, back: true}
+}
+
+// sendPaced sends, or puts off what a site would not have now, and notes what its
+// hosts say of its mood. Who wants something tried now knows more than we.
+func (r *Relay) sendPaced(ctx context.Context, b queue.Batch, m queue.Message, rs []result) {
+	if b.Put != "" && !r.hastened(rs) {
+		putAll(rs, smtp.Answer(451, smtp.Enhanced{4, 4, 5}, "mail to %s is put off for a while; its last word was: %s", b.Site, b.Put), "", false)
+		return
+	}
+	r.send(ctx, m, b.Hop, rs)
+	worst := mood{site: b.Site}
+	for i := range rs {
+		if d := &rs[i]; d.host != "" && d.known {
+			reply := d.reply.String()
+			if m := queue.MoodOf(reply); m > worst.mood {
+				worst.mood, worst.reply = m, reply
+			}
+		}
+	}
+	if worst.mood != queue.Silent {
+		r.moods.add(worst)
+	}
+}

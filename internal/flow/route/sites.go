@@ -1,0 +1,154 @@
+package route
+
+import (
+	"context"
+	_ "embed" // the rules for well-known providers
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/wire/dns"
+)
+
+// SiteRule is what is known of a provider.
+type SiteRule struct {
+	Name string
+	MX   []string // what the names of its mail hosts end in, each with its first dot, or a whole name
+	queue.Rule
+}
+
+//go:embed sites.tsv
+var sitesTable string
+
+// KnownSites are the rules that are shipped.
+func KnownSites() ([]SiteRule, error) {
+	var all []SiteRule
+	for line := range strings.Lines(sitesTable) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		f := strings.Split(line, "\t")
+		if len(f) != 5 {
+			return nil, fmt.Errorf("%d fields: %q", len(f), line)
+		}
+		r := SiteRule{Name: f[0], MX: strings.Fields(f[4])}
+		for i, n := range []*int{&r.Connections, &r.PerConnection, &r.PerMinute} {
+			var err error
+			if *n, err = strconv.Atoi(f[1+i]); err != nil {
+				return nil, fmt.Errorf("%q: %w", line, err)
+			}
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// Bounds of what is kept in mind.
+const (
+	maxLearned = 50_000 // domains
+	learnedFor = 6 * time.Hour
+	unknownFor = 5 * time.Minute // where the site could not be found out
+)
+
+// Sites know which domains share their mail hosts: a provider with a thousand
+// domains is one destination. They may be used by many goroutines.
+type Sites struct {
+	router *Router
+	rules  []SiteRule
+	named  map[mail.Domain]queue.Rule
+
+	mu      sync.RWMutex
+	learned map[mail.Domain]learned
+}
+
+type learned struct {
+	site  mail.Domain
+	until time.Time
+}
+
+// NewSites makes sites that know nothing yet but rules. Of two rules that fit,
+// the first holds.
+func NewSites(r *Router, rules []SiteRule) *Sites {
+	s := &Sites{router: r, rules: rules, named: map[mail.Domain]queue.Rule{}, learned: map[mail.Domain]learned{}}
+	for _, rule := range slices.Backward(rules) {
+		s.named[mail.Domain(rule.Name)] = rule.Rule
+	}
+	return s
+}
+
+// Site names the site of a next hop, as far as it is known without asking
+// anybody.
+func (s *Sites) Site(hop mail.Domain) (site mail.Domain, known bool) {
+	if s == nil || strings.ContainsAny(string(hop), ":@[") { // a smart host, or an address
+		return hop, true
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if l, ok := s.learned[hop]; ok && time.Now().Before(l.until) {
+		return l.site, true
+	}
+	return hop, false
+}
+
+// Rule bounds what a site is sent.
+func (s *Sites) Rule(site mail.Domain) queue.Rule {
+	if s == nil {
+		return queue.Rule{}
+	}
+	return s.named[site]
+}
+
+// Learn finds out the site of a domain. One that has no mail hosts, or none that
+// can be found out now, is a site of its own.
+func (s *Sites) Learn(ctx context.Context, d mail.Domain) {
+	l := learned{d, time.Now().Add(unknownFor)}
+	if mx, _, err := s.router.mx(ctx, d); err == nil && len(mx) > 0 {
+		l = learned{s.siteOf(mx), time.Now().Add(learnedFor)}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.learned) >= maxLearned {
+		clear(s.learned) // what is forgotten is learned again
+	}
+	s.learned[d] = l
+}
+
+// siteOf names the site with these hosts: by the rule for it, or by its hosts.
+func (s *Sites) siteOf(mx []dns.Record) mail.Domain {
+	var names []string
+	for _, r := range mx {
+		names = append(names, dns.Normal(r.Target))
+	}
+	for _, r := range s.rules {
+		if slices.ContainsFunc(names, r.fits) {
+			return mail.Domain(r.Name)
+		}
+	}
+	first := names[0]
+	for i, r := range mx {
+		if r.Pref == mx[0].Pref { // equals come in random order
+			first = min(first, names[i])
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) == 1 {
+		return mail.Domain(first)
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(strings.Join(names, " ")))
+	return mail.Domain(fmt.Sprintf("%s+%d~%08x", first, len(names)-1, h.Sum32()))
+}
+
+func (r *SiteRule) fits(host string) bool {
+	return slices.ContainsFunc(r.MX, func(end string) bool {
+		return host == end || end != "" && end[0] == '.' && strings.HasSuffix(host, end)
+	})
+}
