@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -123,14 +124,24 @@ func named(p policies.Known, d mail.Domain) tlsrpt.Policy {
 // demands finds out what the line to each host must prove: DANE where the host
 // has it, else MTA-STS (RFC 8461 §2).
 func (r *Router) demands(ctx context.Context, d mail.Domain, route *Route, all []found) {
-	bare := false
+	var wg sync.WaitGroup
+	trouble := make([]error, len(route.Hosts))
 	for i := range route.Hosts {
 		h := &route.Hosts[i]
 		h.Demand.Policy = tlsrpt.Policy{Type: tlsrpt.NoPolicy, Domain: d}
 		if route.Secure {
-			r.dane(ctx, route, h, all[i], string(d))
+			wg.Go(func() { trouble[i] = r.dane(ctx, h, all[i], string(d)) })
 		}
+	}
+	wg.Wait()
+	bare := false
+	for i, h := range route.Hosts {
 		bare = bare || h.Demand.none() && h.Barred == ""
+		if trouble[i] != nil {
+			route.Trouble = append(route.Trouble, Session{Policy: h.Demand.Policy, Failure: tlsrpt.Failure{
+				Result: tlsrpt.DNSSECInvalid, Host: h.Name, Reason: "the TLSA records: " + trouble[i].Error(),
+			}})
+		}
 	}
 	if r.o.Policy == nil || !bare || ctx.Err() != nil {
 		return
@@ -175,21 +186,18 @@ func (r *Router) sts(h *Host, d mail.Domain, p policies.Known, route *Route) {
 // dane demands of a host what its TLSA records do (RFC 7672 §2.2.3). domain is
 // the one that the mail is for; "" where no MX led here. A host whose records
 // cannot be known is not used (RFC 7672 §2.1.2).
-func (r *Router) dane(ctx context.Context, route *Route, h *Host, f found, domain string) {
+func (r *Router) dane(ctx context.Context, h *Host, f found, domain string) error {
 	if len(h.Addrs) == 0 {
-		return
+		return nil
 	}
 	records, base, err := r.tlsa(ctx, h.Addrs[0].Port(), f, h.Name)
 	if err != nil {
 		h.Barred = "its TLSA records cannot be known now: " + err.Error()
 		h.Demand.Policy.Type, h.Demand.names = tlsrpt.TLSA, []string{h.Name}
-		route.Trouble = append(route.Trouble, Session{Policy: h.Demand.Policy, Failure: tlsrpt.Failure{
-			Result: tlsrpt.DNSSECInvalid, Host: h.Name, Reason: "the TLSA records: " + err.Error(),
-		}})
-		return
+		return err
 	}
 	if len(records) == 0 {
-		return
+		return nil
 	}
 	var all []dane.Record
 	h.Demand.Policy.Type = tlsrpt.TLSA
@@ -205,6 +213,7 @@ func (r *Router) dane(ctx context.Context, route *Route, h *Host, f found, domai
 			h.Demand.names = append(h.Demand.names, name)
 		}
 	}
+	return nil
 }
 
 // tlsa finds a host's secure TLSA records and the name they stand below, which
