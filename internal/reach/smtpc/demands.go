@@ -1,6 +1,7 @@
 package smtpc
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -33,20 +34,31 @@ func (t *transaction) unkept() smtp.Reply {
 	return smtp.Reply{}
 }
 
-// textual makes lines of a binary message, for a server that takes nothing else
-// (RFC 3030 §3). Content that cannot be read twice stays as it is.
-func (t *transaction) textual(content io.Reader) (io.Reader, error) {
+// converted is the content as a server takes it: lines, of a binary message,
+// where it does not know BINARYMIME (RFC 3030 §3), and lines of ASCII where it
+// does not know 8BITMIME (RFC 6152 §3). What cannot become that, and content that
+// cannot be read twice, stays as it is.
+func (t *transaction) converted(content io.Reader) (io.Reader, error) {
 	whole, ok := content.(io.ReaderAt)
-	if !ok || !t.m.Demands.Binary || t.size == 0 || t.Has("BINARYMIME") && t.Has("CHUNKING") {
+	binary := t.m.Demands.Binary && !(t.Has("BINARYMIME") && t.Has("CHUNKING"))
+	narrow := (t.m.Options.EightBit || binary) && !t.Has("8BITMIME")
+	convert := message.Textual
+	if narrow {
+		convert = message.SevenBit
+	}
+	if !ok || t.size == 0 || !binary && !narrow {
 		return content, nil
 	}
-	text, size, err := message.Textual(whole, t.size)
+	text, size, err := convert(whole, t.size)
+	if errors.Is(err, message.ErrNotSevenBit) {
+		return content, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	t.size, t.m.Demands.Binary, t.m.Options.EightBit = size, false, true
+	t.size, t.m.Demands.Binary, t.m.Options.EightBit = size, false, !narrow
 	return &again{Reader: text, open: func() (io.Reader, error) {
-		r, _, err := message.Textual(whole, t.whole)
+		r, _, err := convert(whole, t.whole)
 		return r, err
 	}}, nil
 }

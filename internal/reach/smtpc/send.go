@@ -33,7 +33,7 @@ func (c *Conn) Send(ctx context.Context, m Message, content io.Reader, size int6
 	if len(m.To) == 0 {
 		return t.res, fault.New(fault.Invalid, "smtpc.Send", "a message without recipients")
 	}
-	content, err := t.textual(content)
+	content, err := t.converted(content)
 	if err != nil {
 		c.Close()
 		return t.res, fault.As(fault.Corrupt, "smtpc.Send", err)
@@ -114,7 +114,7 @@ func (t *transaction) impossible(content io.Reader) smtp.Reply {
 	}
 	if o.EightBit && !t.Has("8BITMIME") {
 		if !isSevenBit(content) { // RFC 6152 §3
-			return smtp.Answer(554, smtp.Enhanced{5, 6, 3}, "The message needs 8BITMIME, which the next server does not have")
+			return smtp.Answer(554, smtp.Enhanced{5, 6, 3}, "The message needs 8BITMIME, which the next server does not have, and it cannot be converted")
 		}
 		o.EightBit = false
 	}
