@@ -140,18 +140,25 @@ func mountains(t *testing.T, s *blackbox.Server) {
 	}
 	taken := 0
 	for name, m := range map[string]string{
-		"nested parts":      nested.String() + "\r\nEnd.\r\n",
-		"one header field":  "Subject: " + strings.Repeat("x\r\n ", 500_000) + "\r\n\r\nBody.\r\n",
-		"many fields":       strings.Repeat("X-A: b\r\n", 400_000) + "\r\nBody.\r\n",
-		"many parts":        "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 50_000),
-		"many addresses":    "To: " + strings.Repeat("a@b.example,\r\n ", 100_000) + "c@d.example\r\n\r\nBody.\r\n",
-		"many encoded":      "Subject: " + strings.Repeat("=?utf-8?q?=41?=\r\n ", 50_000) + "\r\n\r\nBody.\r\n",
-		"many parameters":   "Content-Type: text/plain" + strings.Repeat(";\r\n a*1*=b", 50_000) + "\r\n\r\nBody.\r\n",
-		"nested messages":   strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 5_000) + "\r\nEnd.\r\n",
-		"comments in To":    "To: " + strings.Repeat("(", 100_000) + strings.Repeat(")", 100_000) + "\r\n\r\nBody.\r\n",
-		"unclosed quote":    "To: \"" + strings.Repeat("a\\\"", 200_000) + "\r\n\r\nBody.\r\n",
-		"no header at all":  "\r\n\r\n\r\n",
-		"nothing but a dot": "..\r\n",
+		"nested parts":     nested.String() + "\r\nEnd.\r\n",
+		"one header field": "Subject: " + strings.Repeat("x\r\n ", 500_000) + "\r\n\r\nBody.\r\n",
+		"many fields":      strings.Repeat("X-A: b\r\n", 400_000) + "\r\nBody.\r\n",
+		"many parts":       "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 50_000),
+		"many addresses":   "To: " + strings.Repeat("a@b.example,\r\n ", 100_000) + "c@d.example\r\n\r\nBody.\r\n",
+		"many encoded":     "Subject: " + strings.Repeat("=?utf-8?q?=41?=\r\n ", 50_000) + "\r\n\r\nBody.\r\n",
+		"many parameters":  "Content-Type: text/plain" + strings.Repeat(";\r\n a*1*=b", 50_000) + "\r\n\r\nBody.\r\n",
+		"nested messages":  strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 5_000) + "\r\nEnd.\r\n",
+		"comments in To":   "To: " + strings.Repeat("(", 100_000) + strings.Repeat(")", 100_000) + "\r\n\r\nBody.\r\n",
+		"unclosed quote":   "To: \"" + strings.Repeat("a\\\"", 200_000) + "\r\n\r\nBody.\r\n",
+		"no header at all": "\r\n\r\n\r\n",
+		// As high as is taken.
+		"one long field":      "Subject: " + strings.Repeat("x\r\n ", 200_000) + "\r\n\r\nBody.\r\n",
+		"parts, as many":      "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 9_900),
+		"addresses, as many":  "To: " + strings.Repeat("a@b.example,\r\n ", 60_000) + "c@d.example\r\n\r\nBody.\r\n",
+		"messages, as deep":   strings.Repeat("Content-Type: message/rfc822\r\n\r\n", 45) + "\r\nEnd.\r\n",
+		"comments over lines": "To: " + strings.Repeat("(\r\n ", 100_000) + strings.Repeat(")\r\n ", 100_000) + "\r\n\r\nBody.\r\n",
+		"a quote over lines":  "To: \"" + strings.Repeat("a\\\"\r\n ", 100_000) + "\r\n\r\nBody.\r\n",
+		"nothing but a dot":   "..\r\n",
 	} {
 		c := begin(t, s)
 		if err := c.Send(m + ".\r\n"); err != nil {

@@ -95,7 +95,7 @@ func (s *Store) Run(ctx context.Context) error {
 				continue
 			}
 		case <-look.C:
-			s.tell(ctx, s.flush(ctx))
+			s.tell(ctx, s.flush(context.WithoutCancel(ctx))) // what it has taken in hand is not lost with ctx
 		case <-sweep.C:
 			s.tell(ctx, s.Sweep(ctx, time.Now()))
 		}
