@@ -11,7 +11,6 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
-	"github.com/ekiden-mail/ekiden/internal/flow/answer"
 	"github.com/ekiden-mail/ekiden/internal/flow/callout"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
@@ -97,7 +96,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	})
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
-		Ask: r.ask, Missing: r.login.Missing, Answer: answer.New(answer.Options{Hostname: c.Hostname}), Paths: r.returns,
+		Ask: r.ask, Missing: r.login.Missing, Answer: r.answerer(c), Paths: r.returns,
 		Fit: c.Limits.fit(),
 	})
 	screener := r.screener(c)
@@ -143,7 +142,7 @@ func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 		Sites:   route.NewSites(r.router, rules),
 		Refused: r.submit.Refused, Bounced: r.returns.Bounced,
 		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
-		Answer: answer.New(answer.Options{Hostname: c.Hostname}), Here: r.directory.Here,
+		Answer: r.answerer(c), Here: r.directory.Here,
 		Hostname: c.Hostname, Local: source, RootCAs: r.roots,
 		Policy: queue.Policy{
 			RetryFirst: time.Duration(o.RetryFirst), WarnAfter: time.Duration(o.WarnAfter), GiveUpAfter: time.Duration(o.GiveUpAfter),

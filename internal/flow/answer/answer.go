@@ -4,6 +4,7 @@ package answer
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -21,12 +22,18 @@ const (
 	maxWhole = 50 << 10
 	// maxHeader is how much of a header a report carries, in octets.
 	maxHeader = 32 << 10
+	// maxBegin is how much of a message is looked at for its language, in octets.
+	maxBegin = 16 << 10
 )
 
 // Options say who reports.
 type Options struct {
 	Hostname string      // names the server in the text, and is the Reporting-MTA
 	Domain   mail.Domain // reports come from postmaster there; empty means Hostname
+
+	// Prefer says in which language a sender wants to be written to; nil: nobody
+	// says anything.
+	Prefer func(ctx context.Context, sender mail.Address) Preference
 }
 
 // Answerer composes. It keeps nothing and reads no clock.
@@ -50,11 +57,12 @@ type Facts struct {
 	HeadersOnly bool         // RET=HDRS: a failure need not carry the message
 	UTF8        bool         // it came with SMTPUTF8, so its sender understands RFC 6533
 	RequireTLS  bool         // so must the report, and it carries no more than the header (RFC 8689 §5)
+	Prefer      Preference
 	mail.Demands
 }
 
 // Report composes a report about the recipients (RFC 3464), with a text for
-// people in English and in Japanese, and the envelope to send it in: a null
+// people in the sender's language, and the envelope to send it in: a null
 // reverse-path and the message's sender as the only recipient, who asks for no
 // report in turn. original is the whole message with our own fields, size its
 // length; it may be nil. The same facts give the same octets. A message with a
@@ -69,19 +77,20 @@ func (a *Answerer) Report(f Facts, rcpts []dsn.Recipient, original io.ReaderAt, 
 		return nil, mail.Envelope{}, fault.New(fault.Invalid, op, "a report tells of at least one recipient")
 	}
 	f.HeadersOnly = f.HeadersOnly || f.RequireTLS
-	o, h, err := enclose(f, rcpts, original, size)
+	o, h, begin, err := enclose(f, rcpts, original, size)
 	if err != nil {
 		return nil, mail.Envelope{}, fault.Wrap(op, err)
 	}
 	mark := identity(f, rcpts)
+	languages := f.Prefer.languages(h, begin)
 	l := dsn.Letter{
 		From:      message.Mailbox("Mail Delivery System", mail.Address{Local: "postmaster", Domain: a.o.Domain}),
 		To:        message.Mailbox("", f.From),
-		Subject:   subject(rcpts),
+		Subject:   subject(rcpts, languages),
 		Date:      f.Now,
 		MessageID: mark + "@" + string(a.o.Domain),
 		Boundary:  "=_" + mark,
-		Text:      a.text(f, rcpts, h),
+		Text:      a.text(f, rcpts, h, languages),
 		Report: dsn.Report{
 			EnvelopeID: f.EnvelopeID, ReportingMTA: a.o.Hostname, Arrival: f.Arrived, DeliverBy: f.By.At, FutureRelease: f.Requested,
 			Recipients: rcpts,
@@ -120,18 +129,20 @@ func identity(f Facts, rcpts []dsn.Recipient) string {
 
 // enclose takes the message, or its header, out of original. A message goes
 // whole only if it failed (RFC 3461 §4.3), is small, was not asked to be left
-// out, and is clean enough to travel inside another.
-func enclose(f Facts, rcpts []dsn.Recipient, original io.ReaderAt, size int64) (dsn.Original, message.Header, error) {
+// out, and is clean enough to travel inside another. It gives the beginning of
+// the message too.
+func enclose(f Facts, rcpts []dsn.Recipient, original io.ReaderAt, size int64) (dsn.Original, message.Header, []byte, error) {
 	if original == nil || size <= 0 {
-		return dsn.Original{}, message.Header{}, nil
+		return dsn.Original{}, message.Header{}, nil, nil
 	}
 	b := make([]byte, min(size, maxWhole))
 	if n, err := original.ReadAt(b, 0); n < len(b) {
 		if err == nil || err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return dsn.Original{}, message.Header{}, err
+		return dsn.Original{}, message.Header{}, nil, err
 	}
+	begin := b[:min(len(b), maxBegin)]
 	whole := size <= maxWhole && !f.HeadersOnly && clean(b)
 	failed := false
 	for _, r := range rcpts {
@@ -141,7 +152,7 @@ func enclose(f Facts, rcpts []dsn.Recipient, original io.ReaderAt, size int64) (
 	_, _ = s.Write(b)
 	h := s.Header()
 	if whole && failed {
-		return dsn.Original{Content: b, EightBit: !isASCII(b)}, h, nil
+		return dsn.Original{Content: b, EightBit: !isASCII(b)}, h, begin, nil
 	}
 	// The fields one by one, so that what is cut, is cut between two of them.
 	var head []byte
@@ -152,7 +163,7 @@ func enclose(f Facts, rcpts []dsn.Recipient, original io.ReaderAt, size int64) (
 		}
 		head = append(head, raw...)
 	}
-	return dsn.Original{Content: head, Headers: true, EightBit: !isASCII(head)}, h, nil
+	return dsn.Original{Content: head, Headers: true, EightBit: !isASCII(head)}, h, begin, nil
 }
 
 // clean says whether b keeps the rules of RFC 5321 for content: CRLF ends

@@ -12,6 +12,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/testkit/golden"
+	"github.com/ekiden-mail/ekiden/internal/wire/bounce"
 	"github.com/ekiden-mail/ekiden/internal/wire/dsn"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
@@ -153,21 +154,81 @@ func TestEnclosed(t *testing.T) {
 	}
 }
 
+// TestWhy: each reason has words in both languages, and what is known of a host
+// comes behind them.
 func TestWhy(t *testing.T) {
+	for r, s := range sentences() {
+		if s[englishLang] == "" || s[japanese] == "" || strings.Count(s[englishLang], "%s") != strings.Count(s[japanese], "%s") {
+			t.Errorf("%s: %q", r, s)
+		}
+	}
+	for _, r := range bounce.All() {
+		if _, ok := sentences()[r]; !ok && r != bounce.Complaint && r != bounce.Accepted {
+			t.Errorf("%s has no sentence", r)
+		}
+	}
 	for _, c := range []struct {
-		status, host, said string
-		want               reason
+		status, host, domain, said string
+		want                       []string // parts of the English sentences
 	}{
-		{"5.1.1", "h", "550 5.1.1 x", unknownUser}, {"5.0.0", "h", "550 user unknown", unknownUser}, {"", "h", "550 No such user", unknownUser},
-		{"4.2.2", "h", "452 4.2.2 full", mailboxFull}, {"5.0.0", "h", "552 mailbox full", mailboxFull},
-		{"5.1.2", "", "no such domain", noHost}, {"5.1.10", "", "null MX", noMail}, {"4.4.1", "", "connection refused", noLine},
-		{"4.4.3", "", "", noDNS}, {"5.4.7", "", "", tooLong}, {"5.7.1", "h", "554 5.7.1 rejected as SPAM", asSpam}, {"5.7.1", "h", "550 5.7.1 SPF fail", notProven},
-		{"5.7.26", "h", "550", notProven}, {"5.7.1", "h", "550 5.7.1 relaying denied", notAllowed}, {"5.3.4", "h", "552", tooLarge},
-		{"4.7.5", "", "certificate", noTLS}, {"5.7.1", "h", "530 must issue a STARTTLS command first", noTLS}, {"5.4.6", "", "", looping},
-		{"4.3.0", "h", "451 4.3.0 later", busy}, {"5.0.0", "h", "554 no", refused}, {"5.3.0", "", "", ours}, {"5.0.0", "h", "554 kettles", refused},
+		{"5.1.1", "mx.x.test", "x.test", "550 5.1.1 no", []string{"no such address at"}},
+		{"5.7.26", "gmail-smtp-in.l.google.com", "gmail.com", "550 5.7.26 unauthenticated", []string{"could not verify", "answer/81126"}},
+		{"5.7.1", "mx.x.test", "x.test", "554 5.7.1 blocked using zen.spamhaus.org", []string{"list of senders", "check.spamhaus.org"}},
+		{"5.7.606", "x-com.mail.protection.outlook.com", "x.test", "550 5.7.606 Access denied, banned sending IP", []string{"list of senders", "sender.office.com"}},
+		{"4.7.0", "mta5.am0.yahoodns.net", "yahoo.com", "421 4.7.0 [TSS04] Messages temporarily deferred due to unexpected volume", []string{"too much mail from here", "senders.yahooinc.com"}},
+		{"5.0.0", "mfsmax.docomo.ne.jp", "docomo.ne.jp", "550 Unknown user taro@docomo.ne.jp", []string{"no such address", "ask the recipient to permit"}},
+		{"5.0.0", "lsean.ezweb.ne.jp", "ezweb.ne.jp", "550 <taro@ezweb.ne.jp>: User unknown", []string{"no such address", "ask the recipient to permit"}},
+		{"5.1.1", "mx.notdocomo.ne.jp", "notdocomo.ne.jp", "550 5.1.1 unknown", []string{"no such address"}},
+		{"5.4.7", "", "x.test", "451 4.4.1 mx.x.test: connection refused", []string{"as long as we keep trying", "could not be reached"}},
+		{"5.4.7", "", "x.test", "gave up", []string{"as long as we keep trying"}}, {"5.3.0", "", "x.test", "", []string{"could not be delivered here"}},
+		{"5.0.0", "h.test", "x.test", "554 kettles", []string{"refused the message"}},
 	} {
-		if got := why(to(dsn.Failed, c.status, c.host, c.said)); got != c.want {
-			t.Errorf("%s %q: %q", c.status, c.said, got.english)
+		r := to(dsn.Failed, c.status, c.host, c.said)
+		r.Final.Domain = mail.Domain(c.domain)
+		got := why(r)
+		ok := len(got) == len(c.want)
+		for i := 0; ok && i < len(got); i++ {
+			ok = strings.Contains(got[i][englishLang], c.want[i])
+		}
+		if !ok {
+			t.Errorf("%q: %q", c.said, got)
+		}
+	}
+}
+
+// TestLanguages: the sender's wish, then the message, then the domain, then both.
+func TestLanguages(t *testing.T) {
+	for _, c := range []struct {
+		account, domain, header, want string
+	}{
+		{"", "", "Subject: hi", "en ja"}, {"ja", "en", "Content-Language: en", "ja"}, {"both", "en", "Content-Language: en", "en ja"},
+		{"", "en", "Content-Language: ja-JP, en", "ja"}, {"", "ja", "Content-Language: en-GB", "en"}, {"", "en", "Subject: hi", "en"}, {"", "ja", "Subject: hi", "ja"},
+		{"", "en", "Content-Type: text/plain; charset=ISO-2022-JP", "ja"}, {"", "en", "Subject: =?Shift_JIS?B?gqA=?=", "ja"},
+		{"", "en", "Subject: =?utf-8?B?44GK55+l44KJ44Gb?=", "ja"}, {"", "en", "Subject: =?utf-8?B?5pel5pys?=", "en"}, {"", "en", "Content-Language: fr", "en"},
+	} {
+		h := message.ParseHeader([]byte(c.header + "\r\n\r\n"))
+		var got []string
+		for _, l := range (Preference{Account: c.account, Domain: c.domain}).languages(h, []byte(c.header)) {
+			got = append(got, [...]string{"en", "ja"}[l])
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestOneLanguage shows a failure at a Japanese carrier in each language alone.
+func TestOneLanguage(t *testing.T) {
+	r := to(dsn.Failed, "5.0.0", "mfsmax.docomo.ne.jp", "550 Unknown user taro@docomo.ne.jp")
+	r.Final = mail.Address{Local: "taro", Domain: "docomo.ne.jp"}
+	late := to(dsn.Delayed, "4.2.2", "mail.remote.test", "452 4.2.2 mailbox full")
+	late.RetryUntil = noon.Add(96 * time.Hour)
+	for _, lang := range []string{"en", "ja"} {
+		f := facts()
+		f.Prefer.Account = lang
+		for name, rcpt := range map[string]dsn.Recipient{"carrier": r, "late": late} {
+			b, _ := report(t, f, hello, rcpt)
+			golden.Check(t, filepath.Join("testdata", name+"-"+lang+".txt"), shown(t, b))
 		}
 	}
 }

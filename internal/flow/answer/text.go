@@ -50,38 +50,45 @@ var allNews = []news{
 		[2]string{}},
 }
 
-// subject is the report's subject in both languages.
-func subject(rcpts []dsn.Recipient) string {
+// subject is the report's subject in some languages.
+func subject(rcpts []dsn.Recipient, languages []int) string {
 	for _, n := range allNews {
 		for _, r := range rcpts {
 			if r.Action == n.action {
-				return n.subject[englishLang] + " / " + n.subject[japanese]
+				var all []string
+				for _, l := range languages {
+					all = append(all, n.subject[l])
+				}
+				return strings.Join(all, " / ")
 			}
 		}
 	}
 	return "Mail"
 }
 
-// text is the part for people: English, then Japanese.
-func (a *Answerer) text(f Facts, rcpts []dsn.Recipient, h message.Header) string {
+// text is the part for people, in one language or in one after the other.
+func (a *Answerer) text(f Facts, rcpts []dsn.Recipient, h message.Header, languages []int) string {
 	about := quote(message.DecodeHeader(h.Get("Subject")))
 	came := f.Arrived.Format(isoDate)
 	var b strings.Builder
-	b.WriteString("（日本語の説明は下にあります。）\n\n")
-	fmt.Fprintf(&b, "This is the mail server %s.\nIt is about your message of %s", a.o.Hostname, came)
-	if about != "" {
-		fmt.Fprintf(&b, " with the subject\n\n    %s\n", about)
-	} else {
-		b.WriteString(".\n")
+	for i, lang := range languages {
+		if i == 0 && len(languages) > 1 {
+			b.WriteString("（日本語の説明は下にあります。）\n\n")
+		} else if i > 0 {
+			b.WriteString("\n----\n\n")
+		}
+		if lang == englishLang {
+			fmt.Fprintf(&b, "This is the mail server %s.\nIt is about your message of %s", a.o.Hostname, came)
+		} else {
+			fmt.Fprintf(&b, "メールサーバー %s からのお知らせです。\n%s に受け付けた", a.o.Hostname, came)
+		}
+		if about != "" {
+			fmt.Fprintf(&b, [2]string{" with the subject\n\n    %s\n", "次の件名のメールについてご連絡します。\n\n    %s\n"}[lang], about)
+		} else {
+			b.WriteString([2]string{".\n", "メールについてご連絡します。\n"}[lang])
+		}
+		told(&b, lang, f.Now, rcpts)
 	}
-	told(&b, englishLang, f.Now, rcpts)
-	fmt.Fprintf(&b, "\n----\n\nメールサーバー %s からのお知らせです。\n%s に受け付けた", a.o.Hostname, came)
-	if about != "" {
-		fmt.Fprintf(&b, "次の件名のメールについてご連絡します。\n\n    %s\n", about)
-	} else {
-		b.WriteString("メールについてご連絡します。\n")
-	}
-	told(&b, japanese, f.Now, rcpts)
 	return b.String()
 }
 
@@ -115,12 +122,9 @@ func told(b *strings.Builder, lang int, now time.Time, rcpts []dsn.Recipient) {
 func one(b *strings.Builder, lang int, now time.Time, r dsn.Recipient) {
 	fmt.Fprintf(b, "\n  <%s>\n", quote(r.Final.String()))
 	if r.Action == dsn.Failed || r.Action == dsn.Delayed {
-		w := why(r)
-		sentence := [2]string{w.english, w.japanese}[lang]
-		if strings.Contains(sentence, "%s") {
-			sentence = fmt.Sprintf(sentence, r.Final.Domain)
+		for _, w := range why(r) {
+			b.WriteString("    " + strings.ReplaceAll(w[lang], "%s", string(r.Final.Domain)) + "\n")
 		}
-		b.WriteString("    " + sentence + "\n")
 	}
 	if r.Diagnostic != "" {
 		if r.RemoteMTA != "" {

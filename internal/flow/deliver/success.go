@@ -60,7 +60,7 @@ func (p *Plan) writeLetter(ctx context.Context) (*letter, error) {
 	e := a.Envelope
 	f := answer.Facts{
 		ID: a.ID, Now: a.At, Arrived: a.At, From: e.From, EnvelopeID: e.ID, HeadersOnly: e.Headers, UTF8: e.UTF8,
-		RequireTLS: e.RequireTLS, Demands: e.Demands,
+		RequireTLS: e.RequireTLS, Demands: e.Demands, Prefer: p.d.o.Answer.Prefer(ctx, e.From),
 	}
 	size := int64(len(p.prefix)) + p.content.Size()
 	text, env, err := p.d.o.Answer.Succeeded(f, p.told, prefixed{p.prefix, content}, size)

@@ -49,7 +49,12 @@ func (r *Relay) write(ctx context.Context, m queue.Message, n queue.Notice, of [
 func (r *Relay) compose(ctx context.Context, m queue.Message, n queue.Notice, of []*settled, now time.Time) ([]byte, mail.Envelope, error) {
 	facts := answer.Facts{
 		ID: m.ID, Now: now, Arrived: m.At, From: m.From, EnvelopeID: m.EnvID, HeadersOnly: m.HeadersOnly, UTF8: m.UTF8,
-		RequireTLS: m.RequireTLS, Demands: m.Demands,
+		RequireTLS: m.RequireTLS, Demands: m.Demands, Prefer: r.o.Answer.Prefer(ctx, m.From),
+	}
+	if stranger, err := r.stranger(ctx, m); err != nil {
+		return nil, mail.Envelope{}, err
+	} else if stranger {
+		facts.HeadersOnly = true // whoever forged the sender has nothing carried to him
 	}
 	var rcpts []dsn.Recipient
 	for _, p := range of {
@@ -67,6 +72,35 @@ func (r *Relay) compose(ctx context.Context, m queue.Message, n queue.Notice, of
 	}
 	r.failed(ctx, err)
 	return r.o.Answer.Report(facts, rcpts, nil, 0)
+}
+
+// stranger says whether a message is not of ours: an alias sends it on, and
+// nobody has proven its sender.
+func (r *Relay) stranger(ctx context.Context, m queue.Message) (bool, error) {
+	if m.Account != 0 || r.o.Here == nil {
+		return false, nil
+	}
+	ours, err := r.o.Here(ctx, m.From)
+	return !ours, err
+}
+
+// withheld says why the sender of m is not told of p; "" if he is. A message
+// that the next host takes for unwanted likely has a forged sender, whom a report
+// would hit.
+func (r *Relay) withheld(ctx context.Context, m queue.Message, n queue.Notice, p *settled) (string, error) {
+	if n == queue.NoticeRelayed || n == queue.NoNotice {
+		return "", nil
+	}
+	stranger, err := r.stranger(ctx, m)
+	switch {
+	case err != nil || !stranger:
+		return "", err
+	case m.Junk:
+		return "the message was judged junk, and its sender may be forged", nil
+	case answer.Doubted(r.recipient(n, p)):
+		return "the message was refused as unwanted, and its sender may be forged", nil
+	}
+	return "", nil
 }
 
 // recipient is what a report says of one recipient.

@@ -40,6 +40,8 @@ type settled struct {
 	notice queue.Notice
 	late   bool // its deliver-by-time has passed, and it is returned (RFC 2852)
 	there  bool // its row was, when it was written
+
+	kept string // why its sender is not told; "" if he is
 }
 
 // settle writes what is known of an attempt. It says false if it could not.
@@ -95,10 +97,17 @@ func (s *settlement) compose(ctx context.Context) error {
 	if s.m.From.IsNull() { // RFC 5321 §4.5.5: nobody is ever told
 		return nil
 	}
+	for i := range s.parts {
+		p := &s.parts[i]
+		var err error
+		if p.kept, err = s.r.withheld(ctx, s.m, p.notice, p); err != nil {
+			return err
+		}
+	}
 	for _, n := range []queue.Notice{queue.NoticeFailed, queue.NoticeDelayed, queue.NoticeRelayed} {
 		var of []*settled
 		for i := range s.parts {
-			if s.parts[i].notice == n {
+			if s.parts[i].notice == n && s.parts[i].kept == "" {
 				of = append(of, &s.parts[i])
 			}
 		}
@@ -220,14 +229,13 @@ func Record(tx kv.Tx, what string, e queue.Entry, at time.Time) {
 // untold notes failures of which nobody can be told: a report that cannot be
 // delivered goes nowhere (RFC 3464 §2, RFC 5321 §6.1).
 func (s *settlement) untold(tx kv.Tx) {
-	if !s.m.From.IsNull() {
-		return
-	}
 	for i := range s.parts {
-		if s.parts[i].notice == queue.NoticeFailed {
-			history.Write(tx, s.m.ID, history.Entry{
-				At: s.at, What: history.Untold, To: s.parts[i].To, Reply: "the reverse-path is null",
-			})
+		why := s.parts[i].kept
+		if s.m.From.IsNull() {
+			why = "the reverse-path is null"
+		}
+		if s.parts[i].notice == queue.NoticeFailed && why != "" {
+			history.Write(tx, s.m.ID, history.Entry{At: s.at, What: history.Untold, To: s.parts[i].To, Reply: why})
 		}
 	}
 }
