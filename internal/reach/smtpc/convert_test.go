@@ -39,3 +39,39 @@ func TestDownConversion(t *testing.T) {
 		})
 	}
 }
+
+// TestChunk: where it can, content goes by BDAT, dots as they are (RFC 3030 §2),
+// to whoever takes the message; and no more of it than DATA would have carried.
+func TestChunk(t *testing.T) {
+	const envelope = "C: MAIL FROM:<a@bar.example>\nS: 250 Ok\nC: RCPT TO:<b@foo.example>\n"
+	for name, c := range map[string]struct {
+		content string
+		size    int64
+		say     string
+		want    string
+	}{
+		"lines":          {"A: b\r\n\r\n.x\r\n.\r\n", 15, envelope + "S: 250 Ok\nC: BDAT 15 LAST\nC: A: b\nany\nC: .x\nC: .\nS: 250 Ok\nC: QUIT\nS: 221 Bye", "250"},
+		"no size known":  {"A: b\r\n", 0, envelope + "S: 250 Ok\nC: DATA\nS: 354 Go\nC: A: b\nC: .\nS: 250 Ok\nC: QUIT\nS: 221 Bye", "250"},
+		"refused":        {"A: b\r\n", 6, envelope + "S: 550 No\nC: QUIT\nS: 221 Bye", "550"},
+		"refused at end": {"A: b\r\n", 6, envelope + "S: 250 Ok\nC: BDAT 6 LAST\nC: A: b\nS: 554 No\nC: QUIT\nS: 221 Bye", "554"},
+		"no lines":       {"A: b\nc\r\n", 8, envelope + "S: 250 Ok\nC: ...", "0 invalid"},
+		"half a line":    {"A: b\r", 5, envelope + "S: 250 Ok\nC: ...", "0 invalid"},
+		"too short":      {"A: b\r\n", 9, envelope + "S: 250 Ok\nC: ...", "0 corrupt"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serveScript(t, "S: 220 mx\nC: EHLO c.example\nS: 250-mx\nS: 250 CHUNKING\n"+c.say)
+			conn, err := Dial(t.Context(), s.addr, Options{Hostname: "c.example", TLS: None})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := Message{From: from, To: []Recipient{rcpt("b")}}
+			if got := show(conn.Send(t.Context(), m, strings.NewReader(c.content), c.size)); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+			_ = conn.Quit()
+			if err := <-s.done; err != nil && c.want[0] != '0' {
+				t.Error(err)
+			}
+		})
+	}
+}

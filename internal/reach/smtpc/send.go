@@ -1,6 +1,7 @@
 package smtpc
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -63,6 +64,7 @@ type transaction struct {
 	m    Message
 	size int64 // of what is sent; 0: unknown
 	utf8 bool  // SMTPUTF8 is said
+	bdat bool  // the content goes by BDAT
 
 	whole int64 // size of the content as it was given
 	res   Result
@@ -151,8 +153,8 @@ func (t *transaction) run(content io.Reader) error {
 	}
 	t.unclosed = true
 	t.count(t.m.To)
-	if t.m.Demands.Binary {
-		return t.runBinary(content)
+	if t.bdat = t.m.Demands.Binary || t.size > 0 && t.Has("CHUNKING"); t.bdat {
+		return t.runChunk(content)
 	}
 	r, err := t.envelope()
 	if err != nil {
@@ -182,9 +184,10 @@ func (t *transaction) run(content io.Reader) error {
 	return t.finish()
 }
 
-// runBinary sends a message by BDAT, in one chunk of its size (RFC 3030 §2). It
-// is said only where somebody takes the message.
-func (t *transaction) runBinary(content io.Reader) error {
+// runChunk sends a message by BDAT, in one chunk of its size (RFC 3030 §2). It is
+// said only where somebody takes the message: a server that did not throw away
+// the chunk of one that it refused would read it as commands.
+func (t *transaction) runChunk(content io.Reader) error {
 	if _, err := t.envelope(); err != nil {
 		return lost(err)
 	}
@@ -192,7 +195,7 @@ func (t *transaction) runBinary(content io.Reader) error {
 		return nil
 	}
 	fmt.Fprintf(t.out, "BDAT %d LAST\r\n", t.size)
-	if err := t.binary(content); err != nil {
+	if err := t.chunk(content); err != nil {
 		return err
 	}
 	return t.finish()
@@ -202,7 +205,7 @@ func lost(err error) error { return fault.As(fault.Unavailable, "smtpc.Send", er
 
 // envelope sends MAIL, RCPT and DATA and gives DATA's answer; zero if DATA was
 // not said. With PIPELINING they go in flights, DATA in the last (RFC 2920 §3.1).
-// For a binary message DATA is not said.
+// Where the content goes by BDAT, DATA is not said.
 func (t *transaction) envelope() (smtp.Reply, error) {
 	pipelining := t.Has("PIPELINING")
 	t.out.WriteString(t.mailLine())
@@ -222,7 +225,7 @@ func (t *transaction) envelope() (smtp.Reply, error) {
 				t.out.WriteString(t.rcptLine(t.m.To[i]))
 			}
 		}
-		last := pipelining && to == len(t.m.To) && !t.m.Demands.Binary
+		last := pipelining && to == len(t.m.To) && !t.bdat
 		if last {
 			t.out.WriteString("DATA\r\n")
 		}
@@ -239,7 +242,7 @@ func (t *transaction) envelope() (smtp.Reply, error) {
 		}
 		from = to
 	}
-	if t.ok == 0 || t.m.Demands.Binary {
+	if t.ok == 0 || t.bdat {
 		return smtp.Reply{}, nil
 	}
 	t.out.WriteString("DATA\r\n")
@@ -383,10 +386,12 @@ func (t *transaction) content(content io.Reader) error {
 	return nil
 }
 
-// binary streams the message as one chunk. What is shorter or longer than it was
-// said to be is cut off before anybody can take it for whole.
-func (t *transaction) binary(content io.Reader) error {
-	buf := make([]byte, 32<<10)
+// chunk streams the message as one chunk. What is shorter or longer than it was
+// said to be, or no lines where it should be, is cut off before anybody can take
+// it for whole.
+func (t *transaction) chunk(content io.Reader) error {
+	buf := make([]byte, min(32<<10, t.size+1))
+	lines := smtp.NewDotWriter(bufio.NewWriterSize(io.Discard, 16)) // for what it refuses
 	for total := int64(0); ; {
 		n, err := content.Read(buf)
 		total += int64(n)
@@ -399,6 +404,15 @@ func (t *transaction) binary(content io.Reader) error {
 				return fault.As(fault.Corrupt, "smtpc.Send", fmt.Errorf("content of %d octets has more", t.size))
 			}
 			ended = true
+		}
+		if !t.m.Demands.Binary {
+			_, err = lines.Write(buf[:n])
+			if err == nil && ended {
+				err = lines.Close()
+			}
+			if err != nil {
+				return t.cut(err)
+			}
 		}
 		if _, err := t.out.Write(buf[:n]); err != nil {
 			return t.cut(err)
