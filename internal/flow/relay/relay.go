@@ -33,6 +33,7 @@ const (
 	maxTurn     = 100    // batches of one hop before it is another's turn
 	maxDown     = 10_000 // hops that are known to be down
 	page        = 500    // index rows read at once
+	pagesAtOnce = 2      // before workers are served again
 
 	trimEvery        = time.Hour
 	lookAfterFailure = 10 * time.Second // of our own
@@ -45,7 +46,7 @@ type Options struct {
 	Queue   *queue.Store
 	Blobs   *blob.Store
 	Router  *route.Router
-	Sites   *route.Sites   // what hops are one destination; nil: each is its own
+	Sites   *route.Sites       // what hops are one destination; nil: each is its own
 	History *history.Store     // is trimmed; nil: it is not
 	Deliver *deliver.Deliverer // lays reports down
 	Answer  *answer.Answerer   // composes them
@@ -132,7 +133,7 @@ func New(o Options) *Relay {
 // flight the grace time, cuts the rest and returns. It may be called once.
 func (r *Relay) Run(ctx context.Context) error {
 	r.plan = queue.NewPlan(r.o.Limits, queue.Ways{Hop: r.o.Router.Hop, Site: r.o.Sites.Site, Rule: r.o.Sites.Rule})
-	r.wants = make(chan want)
+	r.wants = make(chan want, 256)
 	r.hints.wake = make(chan struct{}, 1)
 	r.fresh = r.o.Queue.Listen()
 	defer r.o.Queue.Leave()
@@ -186,11 +187,7 @@ func (r *Relay) loop(ctx, work context.Context) {
 		busy := r.look(ctx)
 		r.start(work)
 		if busy {
-			select {
-			case w := <-r.wants:
-				r.hand(w)
-			default:
-			}
+			r.handAll()
 			continue
 		}
 		timer.Reset(r.pause(time.Now()))
@@ -202,6 +199,18 @@ func (r *Relay) loop(ctx, work context.Context) {
 			r.fallDue(time.Now())
 		case w := <-r.wants:
 			r.hand(w)
+		}
+	}
+}
+
+// handAll serves those who want something at this moment.
+func (r *Relay) handAll() {
+	for {
+		select {
+		case w := <-r.wants:
+			r.hand(w)
+		default:
+			return
 		}
 	}
 }
@@ -236,7 +245,12 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 		again = true
 		failed = r.refill(ctx, part, from, now)
 	}
-	for _, part := range r.hints.take() {
+	for i, part := range r.hints.take() {
+		if i >= pagesAtOnce {
+			r.hints.keep(part)
+			again = true
+			continue
+		}
 		if r.plan.Full() {
 			r.hints.keep(part)
 			failed = errors.Join(failed, r.lookForUrgent(ctx, part))
