@@ -36,6 +36,7 @@ type cli struct {
 	Suppress SuppressCmd `cmd:"" name:"suppression" help:"Recipients to whom a domain does not send any more."`
 	Queue    QueueCmd    `cmd:"" help:"Messages that wait to leave."`
 	Route    RouteCmd    `cmd:"" help:"The way that mail goes."`
+	Reports  ReportsCmd  `cmd:"" help:"What other servers report about our domains."`
 	Trace    TraceCmd    `cmd:"" help:"What became of a message, by its id or by an address."`
 	Import   ImportCmd   `cmd:"" help:"Bring mail from elsewhere into an account."`
 	Export   ExportCmd   `cmd:"" help:"Write an account's mail in a form that other programs read."`

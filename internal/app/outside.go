@@ -44,7 +44,7 @@ func (r *rooms) openOutside(c *Config) error {
 	})
 	contact, _ := mail.ParseAddress(o.ReportsFrom)
 	r.reporter = report.New(report.Options{
-		DB: r.db, Blobs: r.blobs, Deliver: r.deliver, Resolver: r.resolver, Post: web.Post, Sink: r.sink, Hostname: r.hostname, Contact: contact,
+		DB: r.db, Blobs: r.blobs, Deliver: r.deliver, Resolver: r.resolver, Post: web.Post, Sink: r.sink, IsLocal: r.directory.IsLocal, Hostname: r.hostname, Contact: contact,
 	})
 	r.router = r.newRouter(c, r.resolver)
 	r.explain = r.explainer(c)

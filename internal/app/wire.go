@@ -100,7 +100,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 		Fit: c.Limits.fit(),
 	})
 	screener := r.screener(c)
-	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting, Reports: r.returns.Take})
+	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting, Reports: r.takeReports})
 	r.sending = sending.New(db)
 	r.hostname, _ = mail.ParseDomain(c.Hostname)
 	r.users, _ = c.sendmailUsers()
@@ -123,7 +123,7 @@ func (r *rooms) close() error { return errors.Join(r.blobs.Close(), r.db.Close()
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
 		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: Bans{r.bans}, Suppress: r.suppress, Version: version, Sink: r.sink,
-		Released: r.pardon, Send: r.send, Lately: r.lately, Explain: r.explain, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
+		Released: r.pardon, Send: r.send, Lately: r.lately, Explain: r.explain, TLSReports: r.tlsReports, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)
 		},

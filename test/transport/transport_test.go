@@ -77,6 +77,7 @@ func TestTransport(t *testing.T) {
 		}
 	})
 	t.Run("route", func(t *testing.T) { l.explains(t, s) })
+	t.Run("reports", func(t *testing.T) { l.hears(t, s) })
 	t.Run("kept", func(t *testing.T) { l.keeps(t, s, hosts) })
 	s.NoPanics()
 }
@@ -134,5 +135,20 @@ func (l *lab) keeps(t *testing.T, s *blackbox.Server, hosts map[string]*blackbox
 	}
 	if n := len(hosts["sts.test"].Taken()); n != 1 {
 		t.Errorf("sts.test has %d messages", n)
+	}
+}
+
+// hears: what others report of our domain is kept and can be listed.
+func (l *lab) hears(t *testing.T, s *blackbox.Server) {
+	c, err := blackbox.DialSMTP(s.Addr("smtp"), nil)
+	l.must(err)
+	defer c.Quit()
+	report := `{"organization-name":"Other","report-id":"7","date-range":{"start-datetime":"2026-11-23T00:00:00Z","end-datetime":"2026-11-23T23:59:59Z"},"contact-info":"x@other.test",` +
+		`"policies":[{"policy":{"policy-type":"sts","policy-domain":"a.example"},"summary":{"total-successful-session-count":5,"total-failure-session-count":2},` +
+		`"failure-details":[{"result-type":"certificate-expired","receiving-mx-hostname":"mx.a.example","failed-session-count":2}]}]}`
+	l.must(c.Mail("tls@other.test", []string{"postmaster@a.example"}, []byte("From: tls@other.test\r\nContent-Type: multipart/report; report-type=tlsrpt; boundary=b\r\n\r\n"+
+		"--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n"+report+"\r\n--b--\r\n")))
+	if out := s.Command("reports", "tls", "a.example"); !strings.Contains(out, "certificate-expired") || !strings.Contains(out, "Other") {
+		t.Error(out)
 	}
 }

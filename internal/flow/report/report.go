@@ -1,5 +1,5 @@
 // Package report tells other domains, once a day, how the securing of lines to
-// them went (RFC 8460), if they want to know.
+// them went (RFC 8460), if they want to know, and keeps what others tell of ours.
 //
 // What is counted stays in memory for a minute and is then added to rows; a crash
 // forgets that minute.
@@ -46,7 +46,9 @@ type Options struct {
 	Resolver dns.Resolver
 	// Post sends a body to an https URL.
 	Post func(ctx context.Context, url, media string, body []byte) error
-	Sink event.Sink
+	// IsLocal says whether a domain is ours.
+	IsLocal func(context.Context, mail.Domain) (bool, error)
+	Sink    event.Sink
 
 	Hostname mail.Domain  // who reports
 	Contact  mail.Address // whom to ask, and what reports come from; postmaster at Hostname
@@ -124,6 +126,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 			r.tell(ctx, r.Flush(ctx))
 			if n%lookEvery == 0 {
 				r.tell(ctx, r.Send(ctx, time.Now()))
+				r.tell(ctx, r.prune(ctx, time.Now()))
 			}
 		}
 	}

@@ -27,7 +27,7 @@ import (
 )
 
 // Options are what the API stands on; all but Backup, Verify, Sink, Released,
-// Send, Lately, Explain and Version are needed.
+// Send, Lately, Explain, TLSReports and Version are needed.
 type Options struct {
 	Directory *directory.Store
 	Mailbox   *mailbox.Store
@@ -44,7 +44,9 @@ type Options struct {
 	Send      func(context.Context, Letter) (Sent, error)
 	Lately    func(context.Context, mail.AccountID) (SentLately, error)
 	Explain   explainer // the way that mail to an address goes
-	Version   string    // of the server
+
+	TLSReports func(ctx context.Context, domain mail.Domain, since time.Time) ([]TLSReport, error)
+	Version    string // of the server
 }
 
 // Limits of a request.
@@ -93,6 +95,7 @@ func New(o Options) http.Handler {
 	s.suppressions()
 	s.queue()
 	s.route()
+	s.tlsReports()
 	s.trace()
 	mux.HandleFunc("/", notHere)
 	return mux
