@@ -37,6 +37,8 @@ smtp_sasl_password_maps = inline:{ { [%[3]s]:10587 = alice@a.test:%[6]s } }
 virtual_mailbox_domains = p.test
 virtual_mailbox_base = %[1]s/mail
 virtual_mailbox_maps = inline:{ ptr@p.test=ptr/ }
+virtual_alias_domains =
+virtual_alias_maps = inline:{ lost@p.test=missing@a.test }
 virtual_uid_maps = static:%[4]s
 virtual_gid_maps = static:%[5]s
 virtual_minimum_uid = 1
@@ -141,6 +143,7 @@ func TestPostfix(t *testing.T) {
 	t.Parallel()
 	p, log := start(t)
 	p.TryAll(t)
+	p.TryReturns(t)
 	b, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)

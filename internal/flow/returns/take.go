@@ -115,7 +115,7 @@ func told(report *dsn.Report) []news {
 		case "":
 			continue
 		}
-		if n.words == "" {
+		if n.words = strings.Join(strings.Fields(n.words), " "); n.words == "" {
 			n.words = rcpt.Status
 		}
 		if !rcpt.Final.IsNull() {
