@@ -33,7 +33,7 @@ const (
 	maxTurn     = 100    // batches of one hop before it is another's turn
 	maxDown     = 10_000 // hops that are known to be down
 	page        = 500    // index rows read at once
-	pagesAtOnce = 2      // before workers are served again
+	rowsAtOnce  = 1000   // before workers are served again
 
 	trimEvery        = time.Hour
 	lookAfterFailure = 10 * time.Second // of our own
@@ -245,8 +245,9 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 		again = true
 		failed = r.refill(ctx, part, from, now)
 	}
-	for i, part := range r.hints.take() {
-		if i >= pagesAtOnce {
+	rows := 0
+	for _, part := range r.hints.take() {
+		if rows >= rowsAtOnce {
 			r.hints.keep(part)
 			again = true
 			continue
@@ -265,6 +266,7 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 		for _, d := range l.Due {
 			r.plan.Offer(d)
 		}
+		rows += len(l.Due)
 		r.passed(part, l.Next)
 		r.wakes[part] = l.Wake
 		if l.More {
@@ -390,9 +392,10 @@ func (r *Relay) lookAtAll(now time.Time) {
 
 // hints are the partitions that may have something due.
 type hints struct {
-	wake chan struct{}
-	mu   sync.Mutex
-	set  [kv.Partitions]bool
+	wake  chan struct{}
+	mu    sync.Mutex
+	set   [kv.Partitions]bool
+	first int // to be taken
 }
 
 // keep marks a partition for the next look, without a call to look.
@@ -420,11 +423,13 @@ func (h *hints) take() []uint8 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var parts []uint8
-	for part, is := range h.set {
-		if is {
+	for i := range h.set {
+		// A long one does not hold up those behind it.
+		if part := (h.first + i) % len(h.set); h.set[part] {
 			parts = append(parts, uint8(part))
 		}
 	}
 	h.set = [kv.Partitions]bool{}
+	h.first++
 	return parts
 }
