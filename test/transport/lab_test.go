@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -52,7 +53,7 @@ func newLab(t *testing.T) *lab {
 	blackbox.Need(t, "unbound", "ldns-keygen", "ldns-signzone")
 	l := &lab{t: t, dir: t.TempDir(), policies: map[string]string{}, fetched: map[string]int{}}
 	l.web = blackbox.FreeAddress(t)
-	l.port, l.webPort = blackbox.FreePort(t, l.web), blackbox.FreePort(t, l.web)
+	l.port, l.webPort = 10025, blackbox.FreePort(t, l.web) // where a demo listens, too
 	l.zone.WriteString("test. 60 IN SOA ns.test. hostmaster.test. 1 3600 600 86400 1\ntest. 60 IN NS ns.test.\nns.test. 60 IN A 127.0.0.1\n")
 	l.key = newKey(t)
 	l.authority = l.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "lab"}, IsCA: true, BasicConstraintsValid: true}, l.key, nil, l.key)
@@ -227,12 +228,22 @@ func (l *lab) ekiden() *blackbox.Server {
 	}})
 }
 
-// send submits a message, with more header fields.
-func (l *lab) send(s *blackbox.Server, header string, to ...string) {
+// other starts another Ekiden, whose authority the zone vouches for.
+func (l *lab) other(domain string) *blackbox.Server {
+	s := blackbox.Start(l.t, blackbox.Options{Domain: domain})
+	b, err := os.ReadFile(s.CA)
+	l.must(err)
+	block, _ := pem.Decode(b)
+	fmt.Fprintf(&l.zone, "%[1]s. 60 IN MX 10 mx.%[1]s.\nmx.%[1]s. 60 IN A %[2]s\n_%[3]d._tcp.mx.%[1]s. 60 IN TLSA 2 0 0 %[4]s\n",
+		domain, s.Bind, l.port, hex.EncodeToString(block.Bytes))
+	return s
+}
+
+// login opens a session as alice.
+func (l *lab) login(s *blackbox.Server) *blackbox.SMTP {
 	l.t.Helper()
 	c, err := blackbox.DialSMTP(s.Addr("submission"), nil)
 	l.must(err)
-	defer c.Quit()
 	code, text, err := c.Do("STARTTLS")
 	if code != 220 {
 		l.t.Fatal(code, text, err)
@@ -242,6 +253,14 @@ func (l *lab) send(s *blackbox.Server, header string, to ...string) {
 		l.t.Fatal(err)
 	}
 	l.must(c.Login(s.Address("alice"), blackbox.Password))
+	return c
+}
+
+// send submits a message, with more header fields.
+func (l *lab) send(s *blackbox.Server, header string, to ...string) {
+	l.t.Helper()
+	c := l.login(s)
+	defer c.Quit()
 	l.must(c.Mail(s.Address("alice"), to, []byte(header+"From: "+s.Address("alice")+"\r\nSubject: lab\r\n\r\nhello\r\n")))
 }
 

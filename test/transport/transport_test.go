@@ -40,6 +40,7 @@ func TestTransport(t *testing.T) {
 	l.sts("strange.test", "enforce", "mx.other.test", 86400)
 	l.sts("testing.test", "testing", "mx.testing.test", 86400)
 	l.sts("short.test", "enforce", "mx.short.test", 2)
+	far := l.other("far.test")
 	digest := regexp.MustCompile(`(?m)^(_\d+\._tcp\.mx\.forged\.test\.\s.*TLSA\s+3 1 1 )[0-9a-f]{8}`)
 	l.resolve(func(zone string) string { return digest.ReplaceAllString(zone, "${1}00000000") })
 	s := l.ekiden()
@@ -76,6 +77,7 @@ func TestTransport(t *testing.T) {
 			blackbox.Eventually(t, soon, domain+" gets it all the same", func() bool { return len(hosts[domain].Taken()) == 1 })
 		}
 	})
+	t.Run("REQUIRETLS", func(t *testing.T) { l.binds(t, s, far) })
 	t.Run("route", func(t *testing.T) { l.explains(t, s) })
 	t.Run("reports", func(t *testing.T) { l.hears(t, s) })
 	t.Run("kept", func(t *testing.T) { l.keeps(t, s, hosts) })
@@ -150,5 +152,28 @@ func (l *lab) hears(t *testing.T, s *blackbox.Server) {
 		"--b\r\nContent-Type: application/tlsrpt+json\r\n\r\n"+report+"\r\n--b--\r\n")))
 	if out := s.Command("reports", "tls", "a.example"); !strings.Contains(out, "certificate-expired") || !strings.Contains(out, "Other") {
 		t.Error(out)
+	}
+}
+
+// binds: between two Ekidens a message may be bound to TLS, by DANE with an
+// authority of the domain's own; to a host without certificate or promise it
+// comes back.
+func (l *lab) binds(t *testing.T, s, far *blackbox.Server) {
+	c := l.login(s)
+	defer c.Quit()
+	for _, to := range []string{far.Address("bob"), "bound@wrong.test"} {
+		for _, command := range []string{"MAIL FROM:<" + s.Address("alice") + "> REQUIRETLS", "RCPT TO:<" + to + ">", "DATA", "From: " + s.Address("alice") + "\r\nSubject: bound\r\n\r\nhello\r\n."} {
+			if code, text, err := c.Do(command); code >= 400 || err != nil {
+				t.Fatal(command, code, text, err)
+			}
+		}
+	}
+	got := string(far.WaitFor("bob", "INBOX", "Subject: bound", soon))
+	if !strings.Contains(got, "with ESMTPS") && !strings.Contains(got, "with UTF8SMTPS") {
+		t.Errorf("not by TLS:\n%s", got)
+	}
+	back := string(s.WaitFor("alice", "INBOX", "bound@wrong.test", soon))
+	if !strings.Contains(back, "Status: 5.7.10") {
+		t.Errorf("%s", back)
 	}
 }
