@@ -5,6 +5,8 @@ package directory
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"iter"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -95,12 +97,43 @@ type Target struct {
 	MaxMessages int64
 }
 
-// view runs fn over one moment, with what is remembered of that moment.
+// view runs fn over one moment, with what is remembered of that moment. If all
+// that fn asks for is remembered, no row is read; else fn runs again.
 func (s *Store) view(ctx context.Context, fn func(rows) error) error {
 	shard := kv.DirectoryShard()
+	if kept := s.remembered(shard); kept != nil && ctx.Err() == nil {
+		if err := fn(rows{Reader: unread{}, kept: kept}); !errors.Is(err, errUnread) {
+			return err
+		}
+	}
 	return s.db.View(ctx, shard, func(r kv.Reader) error {
 		return fn(rows{Reader: r, kept: s.cache.at(r.Version(shard))})
 	})
+}
+
+// remembered is what is known of the newest version; nil if that is not known.
+func (s *Store) remembered(shard kv.Shard) *generation {
+	db, ok := s.db.(kv.Newest)
+	if !ok {
+		return nil
+	}
+	v, ok := db.Newest(shard)
+	if !ok {
+		return nil
+	}
+	return s.cache.at(v)
+}
+
+// unread stands for rows that nobody has read yet.
+type unread struct{}
+
+var errUnread = errors.New("not remembered")
+
+func (unread) Get([]byte) ([]byte, bool, error)   { return nil, false, errUnread }
+func (unread) GetMany([][]byte) ([][]byte, error) { return nil, errUnread }
+func (unread) Version(kv.Shard) kv.Version        { return 0 }
+func (unread) Scan(kv.Range) iter.Seq2[kv.Pair, error] {
+	return func(yield func(kv.Pair, error) bool) { yield(kv.Pair{}, errUnread) }
 }
 
 // update runs fn in a transaction. What is remembered is not used there: the

@@ -64,6 +64,13 @@ type Range struct {
 	Limit    int // at most so many rows; 0 means all
 }
 
+// Newest is what a DB may do besides: tell a shard's version without a look at
+// its rows. The version is durable, and every Update that has returned is in it.
+// ok is false where it is not known; then a View tells.
+type Newest interface {
+	Newest(s Shard) (v Version, ok bool)
+}
+
 // Reader reads one moment. Keys and values are the caller's to keep.
 type Reader interface {
 	Get(key []byte) (value []byte, ok bool, err error)

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) kv.DB) {
 		{"Backup", backup},
 		{"EndedContext", endedContext},
 		{"AfterClose", afterClose},
+		{"Newest", newest},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			db := open(t)

@@ -110,6 +110,11 @@ func (db *DB) View(ctx context.Context, s kv.Shard, fn func(kv.Reader) error) er
 	return err
 }
 
+// Newest tells the durable version of s.
+func (db *DB) Newest(s kv.Shard) (kv.Version, bool) {
+	return db.durable.Load().root.version(s), !db.closed.Load()
+}
+
 // Update runs fn and applies what it wrote.
 func (db *DB) Update(ctx context.Context, shards []kv.Shard, fn func(kv.Tx) error) error {
 	for try := 0; ; try++ {

@@ -227,6 +227,13 @@ func (l *life) fail(err error) bool {
 	return first
 }
 
+// over says that nothing can be asked any more.
+func (l *life) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended || l.err != nil
+}
+
 func (l *life) broken() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -51,6 +51,7 @@ type DB struct {
 	space    kv.Space
 	watchers kv.Watchers
 	flights  flights
+	newest   newest
 	life     life
 	seed     maphash.Seed
 	stripes  [stripes]stripe
@@ -120,6 +121,9 @@ func (db *DB) Update(ctx context.Context, shards []kv.Shard, fn func(kv.Tx) erro
 	}
 	if err != nil {
 		db.fail(err)
+	}
+	if err == nil {
+		db.newest.land(f.shards) // before anybody can see it
 	}
 	db.flights.land(f)
 	if err != nil {
