@@ -45,9 +45,15 @@ func (d *Deliverer) signed(ctx context.Context, a mail.Address) (mail.Address, b
 	return mail.Address{}, false, err
 }
 
-// ReportsOnly says whether a is a reverse-path of ours, which nobody writes to:
-// what comes there has the null reverse-path.
+// ReportsOnly says whether a is a reverse-path of ours that leads elsewhere. Only
+// what has the null reverse-path may come there, or it would be a way through us
+// for anybody. Those that lead to our own users take automatic answers too, of
+// which not all have it (RFC 3834 §3.3).
 func (d *Deliverer) ReportsOnly(ctx context.Context, a mail.Address) bool {
-	_, is, err := d.signed(ctx, a)
-	return is && err == nil
+	to, is, err := d.signed(ctx, a)
+	if !is || err != nil {
+		return false
+	}
+	ours, err := d.o.Directory.IsLocal(ctx, to.Domain)
+	return err == nil && !ours
 }

@@ -217,6 +217,9 @@ func TestSigned(t *testing.T) {
 	if _, reply := h.send("bob@far.test"); !reply.OK() {
 		t.Errorf("a full mailbox is no reason: %s", reply)
 	}
+	if _, reply := h.stranger("bob@far.test", m.Path.String(), "Auto-Submitted: auto-replied\r\n\r\nI am away.\r\n"); !reply.OK() || h.inbox() != 2 {
+		t.Errorf("an automatic answer: %s, %d in the inbox", reply, h.inbox())
+	}
 	// The report names the address behind bob's alias.
 	if _, reply := h.stranger("", m.Path.String(), failure("robert@inner.far.test", "5.1.1", "550 5.1.1 no such user", "")); !reply.OK() {
 		t.Error(reply)
