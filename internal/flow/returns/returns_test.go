@@ -16,6 +16,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/kv/memkv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
@@ -27,6 +28,7 @@ import (
 // house is a server in memory with ours.test: ann has an account, away leads out.
 type house struct {
 	*testing.T
+	db       kv.DB
 	dir      *directory.Store
 	hist     *history.Store
 	queue    *queue.Store
@@ -41,7 +43,7 @@ type house struct {
 func open(t *testing.T, set directory.Reports) *house {
 	db := memkv.New(memkv.Options{Rerun: true, Seed: 1})
 	blobs, err := blob.Open(blob.Options{DB: db})
-	h := &house{T: t, dir: directory.New(db), hist: history.New(db), queue: queue.New(db, blobs), suppress: suppress.New(db)}
+	h := &house{T: t, db: db, dir: directory.New(db), hist: history.New(db), queue: queue.New(db, blobs), suppress: suppress.New(db)}
 	h.must(err)
 	t.Cleanup(func() { _, _ = blobs.Close(), db.Close() })
 	h.boxes = mailbox.New(mailbox.Options{DB: db, Blobs: blobs})
@@ -270,6 +272,35 @@ func TestUnsigned(t *testing.T) {
 	}
 	if _, reply := h.send("bob@far.test"); !reply.OK() {
 		t.Errorf("a report that anybody could have written: %s", reply)
+	}
+}
+
+// TestOnly: a report that brings nothing back belongs to the only message that
+// it can mean, and to none where there are two.
+func TestOnly(t *testing.T) {
+	h := open(t, directory.Reports{})
+	bare := "Subject: Delivery failure\r\n\r\nYour message could not be delivered.\r\n\r\n<bob@far.test>: 550 5.2.1 mailbox disabled\r\n"
+	sent := func() mail.ArrivalID {
+		id, _ := h.send("bob@far.test")
+		h.must(h.db.Update(t.Context(), []kv.Shard{kv.PartitionShard(id)}, func(tx kv.Tx) error {
+			history.Write(tx, id, history.Entry{At: time.Now(), What: history.Relayed, From: address("ann@ours.test"), To: address("bob@far.test")})
+			return nil
+		}))
+		return id
+	}
+	one := sent()
+	h.stranger("", "postmaster@ours.test", bare)
+	if got := h.returned(one); len(got) != 0 {
+		t.Errorf("a report to somebody else: %v", got)
+	}
+	h.stranger("", "ann@ours.test", bare)
+	if got := fmt.Sprint(h.returned(one)); got != "[bob@far.test failed mailbox-disabled ]" {
+		t.Error(got)
+	}
+	two := sent()
+	h.stranger("", "ann@ours.test", bare)
+	if len(h.returned(one)) != 1 || len(h.returned(two)) != 0 {
+		t.Errorf("%v, %v", h.returned(one), h.returned(two))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -79,6 +80,9 @@ func (r *Returns) take(ctx context.Context, a *mail.Arrival) error {
 		all, returned = told(report), report.Returned
 	}
 	m, signed, err := r.match(ctx, a, paths, returned, complaint != nil)
+	if fault.Is(err, fault.NotFound) && complaint == nil {
+		m, err = r.only(ctx, a, all)
+	}
 	if err != nil {
 		return err
 	}
@@ -195,6 +199,50 @@ func (r *Returns) match(ctx context.Context, a *mail.Arrival, paths []mail.Addre
 		err = fault.New(fault.NotFound, "returns.match", "the report did not come to the sender of that message")
 	}
 	return m, false, err
+}
+
+const (
+	lately   = 7 * 24 * time.Hour // servers seldom try for longer
+	maxNames = 5                  // recipients that are looked up
+	maxSent  = 50                 // entries of each
+)
+
+// only finds the message where the report brings nothing to know it by: it is the
+// only one that its addressee has sent to a recipient it names, of those that were
+// taken lately. With two it is not known which is meant.
+func (r *Returns) only(ctx context.Context, a *mail.Arrival, all []news) (original, error) {
+	none := fault.New(fault.NotFound, "returns.only", "it is not known what the report tells of")
+	var id mail.ArrivalID
+	looked := 0
+	for _, n := range all {
+		for _, name := range n.names {
+			if looked++; looked > maxNames {
+				return original{}, none
+			}
+			entries, err := r.o.History.ByAddress(ctx, name, maxSent)
+			if err != nil {
+				return original{}, err
+			}
+			for _, e := range entries {
+				if e.What != history.Relayed || a.At.Sub(e.At) > lately || !addressed(a, e.From) {
+					continue
+				}
+				if id != (mail.ArrivalID{}) && id != e.ID {
+					return original{}, none
+				}
+				id = e.ID
+			}
+		}
+	}
+	if id == (mail.ArrivalID{}) {
+		return original{}, none
+	}
+	return r.message(ctx, id)
+}
+
+// addressed says whether an arrival came to an address.
+func addressed(a *mail.Arrival, to mail.Address) bool {
+	return slices.ContainsFunc(a.Envelope.To, func(r mail.Recipient) bool { return directory.Fold(r.Address) == directory.Fold(to) })
 }
 
 // passed finds the id of the message in the latest Received field of ours.
