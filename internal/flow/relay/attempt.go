@@ -114,15 +114,17 @@ func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery
 // send tries the hosts of a hop until every recipient is decided. First it uses
 // a connection that is there.
 func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result) {
-	d, k := rs[0].To.Domain, trunk{hop, rs[0].To.Domain}
+	d, k := rs[0].To.Domain, trunk{hop: hop, domain: rs[0].To.Domain}
 	via := r.via(ctx, d, route.Sender{From: m.From, Account: m.Account})
 	if via.Is() {
 		hop = via.Hop()
 		k = trunk{hop: hop}
 	}
+	source := r.source(m.From.Domain, k)
+	k.source = source.Hostname
 	l := r.idle.take(ctx, k, func(l *line) bool { return l.fits(&m) })
 	defer r.idle.put(k, l)
-	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) {
+	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) && !waives(&m, reply) {
 		putAll(rs, reply, "", false)
 		return
 	}
@@ -133,7 +135,7 @@ func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs [
 		return
 	}
 	defer content.Close()
-	t := &transfer{r: r, m: m, rs: rs, l: l, domain: d, content: joined{m.Prefix, content}}
+	t := &transfer{r: r, m: m, rs: rs, l: l, domain: d, source: source, content: joined{m.Prefix, content}}
 	if l.conn != nil {
 		tried := l.addr
 		t.carry(ctx, t.undecided())
@@ -202,6 +204,7 @@ type transfer struct {
 	rs       []result
 	l        *line
 	domain   mail.Domain
+	source   Source
 	content  joined
 	tried    []netip.AddrPort
 	sessions int        // hosts that answered and left something undecided
@@ -287,18 +290,19 @@ func (t *transfer) skips(addr netip.AddrPort) bool {
 			return true
 		}
 	}
-	local := t.r.o.Local
-	return local.IsValid() && !local.IsUnspecified() && local.Unmap().Is4() != addr.Addr().Is4()
+	return !t.source.reaches(addr.Addr())
 }
 
 // open opens a connection to one address.
 func (t *transfer) open(ctx context.Context, way route.Route, h route.Host, addr netip.AddrPort) error {
 	o := smtpc.Options{
-		Hostname: t.r.o.Hostname, Local: t.r.o.Local, RootCAs: t.r.o.RootCAs, Timeouts: t.r.o.Timeouts,
-		ServerName: h.Name, User: way.User, Password: way.Password,
+		Hostname: t.source.Hostname, RootCAs: t.r.o.RootCAs, Timeouts: t.r.o.Timeouts,
+		ServerName: h.Name, User: way.User, Password: way.Password, Also: t.besides(h, addr), SOCKS5: t.r.o.SOCKS5,
 	}
+	o.Local, o.Local2 = t.source.locals()
 	s := t.secure(&o, h, addr)
 	conn, err := t.r.o.Dial(ctx, addr.String(), o)
+	addr = t.reachedAt(addr, conn, err)
 	t.observe(s, h, addr, conn, err)
 	if way.Public && ctx.Err() == nil {
 		t.r.tried(ctx, t.domain, addr, err)

@@ -8,12 +8,19 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/reach/smtpc"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
 // lax says whether the sender wants the message to arrive rather than to be
 // secure: what domains demand of the line does not count (RFC 8689 §3).
 func (t *transfer) lax() bool { return t.m.TLSOptional && !t.m.RequireTLS }
+
+// waives says whether m may go although others just found that a hop does not meet
+// its domain's demands.
+func waives(m *queue.Message, reply smtp.Reply) bool {
+	return m.TLSOptional && !m.RequireTLS && reply.Enhanced == smtp.Enhanced{4, 7, 5}
+}
 
 // demand is what the line to h must prove for this message.
 func (t *transfer) demand(h route.Host) route.Demand {
@@ -72,7 +79,7 @@ func (t *transfer) observe(s *securing, h route.Host, addr netip.AddrPort, conn 
 		}
 	}
 	var no *smtpc.Refusal
-	t.r.o.Observe(h.Session(t.r.o.Local, addr.Addr(), !errors.As(err, &no), err))
+	t.r.o.Observe(h.Session(t.source.forFamily(addr.Addr()), addr.Addr(), !errors.As(err, &no), err))
 }
 
 // bar leaves out a host that its domain would not have used, and says so.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
@@ -133,4 +134,25 @@ func (b *bed) outcome() string {
 		}
 	}
 	return "returned"
+}
+
+// TestWaives: a message that need not go over TLS is not held up by one that must.
+func TestWaives(t *testing.T) {
+	play(t, func(b *bed) {
+		for _, a := range []string{"192.0.2.1:25", "192.0.2.2:25"} {
+			b.net.add(a, &host{clear: true})
+		}
+		dns := dnstest.New(zone)
+		b.o.Router = route.New(route.Options{Resolver: dns, AllowPrivate: true, Hostname: "me.test", Policy: func(context.Context, mail.Domain) policies.Known {
+			return policies.Known{Policy: mtasts.Policy{Mode: mtasts.Enforce, MX: []string{"*.y.test"}, MaxAge: time.Hour}, Fetched: time.Now()}
+		}})
+		defer b.run()()
+		b.demand(1, mail.Demands{}, false, "alice@home.test", "strict@y.test")
+		synctest.Wait()
+		b.demand(2, mail.Demands{TLSOptional: true}, false, "alice@home.test", "lax@y.test")
+		synctest.Wait()
+		b.demand(3, mail.Demands{}, false, "alice@home.test", "strict2@y.test") // not over the line that stands open
+		synctest.Wait()
+		b.want("queue", b.waiting(), "strict@y.test 1 attempts; strict2@y.test 1 attempts")
+	})
 }
