@@ -104,7 +104,7 @@ func (r *Relay) probe(ctx context.Context) {
 	x.mu.Unlock()
 	for _, addr := range targets {
 		conn, err := r.o.Dial(ctx, addr.String(), smtpc.Options{
-			Hostname: r.o.Hostname, Local: r.o.Local, TLS: smtpc.None, Timeouts: smtpc.Timeouts{Connect: probeWithin, Command: probeWithin},
+			Hostname: r.o.Hostname, Local: r.o.Local, TLS: smtpc.None, SOCKS5: r.o.SOCKS5, Timeouts: smtpc.Timeouts{Connect: probeWithin, Command: probeWithin},
 		})
 		if err == nil {
 			_ = conn.Quit()

@@ -26,6 +26,7 @@ const (
 // alike. Another domain of the same hosts may demand another certificate.
 type trunk struct {
 	hop, domain mail.Domain
+	source      string // what we call ourselves
 }
 
 // idle is the connections that no message uses now. A message takes one and

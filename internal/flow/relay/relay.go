@@ -53,7 +53,9 @@ type Options struct {
 	Sink    event.Sink
 
 	Hostname string     // what we call ourselves
+	Sources  []Source   // of connections; what none is for leaves from Local
 	Local    netip.Addr // source address
+	SOCKS5   string     // host:port of a proxy that all connections go through; "": none
 	RootCAs  *x509.CertPool
 	Policy   queue.Policy
 	Limits   queue.Limits

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -74,11 +73,7 @@ func dial(ctx context.Context, addr string, o Options) (*Conn, error) {
 	if o.ServerName == "" {
 		o.ServerName = strings.TrimSuffix(host, ".")
 	}
-	d := net.Dialer{Timeout: o.Timeouts.withDefaults().Connect}
-	if o.Local.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(o.Local, 0))
-	}
-	nc, err := d.DialContext(ctx, "tcp", addr)
+	nc, err := o.connect(ctx, addr)
 	if err != nil {
 		return nil, fault.As(fault.Unavailable, "smtpc.Dial", err)
 	}
@@ -318,8 +313,8 @@ func (c *Conn) respond(client sasl.Client, r smtp.Reply) (smtp.Reply, error) {
 
 // mayTell says whether a password may go over this line in clear.
 func (c *Conn) mayTell() bool {
-	if c.o.PlaintextAuth {
-		return true
+	if c.o.PlaintextAuth || c.o.SOCKS5 != "" {
+		return c.o.PlaintextAuth
 	}
 	a, ok := c.raw.RemoteAddr().(*net.TCPAddr)
 	return ok && a.IP.IsLoopback()

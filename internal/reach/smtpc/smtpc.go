@@ -45,8 +45,13 @@ type Options struct {
 	// not on loopback.
 	PlaintextAuth bool
 
-	LMTP     bool
-	Local    netip.Addr // source address; zero: the system chooses
+	LMTP   bool
+	Local  netip.Addr // source address; zero: the system chooses
+	Local2 netip.Addr // the one for the other family than Local's
+	// Also are other addresses (host:port) of the same host, to be tried beside addr
+	// when that is slow to answer (RFC 8305 §5).
+	Also     []string
+	SOCKS5   string // host:port of a proxy (RFC 1928) that all goes through; "": none
 	Timeouts Timeouts
 }
 
