@@ -23,6 +23,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv/memkv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
+	"github.com/ekiden-mail/ekiden/internal/state/suppress"
 )
 
 // rooms is what stands behind the socket of a test.
@@ -43,6 +44,7 @@ func listen(t *testing.T) *rooms {
 	}
 	d := directory.New(r.db)
 	r.o = apid.Options{
+		Suppress: suppress.New(db),
 		Directory: d, Mailbox: mailbox.New(mailbox.Options{DB: r.db, Blobs: r.blobs}), Queue: queue.New(r.db, r.blobs), History: history.New(r.db),
 		Login: login.New(login.Options{Directory: d, Params: login.Params{Memory: 64, Time: 1, Threads: 1, Iterations: 4096}}),
 	}
@@ -193,10 +195,17 @@ func TestQueueCommands(t *testing.T) {
 		{"queue list --from bob@example.test", "", 0, `^nothing waits\n$`},
 		{"queue list far.test --json", "", 0, `^\{"items":\[\{"id":"` + hex},
 		{"queue list --state lost", "", 2, `neither waiting nor held`},
+		{"queue list --older soon", "", 2, `not a time such as 4h30m`},
+		{"queue list --older 1h", "", 0, `^nothing waits\n$`},
+		{"queue list --newer 1h --error NOT --site far.test --json", "", 0, `^\{"items":\[\{"id":"` + hex},
+		{"queue list --error greylist", "", 0, `^nothing waits\n$`},
+		{"queue list --hop smart.test:25", "", 0, `^nothing waits\n$`},
+		{"queue list --account alice@example.test", "", 1, `no such account|not found|is no account`},
+		{"queue list --account 77", "", 0, `^nothing waits\n$`},
 		{"queue list --sender rubbish", "", 2, `not an address`},
 		{"queue list a.test b.test", "", 2, `cannot both be the domain`},
 		{"queue lst", "", 2, `did you mean`},
-		{"queue show " + hex, "", 0, `(?s)message +` + hex + `\n.*to +x@far.test\nstate +waiting\n`},
+		{"queue show " + hex, "", 0, `(?s)message +` + hex + `\n.*to +x@far.test\nsite +far.test\nstate +waiting\n`},
 		{"queue show rubbish", "", 2, `not an arrival id`},
 		{"queue hold --recipient x@far.test", "", 0, `^1 delivery held\n$`},
 		{"queue retry", "", 0, `^0 deliveries due now\n$`},

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
@@ -31,6 +32,11 @@ type Chosen struct {
 	Recipient string   `aliases:"to" placeholder:"ADDR" help:"The recipient."`
 	Domain    string   `placeholder:"NAME" help:"The recipient's domain."`
 	State     string   `placeholder:"waiting|held" help:"What it waits for."`
+	Site      string   `aliases:"hop" placeholder:"NAME" help:"Where it goes next: a provider, a smart host (host:port) or a domain, as show has it."`
+	Account   string   `placeholder:"ADDR" help:"Who submitted it: an address, or the account's number."`
+	Error     string   `placeholder:"TEXT" help:"Is in the answer to the last attempt."`
+	Older     string   `placeholder:"TIME" help:"Accepted longer ago, such as 4h30m."`
+	Newer     string   `placeholder:"TIME" help:"Accepted since, such as 10m."`
 }
 
 // filter gives the filters in the API's words, with the bare words sorted in.
@@ -59,6 +65,7 @@ func (c *Chosen) filter() (map[string]any, error) {
 	}
 	for _, g := range []struct{ key, value string }{
 		{"id", c.ID}, {"sender", c.Sender}, {"recipient", c.Recipient}, {"domain", c.Domain}, {"state", c.State},
+		{"site", c.Site}, {"account", c.Account}, {"error", c.Error}, {"older", c.Older}, {"newer", c.Newer},
 	} {
 		if err := add(g.key, g.value); err != nil {
 			return nil, err
@@ -79,6 +86,10 @@ func checkFilter(f map[string]any) error {
 			_, err = mail.ParseAddress(s)
 		case "domain":
 			_, err = mail.ParseDomain(s)
+		case "older", "newer":
+			if _, err = time.ParseDuration(s); err != nil {
+				err = fmt.Errorf("--%s: %q is not a time such as 4h30m", key, s)
+			}
 		case "state":
 			if s != "waiting" && s != "held" {
 				err = fmt.Errorf("--state: %q is neither waiting nor held", s)
@@ -175,6 +186,7 @@ func (c *queueShowCmd) Run() error {
 			}
 			fmt.Fprintln(w)
 			row(w, "to", d.To)
+			row(w, "site", d.Site)
 			row(w, "state", d.State)
 			row(w, "next attempt", next(d))
 			row(w, "attempts", d.Attempts)

@@ -138,12 +138,17 @@ func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	if err != nil {
 		return nil, err
 	}
+	sites := route.NewSites(r.router, rules)
+	r.queue.SiteOf = func(d mail.Domain) mail.Domain {
+		site, _ := sites.Site(r.router.Hop(d))
+		return site
+	}
 	ro := relay.Options{
-		Sites:   route.NewSites(r.router, rules),
+		Sites:   sites,
 		Refused: r.submit.Refused, Bounced: r.returns.Bounced,
 		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
 		Answer: r.answerer(c), Here: r.directory.Here,
-		Hostname: c.Hostname, Local: source, RootCAs: r.roots,
+		Hostname: c.Hostname, Local: source, Sources: c.sources(), SOCKS5: o.SOCKS5, RootCAs: r.roots,
 		Policy: queue.Policy{
 			RetryFirst: time.Duration(o.RetryFirst), WarnAfter: time.Duration(o.WarnAfter), GiveUpAfter: time.Duration(o.GiveUpAfter),
 		},

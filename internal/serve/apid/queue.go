@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -16,6 +17,7 @@ type Delivery struct {
 	ID        string     `json:"id" doc:"of the message, as every 250 and trace have it"`
 	From      string     `json:"from" doc:"the reverse-path; empty for reports"`
 	To        string     `json:"to"`
+	Site      string     `json:"site" doc:"where it goes next: a provider, a smart host or the domain"`
 	Size      int64      `json:"size" doc:"octets"`
 	Accepted  time.Time  `json:"accepted"`
 	State     string     `json:"state" enum:"waiting,held"`
@@ -30,9 +32,10 @@ type Delivery struct {
 	Priority  int        `json:"priority,omitempty" doc:"from -9 to 9; higher is sooner"`
 }
 
-func deliveryBody(e queue.Entry) Delivery {
+func (s *server) deliveryBody(e queue.Entry) Delivery {
 	d := Delivery{
-		ID: e.Message.ID.String(), From: e.Message.From.String(), To: e.Delivery.To.String(),
+		Site: string(s.o.Queue.Site(e.Delivery.To.Domain)),
+		ID:   e.Message.ID.String(), From: e.Message.From.String(), To: e.Delivery.To.String(),
 		Size: e.Message.Size + int64(len(e.Message.Prefix)), Accepted: e.Message.At.UTC(), State: e.Delivery.State.String(),
 		Attempts: e.Delivery.Attempts, LastHost: e.Delivery.LastHost, LastReply: e.Delivery.LastReply,
 		Last: moment(e.Delivery.Last), Account: uint64(e.Message.Account),
@@ -60,6 +63,48 @@ type Filter struct {
 	Recipient string `json:"recipient,omitempty" query:"recipient" maxLength:"400"`
 	Domain    string `json:"domain,omitempty" query:"domain" maxLength:"255" doc:"of the recipient"`
 	State     string `json:"state,omitempty" query:"state" enum:"waiting,held"`
+	Site      string `json:"site,omitempty" query:"site" maxLength:"255" doc:"where it goes next"`
+	Account   string `json:"account,omitempty" query:"account" maxLength:"400" doc:"who submitted it: an address, or the account's number"`
+	Error     string `json:"error,omitempty" query:"error" maxLength:"400" doc:"is in the answer to the last attempt"`
+	Older     string `json:"older,omitempty" query:"older" maxLength:"20" doc:"accepted longer ago, such as 4h30m"`
+	Newer     string `json:"newer,omitempty" query:"newer" maxLength:"20" doc:"accepted since, such as 10m"`
+}
+
+// parse reads the filter in the queue's words.
+func (s *server) parse(ctx context.Context, f Filter) (queue.Filter, error) {
+	q, err := f.parse()
+	if err != nil {
+		return q, err
+	}
+	q.Site, q.Error = mail.Domain(f.Site), f.Error
+	now := time.Now()
+	for _, a := range []struct {
+		text string
+		to   *time.Time
+	}{{f.Older, &q.Before}, {f.Newer, &q.After}} {
+		if a.text == "" {
+			continue
+		}
+		d, err := time.ParseDuration(a.text)
+		if err != nil || d < 0 {
+			return q, fault.Newf(fault.Invalid, "apid", "not a time such as 4h30m: %.40q", a.text)
+		}
+		*a.to = now.Add(-d)
+	}
+	if f.Account == "" {
+		return q, nil
+	}
+	if n, err := strconv.ParseUint(f.Account, 10, 64); err == nil && n > 0 {
+		q.Account = mail.AccountID(n)
+		return q, nil
+	}
+	a, err := parseAddress(f.Account)
+	if err != nil {
+		return q, err
+	}
+	account, err := s.o.Directory.Account(ctx, a)
+	q.Account = account.ID
+	return q, err
 }
 
 func (f Filter) parse() (q queue.Filter, err error) {
@@ -137,7 +182,7 @@ func (s *server) queue() {
 	} {
 		register(s, operation(http.MethodPost, "/queue/"+a.name, a.name+"-queue", "queue", a.summary),
 			func(ctx context.Context, in *queueAction) (Count, error) {
-				f, err := in.Body.parse()
+				f, err := s.parse(ctx, in.Body.Filter)
 				if err != nil {
 					return Count{}, err
 				}
@@ -152,7 +197,7 @@ func (s *server) queue() {
 
 func (s *server) listQueue(ctx context.Context, in *queueQuery) (queueBody, error) {
 	out := queueBody{Items: []Delivery{}}
-	f, err := in.parse()
+	f, err := s.parse(ctx, in.Filter)
 	if err != nil {
 		return out, err
 	}
@@ -163,7 +208,7 @@ func (s *server) listQueue(ctx context.Context, in *queueQuery) (queueBody, erro
 		if out.More = len(out.Items) == in.Limit; out.More {
 			break
 		}
-		out.Items = append(out.Items, deliveryBody(e))
+		out.Items = append(out.Items, s.deliveryBody(e))
 	}
 	slices.SortStableFunc(out.Items, func(a, b Delivery) int { return a.Accepted.Compare(b.Accepted) })
 	return out, nil

@@ -21,6 +21,11 @@ type Filter struct {
 	State  State
 
 	Account mail.AccountID // who submitted the message
+	Site    mail.Domain    // where it goes next, as Site names it
+	Error   string         // is in the answer to the last attempt; case is ignored
+
+	// When the message was accepted.
+	Before, After time.Time
 }
 
 // Entry is one delivery with its message.
@@ -32,12 +37,28 @@ type Entry struct {
 // page is how many rows one View or Update of a listing reads.
 const page = 500
 
-func (f Filter) matchesDelivery(d Delivery) bool {
+// Site names where a recipient's domain goes next: a provider, a smart host, or
+// the domain itself.
+func (s *Store) Site(d mail.Domain) mail.Domain {
+	if s.SiteOf == nil {
+		return d
+	}
+	return s.SiteOf(d)
+}
+
+func (s *Store) matchesDelivery(f Filter, d Delivery) bool {
+	if f.Error != "" && !strings.Contains(strings.ToLower(d.LastReply), strings.ToLower(f.Error)) ||
+		f.Site != "" && f.Site != s.Site(d.To.Domain) {
+		return false
+	}
 	return (f.To.IsNull() || strings.EqualFold(f.To.String(), d.To.String())) &&
 		(f.Domain == "" || f.Domain == d.To.Domain) && (f.State == 0 || f.State == d.State)
 }
 
 func (f Filter) matchesMessage(m Message) bool {
+	if !f.Before.IsZero() && !m.At.Before(f.Before) || !f.After.IsZero() && !m.At.After(f.After) {
+		return false
+	}
 	return (f.From.IsNull() || strings.EqualFold(f.From.String(), m.From.String())) && (f.Account == 0 || f.Account == m.Account)
 }
 
@@ -69,7 +90,7 @@ func (s *Store) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 			for sp.r.From != nil {
 				var found []Entry
 				err := s.db.View(ctx, kv.Partition(sp.part), func(tx kv.Reader) (err error) {
-					found, sp.r.From, err = f.page(tx, sp)
+					found, sp.r.From, err = s.page(tx, f, sp)
 					return err
 				})
 				if err != nil {
@@ -87,7 +108,7 @@ func (s *Store) List(ctx context.Context, f Filter) iter.Seq2[Entry, error] {
 }
 
 // page reads one page of sp and says where the next begins; nil if nowhere.
-func (f Filter) page(tx kv.Reader, sp span) (found []Entry, next []byte, err error) {
+func (s *Store) page(tx kv.Reader, f Filter, sp span) (found []Entry, next []byte, err error) {
 	sp.r.Limit = page
 	var m Message
 	rows := 0
@@ -106,7 +127,7 @@ func (f Filter) page(tx kv.Reader, sp span) (found []Entry, next []byte, err err
 		if err != nil {
 			return nil, nil, err
 		}
-		if !f.matchesDelivery(d) {
+		if !s.matchesDelivery(f, d) {
 			continue
 		}
 		if m.ID != d.Message {
@@ -198,7 +219,7 @@ func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx
 			var next []byte
 			err := s.db.Update(ctx, []kv.Shard{kv.Partition(sp.part)}, func(tx kv.Tx) error {
 				changed = 0
-				found, after, err := f.page(tx, sp)
+				found, after, err := s.page(tx, f, sp)
 				if err != nil {
 					return err
 				}

@@ -143,6 +143,9 @@ type Store struct {
 	// OnChange, if set before the store is used, is told in the same transaction
 	// what an operator did: DidRetry, DidHold, DidRelease or DidDrop.
 	OnChange func(tx kv.Tx, what string, e Entry, at time.Time)
+	// SiteOf, if set before the store is used, names where a domain's mail goes
+	// next. It must be quick.
+	SiteOf func(mail.Domain) mail.Domain
 
 	db    kv.DB
 	blobs *blob.Store

@@ -218,6 +218,12 @@ func TestLateRows(t *testing.T) {
 
 func TestFilters(t *testing.T) {
 	b := newBed(t)
+	b.SiteOf = func(d mail.Domain) mail.Domain {
+		if d == "z.test" {
+			return "big"
+		}
+		return d
+	}
 	b.add(1, "a@x.test", "b@y.test", "c@z.test")
 	b.add(2, "A@x.test", "b@z.test")
 	b.add(3, "n@x.test", "B@y.test")
@@ -233,6 +239,12 @@ func TestFilters(t *testing.T) {
 		{Filter{From: address("a@x.test"), Domain: "z.test"}, "1/1 a@x.test c@z.test waiting; 2/0 A@x.test b@z.test waiting"},
 		{Filter{To: address("b@y.test")}, "1/0 a@x.test b@y.test waiting; 3/0 n@x.test B@y.test held"},
 		{Filter{State: Held}, "3/0 n@x.test B@y.test held"},
+		{Filter{Site: "big"}, "1/1 a@x.test c@z.test waiting; 2/0 A@x.test b@z.test waiting"},
+		{Filter{Site: "z.test"}, ""},
+		{Filter{Before: t0}, ""},
+		{Filter{After: t0.Add(-1), ID: id(3)}, "3/0 n@x.test B@y.test held"},
+		{Filter{After: t0}, ""},
+		{Filter{Error: "later"}, ""},
 		{Filter{ID: id(9)}, ""},
 	} {
 		if got := b.list(c.f); got != c.want {
