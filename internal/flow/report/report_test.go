@@ -132,6 +132,16 @@ func TestReport(t *testing.T) {
 	if len(b.posted) != 0 || len(b.waiting()) != 0 {
 		t.Error("sent on the same day")
 	}
+	for _, d := range []mail.Domain{"a.test", "b.test"} {
+		due := r.due(letterKey{20000, d})
+		if due.Before(start(20001)) || !due.Before(start(20001).Add(spread)) {
+			t.Errorf("%s: due at %v", d, due)
+		}
+	}
+	b.must(r.Send(t.Context(), start(20001)))
+	if len(b.posted) != 0 || len(b.waiting()) != 0 {
+		t.Error("all sent at midnight")
+	}
 	b.fail = errors.New("503")
 	tomorrow := start(20001).Add(spread)
 	b.must(r.Send(t.Context(), tomorrow))

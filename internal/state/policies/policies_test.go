@@ -147,6 +147,25 @@ func TestSweep(t *testing.T) {
 	})
 }
 
+// TestUnused: a policy that nobody needs is not fetched for ever.
+func TestUnused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		s := New(b.o)
+		b.publish("1", "enforce", 365*86400)
+		b.want(s, "first", "1 enforce, 1 fetched")
+		time.Sleep(unusedFor + time.Hour)
+		b.fetched = 0
+		if err := s.Sweep(t.Context(), time.Now()); err != nil || b.fetched != 0 {
+			t.Errorf("fetched %d times, %v", b.fetched, err)
+		}
+		b.want(s, "still in force", "1 enforce, 0 fetched")
+		if err := s.Sweep(t.Context(), time.Now()); err != nil || b.fetched != 1 {
+			t.Errorf("fetched %d times, %v", b.fetched, err)
+		}
+	})
+}
+
 // FuzzDecode reads any row.
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(Known{ID: "1", Fetched: time.Unix(1e9, 0)}, time.Unix(1e9, 0)))
