@@ -224,6 +224,7 @@ func (c *accountShowCmd) Run() error {
 		if s := a.Sent; s != nil {
 			row(w, "sent in 24 hours", fmt.Sprintf("messages %d, recipients %d (%d new, %d refused)", s.Messages, s.Recipients, s.New, s.Refused))
 		}
+		showReports(w, apid.Reports{OwnReports: a.Reports})
 		if a.Held != nil {
 			row(w, "held", second(*a.Held)+", because "+a.HeldFor)
 		}

@@ -44,8 +44,7 @@ func listen(t *testing.T) *rooms {
 	}
 	d := directory.New(r.db)
 	r.o = apid.Options{
-		Suppress: suppress.New(db),
-		Directory: d, Mailbox: mailbox.New(mailbox.Options{DB: r.db, Blobs: r.blobs}), Queue: queue.New(r.db, r.blobs), History: history.New(r.db),
+		Directory: d, Mailbox: mailbox.New(mailbox.Options{DB: r.db, Blobs: r.blobs}), Queue: queue.New(r.db, r.blobs), History: history.New(r.db), Suppress: suppress.New(r.db),
 		Login: login.New(login.Options{Directory: d, Params: login.Params{Memory: 64, Time: 1, Threads: 1, Iterations: 4096}}),
 	}
 	ln, err := net.Listen("unix", filepath.Join(r.dir, "ekiden.sock"))
