@@ -40,6 +40,7 @@ type Config struct {
 	Filters  []Filter `toml:"filter"`
 
 	SmartHosts []SmartHost `toml:"smart_host"`
+	Sources    []Source    `toml:"source"`
 	Sites      []Site      `toml:"site"`
 
 	Sending  Sending        `toml:"sending"`
@@ -85,6 +86,7 @@ type Outbound struct {
 	SmartHost    string   `toml:"smart_host"`               // "host:port"; all outside mail goes there
 	User         string   `toml:"smart_host_user"`          // empty: no login there
 	PasswordFile string   `toml:"smart_host_password_file"` // holds the password, and a line end that does not count
+	SOCKS5       string   `toml:"socks5"`                   // "host:port" of a proxy (RFC 1928) that all mail leaves through; names are looked up here
 	TrustCAFile  string   `toml:"trust_ca_file"`            // PEM: an authority to trust beside the system's, for the certificates of smart hosts and of hosts and web servers under MTA-STS
 	HTTPSPort    int      `toml:"https_port"`               // where MTA-STS policies are fetched; anything but 443 is for labs
 	Reports      bool     `toml:"tls_reports"`              // tell domains that ask for it daily how TLS to them went (TLSRPT)
@@ -228,6 +230,9 @@ func (c *Config) Check() error {
 		return err
 	}
 	if err := c.SMTP.check(); err != nil {
+		return err
+	}
+	if err := c.checkSources(); err != nil {
 		return err
 	}
 	if err := c.checkSmartHosts(); err != nil {
