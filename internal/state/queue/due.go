@@ -158,7 +158,7 @@ func (s *Store) Load(ctx context.Context, id mail.ArrivalID, ns []uint32) (Messa
 				return err
 			}
 			if d.State == Waiting {
-				d.sender = m.sender()
+				d.sender, d.blob = m.sender(), m.Blob
 				ds = append(ds, d)
 			}
 		}

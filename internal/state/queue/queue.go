@@ -108,8 +108,9 @@ type Delivery struct {
 	Late      bool      // the sender was told that its deliver-by-time has passed (RFC 2852 §4.1.3)
 	Priority  int8      // the message's (RFC 6710 §5)
 
-	place  place  // of its index row
-	sender uint64 // the message's
+	place  place       // of its index row
+	sender uint64      // the message's
+	blob   mail.BlobID // the message's, if it was read with it
 }
 
 // place is where a waiting delivery stands in the index.
@@ -200,7 +201,7 @@ func (s *Store) add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery, added fun
 		if d.Due.IsZero() {
 			d.Due = later(m.At, m.Release)
 		}
-		d.Priority, d.sender = m.Priority, m.sender()
+		d.Priority, d.sender, d.blob = m.Priority, m.sender(), m.Blob
 		d.Late = d.Late || !m.By.Return && m.By.Passed(m.At) // who passed it on late has told of it
 		added(put(tx, d, m.At))
 	}
@@ -280,12 +281,15 @@ func remove(tx kv.Tx, d Delivery) error {
 	for _, err := range tx.Scan(r) {
 		return err
 	}
-	m, ok, err := getMessage(tx, d.Message)
-	if err != nil || !ok {
-		return err
+	if d.blob == (mail.BlobID{}) {
+		m, ok, err := getMessage(tx, d.Message)
+		if err != nil || !ok {
+			return err
+		}
+		d.blob = m.Blob
 	}
 	tx.Delete(messageKey(d.Message))
-	blob.Release(tx, m.Blob, owner(d.Message))
+	blob.Release(tx, d.blob, owner(d.Message))
 	return nil
 }
 
