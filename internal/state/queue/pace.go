@@ -112,12 +112,15 @@ func (p *Pace) Note(m Mood, reply string, now time.Time) {
 	}
 	p.well = 0
 	p.strikes++
+	if m == Barred {
+		p.strikes++ // once it may have been about one message
+	}
 	p.places = max(1, p.places/2)
 	if p.rate > 0 {
 		p.rate = max(1, p.rate/2)
 		p.tokens = min(p.tokens, p.most())
 	}
-	if m == Barred || p.strikes >= strikesOut || !p.until.IsZero() {
+	if p.strikes >= strikesOut || !p.until.IsZero() {
 		p.pause = min(max(2*p.pause, firstPause), longPause)
 		p.until, p.said, p.strikes = now.Add(p.pause), reply, 0
 	}
@@ -212,7 +215,7 @@ func MoodOf(reply string) Mood {
 		return Silent
 	case code[0] != '4' && code[0] != '5':
 		return Silent
-	case has("blocked", "blocklist", "block list", "blacklist", "black list", "spamhaus", "spamcop", "barracudacentral", "dnsbl", " rbl", "poor reputation", "bad reputation"):
+	case has("blocked") && has("client host", "your host", "your ip", "ip address", "your network", "["), has("blocklist", "block list", "blacklist", "black list", "spamhaus", "spamcop", "barracudacentral", "dnsbl", " rbl", "poor reputation", "bad reputation"):
 		return Barred
 	case code[0] == '5':
 		return Silent

@@ -22,6 +22,7 @@ func TestMoodOf(t *testing.T) {
 		"450 4.7.1 too many connections from your host":                                                   Slower,
 		"421 4.7.28 Our system has detected an unusual rate of unsolicited mail":                          Slower,
 		"451 4.7.500 Server busy. Please try again later from [192.0.2.1]":                                Slower,
+		"554 5.7.1 message blocked: it looks like spam":                                                   Silent,
 		"452 4.5.3 too many recipients":                                                                   Silent,
 		"554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org":           Barred,
 		"550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. … is on our block list (S3140)": Barred,
@@ -76,6 +77,10 @@ func TestPaceAdapts(t *testing.T) {
 	places(8)
 	if !p.full() {
 		t.Errorf("remembers %+v", p)
+	}
+	p.Note(Barred, "554 blocked", now)
+	if put := p.Start(now); put != "" {
+		t.Error("suspended for what may be one message's fault")
 	}
 	p.Note(Barred, "554 blocked", now)
 	if put := p.Start(now.Add(firstPause - 1)); put == "" {
