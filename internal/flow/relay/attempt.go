@@ -123,7 +123,8 @@ func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs [
 	source := r.source(m.From.Domain, k)
 	k.source = source.Hostname
 	l := r.idle.take(ctx, k, func(l *line) bool { return l.fits(&m) })
-	defer r.idle.put(k, l)
+	t := &transfer{r: r, m: m, rs: rs, l: l, domain: d, trunk: k, source: source}
+	defer func() { r.idle.put(t.trunk, l) }()
 	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) && !waives(&m, reply) {
 		putAll(rs, reply, "", false)
 		return
@@ -135,7 +136,7 @@ func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs [
 		return
 	}
 	defer content.Close()
-	t := &transfer{r: r, m: m, rs: rs, l: l, domain: d, source: source, content: joined{m.Prefix, content}}
+	t.content = joined{m.Prefix, content}
 	if l.conn != nil {
 		tried := l.addr
 		t.carry(ctx, t.undecided())
@@ -174,8 +175,9 @@ func (t *transfer) travel(ctx context.Context, via route.Via) bool {
 	}
 	t.hosts(ctx, way)
 	if t.pending() > 0 && t.escapes(way) && ctx.Err() == nil {
-		t.tried = nil
-		return t.travel(ctx, t.r.o.Router.Fallback())
+		fallback := t.r.o.Router.Fallback()
+		t.tried, t.trunk = nil, trunk{hop: fallback.Hop(), source: t.source.Hostname}
+		return t.travel(ctx, fallback)
 	}
 	return true
 }
@@ -204,6 +206,7 @@ type transfer struct {
 	rs       []result
 	l        *line
 	domain   mail.Domain
+	trunk    trunk // of l
 	source   Source
 	content  joined
 	tried    []netip.AddrPort

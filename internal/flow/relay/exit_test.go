@@ -37,6 +37,40 @@ func taken(h *host) (n int) {
 	return n
 }
 
+// TestEscape sees that what finds the port blocked while it is under way goes by
+// the fallback at once, over a connection that later ones use for the same.
+func TestEscape(t *testing.T) {
+	play(t, func(b *bed) {
+		b.o.Router = route.New(route.Options{
+			AllowPrivate: true, Resolver: dnstest.New("a.test MX 1 mx.a.test\nmx.a.test A 192.0.2.1\nmx.a.test A 198.51.100.1\nb.test MX 1 mx.b.test\nmx.b.test A 203.0.113.1\nmx.b.test A 10.0.0.1"),
+			SmartHosts: []route.SmartHost{{Addr: "10.9.9.9:587", Fallback: true}},
+		})
+		rescue := b.net.add("10.9.9.9:587", &host{})
+		b.o.Dial = func(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error) {
+			if strings.HasSuffix(addr, ":587") {
+				return b.net.dial(ctx, addr, o)
+			}
+			if o.Timeouts.Connect != probeWithin { // what is tried on purpose fails at once
+				time.Sleep(time.Second)
+			}
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		}
+		defer b.run()()
+		b.send(1, "1", "alice@home.test", "x@a.test")
+		time.Sleep(3 * time.Second)
+		b.send(2, "2", "alice@home.test", "x@b.test")
+		time.Sleep(2500 * time.Millisecond)
+		b.want("the one under way", rescue.got(), "alice@home.test > x@b.test: 2")
+		b.send(3, "3", "alice@home.test", "x@c.test")
+		synctest.Wait()
+		rescue.set(func(h *host) {
+			if len(h.received) != 2 || h.conns != 1 {
+				b.Errorf("%d over %d connections", len(h.received), h.conns)
+			}
+		})
+	})
+}
+
 // TestBlockedPort shuts port 25 and opens it again: what is under way when that
 // is noticed and what comes later goes by the fallback, and directly in the end.
 func TestBlockedPort(t *testing.T) {
