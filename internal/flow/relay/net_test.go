@@ -64,11 +64,24 @@ func (n *network) dial(ctx context.Context, addr string, o smtpc.Options) (*smtp
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	ours, theirs := net.Pipe()
-	n.wg.Go(func() { h.serve(theirs) })
+	gone := h.enter()
+	n.wg.Go(func() { h.serve(theirs, gone) })
 	if h.tls == nil && !h.clear {
 		o.TLS = smtpc.None
 	}
-	return smtpc.Open(ctx, ours, o)
+	return smtpc.Open(ctx, &closing{ours, gone}, o)
+}
+
+// closing is a connection that the host counts no more from the moment in which
+// it is closed: who closed it may open another one before the host looks.
+type closing struct {
+	net.Conn
+	gone func()
+}
+
+func (c *closing) Close() error {
+	c.gone()
+	return c.Conn.Close()
 }
 
 // set changes a host under its lock.
@@ -92,10 +105,15 @@ func or(s, other string) string {
 	return s
 }
 
-func (h *host) serve(c net.Conn) {
-	defer c.Close()
+// enter counts a connection, until gone is called.
+func (h *host) enter() (gone func()) {
 	h.set(func(h *host) { h.conns++; h.open++; h.most = max(h.most, h.open) })
-	defer h.set(func(h *host) { h.open-- })
+	return sync.OnceFunc(func() { h.set(func(h *host) { h.open-- }) })
+}
+
+func (h *host) serve(c net.Conn, gone func()) {
+	defer c.Close()
+	defer gone()
 	in := bufio.NewReaderSize(c, 1<<20)
 	say := func(s string) { _, _ = fmt.Fprintf(c, "%s\r\n", s) }
 	var greet string
@@ -121,10 +139,12 @@ func (h *host) serve(c net.Conn) {
 			h.command = append(h.command, line)
 			reply = h.answer(line, &from, &to)
 		})
-		say(reply)
 		if strings.HasPrefix(line, "QUIT") {
+			gone() // before who hears the answer opens another connection
+			say(reply)
 			return
 		}
+		say(reply)
 		if line == "STARTTLS" {
 			c = tls.Server(c, h.tls)
 			in = bufio.NewReaderSize(c, 1<<20)
