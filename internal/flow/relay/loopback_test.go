@@ -31,7 +31,7 @@ func listen(t testing.TB, h *host) uint16 {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { h.serve(c) })
+			wg.Go(func() { h.serve(c, h.enter()) })
 		}
 	})
 	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
