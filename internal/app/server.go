@@ -107,10 +107,6 @@ func (s *Server) Close() error {
 // Run serves until ctx ends; then the doors close, what is in hand is finished,
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	// Who is banned is known before the first door opens.
-	if err := s.rooms.bans.Load(ctx); err != nil {
-		return fault.Wrap("app.Run", err)
-	}
 	services := []Service{
 		ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.rooms.policies.Run), ServiceFunc(s.rooms.reporter.Run),
 		s.rooms.login, ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail),
@@ -129,7 +125,10 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		notify("STOPPING=1")
 		return nil
 	}))
-	err := Run(ctx, services...)
+	err := s.rooms.bans.Load(ctx) // who is banned is known before the first door opens
+	if err == nil {
+		err = Run(ctx, services...)
+	}
 	return errors.Join(err, s.rooms.close())
 }
 
