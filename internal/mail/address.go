@@ -27,6 +27,9 @@ func ParseDomain(s string) (Domain, error) {
 	}
 	s = strings.TrimSuffix(s, ".")
 	a, err := idna.Lookup.ToASCII(s)
+	if !utf8.ValidString(s) { // IDNA would let some of it pass
+		return "", fmt.Errorf("not a domain: %.80q", s)
+	}
 	if err != nil {
 		// Names that IDNA's rules for lookups refuse, such as those with an
 		// underscore or "--" in them, are hosts all the same in plain ASCII.

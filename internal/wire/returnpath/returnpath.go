@@ -67,8 +67,7 @@ func Forward(keys Keys, now time.Time, from mail.Address, by mail.Domain) (mail.
 	var local string
 	if rest, ok := cutTag(from.Local, "srs0"); ok {
 		local = seal(keys[0], "SRS1=", string(from.Domain)+"="+rest, by)
-	} else if rest, ok := cutTag(from.Local, "srs1"); ok && strings.Count(rest, "=") >= 3 {
-		_, kept, _ := strings.Cut(rest[1:], "=") // another's MAC, in place of which ours stands
+	} else if kept, ok := forwarded(from.Local); ok {
 		local = seal(keys[0], "SRS1=", kept, by)
 	} else {
 		local = seal(keys[0], "SRS0=", stamp(now)+"="+string(from.Domain)+"="+from.Local, by)
@@ -169,6 +168,18 @@ func readAgain(s string) (Path, error) {
 		return Path{}, fault.New(fault.Denied, "returnpath.Read", "this return path is damaged")
 	}
 	return Path{To: mail.Address{Local: "SRS0" + rest, Domain: d}}, nil
+}
+
+// forwarded gives what another forwarder has signed, without its MAC, in place of
+// which ours stands.
+func forwarded(local string) (string, bool) {
+	rest, ok := cutTag(local, "srs1")
+	if !ok {
+		return "", false
+	}
+	_, kept, _ := strings.Cut(rest[1:], "=")
+	_, err := readAgain(kept)
+	return kept, err == nil
 }
 
 // cutTag takes SRS0 or SRS1 off; what it gives begins with the separator, one of

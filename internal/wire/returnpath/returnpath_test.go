@@ -142,7 +142,7 @@ func second[A, B any](_ A, b B) B { return b }
 func FuzzRead(f *testing.F) {
 	a, _ := Forward(Keys{old1}, noon, mail.Address{Local: "a", Domain: "x.test"}, "ours.test")
 	b, _ := Token(Keys{old1}, noon, mail.ArrivalID{9}, "ours.test")
-	for _, s := range []string{a.Local, b.Local, "SRS0=", "SRS1=a=b==c", "bounce+", "srs0-x=y"} {
+	for _, s := range []string{a.Local, b.Local, "SRS0=", "SRS1=a=b==c", "SRS1=aPb==", "bounce+", "srs0-x=y"} {
 		f.Add(s, "x.test")
 	}
 	f.Fuzz(func(t *testing.T, local, domain string) {
