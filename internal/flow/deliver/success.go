@@ -2,11 +2,11 @@ package deliver
 
 import (
 	"context"
-	"io"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/flow/answer"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 )
@@ -64,7 +64,7 @@ func (p *Plan) writeLetter(ctx context.Context) (*letter, error) {
 		RequireTLS: e.RequireTLS, Demands: e.Demands, Prefer: p.d.o.Answer.Prefer(ctx, e.From),
 	}
 	size := int64(len(p.prefix)) + p.content.Size()
-	text, env, err := p.d.o.Answer.Succeeded(f, p.told, prefixed{p.prefix, content}, size)
+	text, env, err := p.d.o.Answer.Succeeded(f, p.told, blob.Prefixed{Prefix: p.prefix, Rest: content}, size)
 	if err != nil {
 		return nil, err
 	}
@@ -91,24 +91,4 @@ func (l *letter) commit(tx kv.Tx, a *mail.Arrival) error {
 func (l *letter) emit(ctx context.Context, sink event.Sink, a *mail.Arrival) {
 	sink.Emit(ctx, event.Reported{ID: a.ID, Report: l.id, To: a.Envelope.From, Action: l.action})
 	l.plan.Emit(ctx)
-}
-
-// prefixed reads the header fields of ours and the content behind them as one.
-type prefixed struct {
-	prefix []byte
-	rest   io.ReaderAt
-}
-
-// ReadAt reads at off of the whole.
-func (j prefixed) ReadAt(b []byte, off int64) (int, error) {
-	n := int64(len(j.prefix))
-	if off >= n {
-		return j.rest.ReadAt(b, off-n)
-	}
-	got := copy(b, j.prefix[off:])
-	if got == len(b) {
-		return got, nil
-	}
-	more, err := j.rest.ReadAt(b[got:], 0)
-	return got + more, err
 }

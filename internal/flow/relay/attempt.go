@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -14,6 +13,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/reach/smtpc"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
@@ -136,7 +136,7 @@ func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs [
 		return
 	}
 	defer content.Close()
-	t.content = joined{m.Prefix, content}
+	t.content = blob.Prefixed{Prefix: m.Prefix, Rest: content}
 	if l.conn != nil {
 		tried := l.addr
 		t.carry(ctx, t.undecided())
@@ -208,7 +208,7 @@ type transfer struct {
 	domain   mail.Domain
 	trunk    trunk // of l
 	source   Source
-	content  joined
+	content  blob.Prefixed
 	tried    []netip.AddrPort
 	sessions int        // hosts that answered and left something undecided
 	reached  int        // hosts that took or refused something
@@ -490,27 +490,4 @@ func (h *hosts) is(hop mail.Domain, now time.Time) smtp.Reply {
 		return smtp.Reply{}
 	}
 	return d.reply
-}
-
-// joined reads the header fields of ours and the content behind them as one.
-type joined struct {
-	prefix []byte
-	rest   io.ReaderAt
-}
-
-// ReadAt reads at off of the whole.
-func (j joined) ReadAt(b []byte, off int64) (int, error) {
-	n := int64(len(j.prefix))
-	if off >= n {
-		return j.rest.ReadAt(b, off-n)
-	}
-	got := copy(b, j.prefix[off:])
-	if got == len(b) {
-		return got, nil
-	}
-	more, err := j.rest.ReadAt(b[got:], 0)
-	if err != nil && err != io.EOF {
-		err = fmt.Errorf("content: %w", err)
-	}
-	return got + more, err
 }

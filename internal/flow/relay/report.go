@@ -8,6 +8,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/answer"
 	"github.com/ekiden-mail/ekiden/internal/flow/deliver"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
@@ -65,7 +66,7 @@ func (r *Relay) compose(ctx context.Context, m queue.Message, n queue.Notice, of
 		defer content.Close()
 		var letter []byte
 		var env mail.Envelope
-		letter, env, err = r.o.Answer.Report(facts, rcpts, joined{m.Prefix, content}, int64(len(m.Prefix))+m.Size)
+		letter, env, err = r.o.Answer.Report(facts, rcpts, blob.Prefixed{Prefix: m.Prefix, Rest: content}, int64(len(m.Prefix))+m.Size)
 		if err == nil {
 			return letter, env, nil
 		}
