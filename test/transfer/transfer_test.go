@@ -102,9 +102,13 @@ func TestImported(t *testing.T) {
 
 // TestDovecotReads has Dovecot serve what was exported.
 func TestDovecotReads(t *testing.T) {
+	blackbox.Need(t, "doveadm")
+	if os.Getuid() != 0 {
+		t.Skip("doveadm wants root")
+	}
 	doveadm, err := exec.LookPath("doveadm")
-	if err != nil || os.Getuid() != 0 {
-		t.Skip("doveadm, or root, is missing")
+	if err != nil {
+		t.Fatal(err)
 	}
 	s := blackbox.Start(t, blackbox.Options{})
 	dir, err := os.MkdirTemp("", "ekiden-dovecot") // another user has to get there

@@ -119,7 +119,7 @@ func again(t *testing.T, s string) {
 // TestEndless is `make crash`: new seeds until it is stopped.
 func TestEndless(t *testing.T) {
 	if os.Getenv("EKIDEN_CRASH") != "endless" {
-		t.Skip("make crash runs it")
+		t.Skip("needs no tool: it runs without end, by make crash")
 	}
 	first := uint64(time.Now().UnixNano())
 	for total, failed := 0, 0; ; {

@@ -91,7 +91,7 @@ func mutants() []mutant {
 // in a copy that only the compiler sees, and wants the crash test to find it.
 func TestMutants(t *testing.T) {
 	if os.Getenv("EKIDEN_LONG") == "" {
-		t.Skip("make long runs it")
+		t.Skip("needs no tool: it takes minutes, by make long")
 	}
 	root, err := filepath.Abs("../../..")
 	if err != nil {
