@@ -72,7 +72,7 @@ func (b *body) open() error {
 		return nil
 	}
 	if b.row.message.ID == 0 {
-		err := b.c.read(func(tx *mailbox.Tx) (err error) {
+		err := b.c.readSelected(func(tx *mailbox.Tx) (err error) {
 			b.row.message, err = tx.Message(b.row.Placement.Message)
 			return err
 		})
@@ -81,7 +81,7 @@ func (b *body) open() error {
 		}
 	}
 	var err error
-	b.content, err = b.c.o.Mailbox.OpenMessage(b.c.work, b.c.account(), b.row.message)
+	b.content, err = b.c.o.Mailbox.OpenMessage(b.c.work, b.c.sel.account, b.row.message)
 	return err
 }
 

@@ -2,26 +2,60 @@ package imapd
 
 import "strings"
 
-// Extensions that hold in every state, and those after login.
-const (
-	everywhere = "IMAP4rev1 LITERAL+ ID ENABLE"
-	afterLogin = " IDLE NAMESPACE CHILDREN UIDPLUS MOVE UNSELECT SPECIAL-USE CREATE-SPECIAL-USE"
-)
+// capability is a word of CAPABILITY.
+type capability struct {
+	word string
+	when func(*session) bool   // it is shown
+	more func(*session) string // what stands behind the word; nil: nothing
+}
+
+// Conditions that many capabilities have.
+func everywhere(*session) bool    { return true }
+func beforeLogin(c *session) bool { return !c.in }
+func afterLogin(c *session) bool  { return c.in }
+func canStartTLS(c *session) bool { return !c.in && c.o.TLS != nil && !c.tls }
+func cannotLogin(c *session) bool { return !c.in && !c.mayLogin() }
+func canLogin(c *session) bool    { return !c.in && c.mayLogin() }
+func (c *session) authentications() (words []string) {
+	for _, m := range c.o.Login.Mechanisms(c.attempt()) {
+		words = append(words, "AUTH="+m)
+	}
+	return words
+}
+
+// shown are the capabilities we have, in the order in which they are told.
+var shown = []capability{
+	{word: "IMAP4rev1", when: everywhere},
+	{word: "LITERAL+", when: everywhere},
+	{word: "ID", when: everywhere},
+	{word: "ENABLE", when: everywhere},
+	{word: "SASL-IR", when: beforeLogin},
+	{word: "STARTTLS", when: canStartTLS},
+	{word: "LOGINDISABLED", when: cannotLogin},
+	{word: "IDLE", when: afterLogin},
+	{word: "NAMESPACE", when: afterLogin},
+	{word: "CHILDREN", when: afterLogin},
+	{word: "UIDPLUS", when: afterLogin},
+	{word: "MOVE", when: afterLogin},
+	{word: "UNSELECT", when: afterLogin},
+	{word: "SPECIAL-USE", when: afterLogin},
+	{word: "CREATE-SPECIAL-USE", when: afterLogin},
+}
 
 // capabilities lists what the client may use now (RFC 3501 §6.1.1).
 func (c *session) capabilities() string {
-	if c.in {
-		return everywhere + afterLogin
+	var words []string
+	for _, k := range shown {
+		if !k.when(c) {
+			continue
+		}
+		if k.more != nil {
+			k.word += k.more(c)
+		}
+		words = append(words, k.word)
 	}
-	words := []string{everywhere, "SASL-IR"}
-	if c.o.TLS != nil && !c.tls {
-		words = append(words, "STARTTLS")
-	}
-	if !c.mayLogin() {
-		return strings.Join(append(words, "LOGINDISABLED"), " ")
-	}
-	for _, m := range c.o.Login.Mechanisms(c.attempt()) {
-		words = append(words, "AUTH="+m)
+	if canLogin(c) {
+		words = append(words, c.authentications()...)
 	}
 	return strings.Join(words, " ")
 }

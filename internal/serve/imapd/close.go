@@ -5,7 +5,7 @@ func (c *session) close() (reply, error) {
 	v := c.sel
 	c.leave()
 	if !v.readOnly {
-		if _, err := c.o.Mailbox.Expunge(c.work, c.account(), c.account(), v.box, nil, false); err != nil {
+		if _, err := c.o.Mailbox.Expunge(c.work, c.account(), v.account, v.box, nil, false); err != nil {
 			return reply{}, err
 		}
 	}

@@ -53,7 +53,7 @@ func (c *session) copy(cmd *imap.CopyCommand) (reply, error) {
 	if cmd.Move {
 		transfer = c.o.Mailbox.Move
 	}
-	src, dst, validity, err := transfer(c.work, c.account(), c.account(), v.box, uids, dest.ID)
+	src, dst, validity, err := transfer(c.work, c.account(), v.account, v.box, uids, dest.ID)
 	code := ""
 	if len(src) > 0 {
 		code = "COPYUID " + strconv.FormatUint(uint64(validity), 10) + " " + imap.SetOf(src).String() + " " + imap.SetOf(dst).String()

@@ -1,8 +1,30 @@
 package imapd
 
-// enable is ENABLE (RFC 5161). None of our extensions needs it yet, so nothing
-// is ever enabled.
-func (c *session) enable() (reply, error) {
-	c.enc.Untagged().Raw("ENABLED\r\n")
+import "github.com/ekiden-mail/ekiden/internal/wire/imap"
+
+// extension is a set of extensions that change what the server says once the
+// client has enabled them (RFC 5161).
+type extension uint16
+
+const (
+	condstore extension = 1 << iota // RFC 7162 §3.1
+)
+
+// enables are the extensions that ENABLE knows, by their capability.
+var enables = map[string]extension{}
+
+// has says whether the client has enabled all of e.
+func (c *session) has(e extension) bool { return c.enabled&e == e }
+
+// enable is ENABLE (RFC 5161). What is unknown is passed over.
+func (c *session) enable(cmd *imap.EnableCommand) (reply, error) {
+	c.enc.Untagged().Raw("ENABLED")
+	for _, word := range cmd.Capabilities {
+		if e, known := enables[word]; known && !c.has(e) {
+			c.enabled |= e
+			c.enc.SP().Raw(word)
+		}
+	}
+	c.enc.CRLF()
 	return ok("ENABLE done"), nil
 }

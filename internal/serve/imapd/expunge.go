@@ -22,7 +22,7 @@ func (c *session) expunge(cmd *imap.ExpungeCommand) (reply, error) {
 			return ok("no messages"), nil
 		}
 	}
-	if _, err := c.o.Mailbox.Expunge(c.work, c.account(), c.account(), v.box, uids, false); err != nil {
+	if _, err := c.o.Mailbox.Expunge(c.work, c.account(), v.account, v.box, uids, false); err != nil {
 		return reply{}, err
 	}
 	return ok("EXPUNGE done"), nil

@@ -51,37 +51,11 @@ func (w want) rich() bool { return w.content || w.index }
 func fetchPlan(items []imap.FetchItem) want {
 	var w want
 	for i := range items {
-		it := &items[i]
-		switch it.Name {
-		case "ENVELOPE", "BODYSTRUCTURE":
-			w.index = true
-		case "BODY":
-			if it.Section == nil {
-				w.index = true
-				continue
-			}
-			w.seen = w.seen || !it.Peek
-			if isWhole(it.Section) {
-				w.content = true
-				continue
-			}
-			w.index = true
-			if it.Section.Kind == "HEADER.FIELDS" && len(it.Section.Path) == 0 {
-				w.fields = append(w.fields, it.Section.Fields...)
-			} else {
-				w.content = true
-			}
-		case "RFC822":
-			w.content, w.seen = true, true
-		case "RFC822.TEXT":
-			w.content, w.index, w.seen = true, true, true
-		case "RFC822.HEADER":
-			w.content, w.index = true, true
-		case "FLAGS":
-			w.flags = true
+		if need := fetchItems[items[i].Name].need; need != nil {
+			need(&w, &items[i])
 		}
 	}
-	w.message = w.content
+	w.message = w.message || w.content
 	return w
 }
 
@@ -169,7 +143,7 @@ func (c *session) fetchPage(items []imap.FetchItem, w want, rows []row, failed *
 		return err
 	}
 	change := mailbox.FlagChange{Op: mailbox.FlagsAdd, Flags: flagSeen}
-	changed, _, err := c.o.Mailbox.SetFlags(c.work, c.account(), c.account(), c.sel.box, read, change, 0)
+	changed, _, err := c.o.Mailbox.SetFlags(c.work, c.account(), c.sel.account, c.sel.box, read, change, 0)
 	if err != nil {
 		c.report(err)
 		if *failed == nil {
@@ -199,54 +173,20 @@ func (c *session) fetchRow(items []imap.FetchItem, w want, r *row) error {
 	if w.flags {
 		c.noteWords(r.Keywords)
 	}
-	c.enc.Untagged().Number(int64(r.number)).Raw(" FETCH (")
+	c.beginFetch(&r.Placement)
 	for i := range items {
 		if i > 0 {
 			c.enc.SP()
 		}
-		if err := c.fetchItem(&items[i], r, &b); err != nil {
+		it := &items[i]
+		c.enc.Raw(it.Name)
+		if err := fetchItems[it.Name].write(c, it, r, &b); err != nil {
 			return err
 		}
 	}
 	c.enc.Raw(")\r\n")
 	if w.flags {
 		c.sel.tell(&r.Placement)
-	}
-	return nil
-}
-
-func (c *session) fetchItem(it *imap.FetchItem, r *row, b *body) error {
-	c.enc.Raw(it.Name)
-	switch it.Name {
-	case "UID":
-		c.enc.SP().Number(int64(r.UID))
-	case "FLAGS":
-		c.enc.SP().Flags(c.flags(&r.Placement))
-	case "INTERNALDATE":
-		c.enc.SP().DateTime(r.Received)
-	case "RFC822.SIZE":
-		c.enc.SP().Number(r.Size)
-	case "ENVELOPE":
-		env := b.index.Envelope()
-		encodeEnvelope(c.enc.SP(), &env)
-	case "BODYSTRUCTURE":
-		encodeStructure(c.enc.SP(), b.index.Root, true)
-	case "BODY":
-		if it.Section == nil {
-			encodeStructure(c.enc.SP(), b.index.Root, false)
-			return nil
-		}
-		c.enc.Section(it.Section)
-		if it.Partial != nil {
-			c.enc.Raw("<").Number(int64(it.Partial.Offset)).Raw(">")
-		}
-		return b.section(it.Section, it.Partial)
-	case "RFC822":
-		return b.section(&imap.Section{}, nil)
-	case "RFC822.HEADER":
-		return b.section(&imap.Section{Kind: "HEADER"}, nil)
-	case "RFC822.TEXT":
-		return b.section(&imap.Section{Kind: "TEXT"}, nil)
 	}
 	return nil
 }
@@ -289,7 +229,7 @@ func (p *pager) take() []span {
 func (c *session) page(p *pager) ([]row, error) {
 	page := p.take()
 	var rows []row
-	err := c.read(func(tx *mailbox.Tx) error {
+	err := c.readSelected(func(tx *mailbox.Tx) error {
 		rows, p.missing = rows[:0], false
 		for _, s := range page {
 			before := len(rows)

@@ -83,7 +83,7 @@ func (c *session) searchPage(p *pager, all *key) ([]row, error) {
 	}
 	page := p.take()
 	var rows []row
-	err := c.read(func(tx *mailbox.Tx) error {
+	err := c.readSelected(func(tx *mailbox.Tx) error {
 		rows = rows[:0]
 		for _, s := range page {
 			for pl, err := range tx.Placements(p.v.box, p.v.uids.at(s.from), p.v.uids.at(s.to-1)) {

@@ -35,7 +35,7 @@ func (c *session) consult(k *key) error {
 	default:
 		return nil
 	}
-	r, err := c.o.Mailbox.Search(c.work, c.account(), q)
+	r, err := c.o.Mailbox.Search(c.work, c.sel.account, q)
 	if fault.Is(err, fault.Corrupt) {
 		// The index can be made again; the messages themselves are looked at.
 		c.report(err)
@@ -53,7 +53,7 @@ func (c *session) learn(k *key) {
 		c.learn(&k.keys[i])
 	}
 	if k.found != nil {
-		c.o.Mailbox.Learn(c.account(), k.asked, k.seen)
+		c.o.Mailbox.Learn(c.sel.account, k.asked, k.seen)
 	}
 }
 
@@ -132,7 +132,7 @@ func (c *session) searchFew(all *key, some candidates, uid bool, m *search.Scrat
 		}
 	}
 	var behind []mailbox.MessageID
-	err := c.read(func(tx *mailbox.Tx) (err error) {
+	err := c.readSelected(func(tx *mailbox.Tx) (err error) {
 		behind, err = tx.Behind(mailbox.MessageID(some.upTo))
 		return err
 	})
@@ -171,7 +171,7 @@ func (c *session) searchFew(all *key, some candidates, uid bool, m *search.Scrat
 func (c *session) rowsOf(page []mailbox.MessageID, all *key) ([]row, error) {
 	v, w, placed := c.sel, all.needs(), all.placed()
 	var rows []row
-	err := c.read(func(tx *mailbox.Tx) error {
+	err := c.readSelected(func(tx *mailbox.Tx) error {
 		rows = rows[:0]
 		messages, err := tx.Messages(page)
 		if err != nil {

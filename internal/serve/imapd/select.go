@@ -10,7 +10,7 @@ import (
 // are new since the last one as \Recent, EXAMINE leaves them so.
 func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	c.leave()
-	v := &view{readOnly: cmd.ReadOnly, words: map[string]string{}}
+	v := &view{account: c.account(), readOnly: cmd.ReadOnly, words: map[string]string{}}
 	var box mailbox.Box
 	var words []string
 	unseen := uint32(0)
@@ -57,14 +57,14 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 // takeRecent finds out what is \Recent in this session, and by SELECT notes
 // that it will not be in the next.
 func (c *session) takeRecent(v *view, box mailbox.Box) (err error) {
-	if v.recent, err = c.o.Mailbox.Recent(c.work, c.account(), box.ID); err != nil {
+	if v.recent, err = c.o.Mailbox.Recent(c.work, v.account, box.ID); err != nil {
 		return err
 	}
 	v.recentTo = box.UIDNext
 	if v.readOnly || box.UIDNext <= v.recent {
 		return nil
 	}
-	return c.o.Mailbox.SetRecent(c.work, c.account(), box.ID, box.UIDNext)
+	return c.o.Mailbox.SetRecent(c.work, v.account, box.ID, box.UIDNext)
 }
 
 func (v *view) permanentFlags() []string {

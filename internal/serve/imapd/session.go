@@ -62,6 +62,7 @@ type session struct {
 	in      bool      // somebody logged in
 	held    time.Time // when the login was last known to hold
 	sel     *view     // the selected mailbox, or nil
+	enabled extension // what the client has enabled
 
 	commands, bads, failures int
 }
@@ -217,7 +218,7 @@ func (c *session) answer(req imap.Request) error {
 		}
 	}
 	if c.sel != nil {
-		if err := c.fold(mayExpunge(req.Command)); err != nil {
+		if err := c.fold(commands[req.Command.Name()].mayExpunge(req.Command)); err != nil {
 			return err
 		}
 	}
@@ -248,121 +249,32 @@ func (c *session) failed(err error) (reply, error) {
 	return refusal(err), nil
 }
 
-// mayExpunge says whether EXPUNGE responses may come before the command's
-// reply: not while its sequence numbers are in use (RFC 3501 §7.4.1).
-func mayExpunge(cmd imap.Command) bool {
-	switch cmd := cmd.(type) {
-	case *imap.FetchCommand:
-		return cmd.UID
-	case *imap.StoreCommand:
-		return cmd.UID
-	case *imap.SearchCommand:
-		return cmd.UID
-	}
-	return true
-}
-
 // do does one command. Errors of kind fault.Error are answered by the table of
 // fault.go; others end the session.
 func (c *session) do(req imap.Request) (reply, error) {
-	if r := c.wrongState(req.Command); r.status != "" {
-		if a, ok := req.Command.(*imap.AppendCommand); ok && !c.dec.Closed {
-			return r, c.dec.Refuse(a, c.discard())
-		}
-		return r, nil
+	name := req.Command.Name()
+	cmd, known := commands[name]
+	r := bad("unknown command")
+	if known {
+		r = c.wrongState(name, cmd.when)
 	}
-	switch cmd := req.Command.(type) {
-	case imap.PlainCommand:
-		return c.plain(req.Tag, cmd)
-	case *imap.IDCommand:
-		return c.id()
-	case *imap.LoginCommand:
-		return c.login(cmd)
-	case *imap.AuthenticateCommand:
-		return c.authenticate(cmd)
-	case *imap.EnableCommand:
-		return c.enable()
-	case *imap.SelectCommand:
-		return c.selectBox(cmd)
-	case *imap.CreateCommand:
-		return c.create(cmd)
-	case *imap.BoxCommand:
-		if cmd.Verb == "DELETE" {
-			return c.delete(cmd)
-		}
-		return c.subscribe(cmd)
-	case *imap.RenameCommand:
-		return c.rename(cmd)
-	case *imap.ListCommand:
-		return c.list(cmd)
-	case *imap.StatusCommand:
-		return c.status(cmd)
-	case *imap.AppendCommand:
-		return c.append(cmd)
+	if r.status == "" {
+		return cmd.do(c, req)
 	}
-	return c.doSelected(req.Command)
-}
-
-func (c *session) doSelected(cmd imap.Command) (reply, error) {
-	switch cmd := cmd.(type) {
-	case *imap.FetchCommand:
-		return c.fetch(cmd)
-	case *imap.StoreCommand:
-		return c.store(cmd)
-	case *imap.SearchCommand:
-		return c.search(cmd)
-	case *imap.CopyCommand:
-		return c.copy(cmd)
-	case *imap.ExpungeCommand:
-		return c.expunge(cmd)
+	if a, ok := req.Command.(*imap.AppendCommand); ok && !c.dec.Closed {
+		return r, c.dec.Refuse(a, c.discard())
 	}
-	return bad("unknown command"), nil
-}
-
-func (c *session) plain(tag string, cmd imap.PlainCommand) (reply, error) {
-	switch cmd {
-	case "CAPABILITY":
-		return c.capability()
-	case "LOGOUT":
-		return c.logout()
-	case "STARTTLS":
-		return c.upgrade(tag)
-	case "NAMESPACE":
-		return c.namespace()
-	case "CLOSE":
-		return c.close()
-	case "UNSELECT":
-		return c.unselect()
-	case "IDLE":
-		return c.idle()
-	}
-	return c.noop(cmd)
-}
-
-// wrongState refuses a command that may not come now (RFC 3501 §3); an empty
-// reply means that it may.
-func (c *session) wrongState(cmd imap.Command) reply {
-	switch name := cmd.Name(); name {
-	case "CAPABILITY", "NOOP", "LOGOUT", "ID":
-	case "STARTTLS", "LOGIN", "AUTHENTICATE":
-		if c.in {
-			return bad("you are logged in already")
-		}
-	case "FETCH", "STORE", "SEARCH", "COPY", "MOVE", "EXPUNGE", "CHECK", "CLOSE", "UNSELECT":
-		if c.sel == nil {
-			return bad(name + " needs a selected mailbox")
-		}
-	default:
-		if !c.in {
-			return bad(name + " needs a login")
-		}
-	}
-	return reply{}
+	return r, nil
 }
 
 // read runs fn over one moment of the account.
 func (c *session) read(fn func(*mailbox.Tx) error) error {
 	return c.o.Mailbox.View(c.work, c.who.Account, fn)
+}
+
+// readSelected runs fn over one moment of the account of the selected mailbox.
+func (c *session) readSelected(fn func(*mailbox.Tx) error) error {
+	return c.o.Mailbox.View(c.work, c.sel.account, fn)
 }
 
 // update runs fn in one transaction on the account.

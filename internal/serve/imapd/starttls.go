@@ -1,9 +1,11 @@
 package imapd
 
+import "github.com/ekiden-mail/ekiden/internal/wire/imap"
+
 // upgrade is STARTTLS (RFC 3501 §6.2.1). What came in clear behind it is not
 // part of the protected session: a client that does that is broken or under
 // attack (CVE-2011-0411), and is let go.
-func (c *session) upgrade(tag string) (reply, error) {
+func (c *session) upgrade(req imap.Request) (reply, error) {
 	switch {
 	case c.o.TLS == nil:
 		return bad("there is no TLS here"), nil
@@ -12,7 +14,7 @@ func (c *session) upgrade(tag string) (reply, error) {
 	case c.lines.Buffered() > 0:
 		return bad("nothing may come behind STARTTLS"), &ending{"plaintext behind STARTTLS", "nothing may come behind STARTTLS"}
 	}
-	c.enc.Status(tag, "OK", "", "begin TLS now")
+	c.enc.Status(req.Tag, "OK", "", "begin TLS now")
 	if err := c.enc.Flush(); err != nil {
 		return reply{}, err
 	}

@@ -1,54 +1,61 @@
 package imapd
 
 import (
-	"slices"
+	"strconv"
 
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
 
-// status is STATUS (RFC 3501 §6.3.10). All its numbers but RECENT are kept, not
-// counted.
+// statusItems are the items of STATUS, each with the text of its value. All
+// numbers but RECENT are kept, not counted.
+var statusItems = map[string]func(*session, *mailbox.Box) (string, error){
+	"MESSAGES":    func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Messages), nil },
+	"RECENT":      (*session).countRecent,
+	"UIDNEXT":     func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDNext), nil },
+	"UIDVALIDITY": func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDValidity), nil },
+	"UNSEEN":      func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Unseen), nil },
+}
+
+func decimal[N uint32 | int64 | uint64](n N) string { return strconv.FormatInt(int64(n), 10) }
+
+// status is STATUS (RFC 3501 §6.3.10).
 func (c *session) status(cmd *imap.StatusCommand) (reply, error) {
 	var box mailbox.Box
 	err := c.read(func(tx *mailbox.Tx) (err error) {
 		box, err = tx.BoxByName(cmd.Mailbox)
 		return err
 	})
-	recent := int64(0)
-	if err == nil && slices.Contains(cmd.Items, "RECENT") {
-		recent, err = c.countRecent(box)
+	if err == nil {
+		err = c.tellStatus(cmd.Mailbox, &box, cmd.Items)
 	}
 	if err != nil {
 		return reply{}, err
 	}
-	c.enc.Untagged().Raw("STATUS ").Mailbox(cmd.Mailbox).SP()
-	c.enc.List(len(cmd.Items), func(i int) {
-		c.enc.Raw(cmd.Items[i]).SP().Number(statusItem(cmd.Items[i], box, recent))
-	})
-	c.enc.CRLF()
 	return ok("STATUS done"), nil
 }
 
-func statusItem(item string, box mailbox.Box, recent int64) int64 {
-	switch item {
-	case "MESSAGES":
-		return int64(box.Messages)
-	case "UIDNEXT":
-		return int64(box.UIDNext)
-	case "UIDVALIDITY":
-		return int64(box.UIDValidity)
-	case "UNSEEN":
-		return int64(box.Unseen)
+// tellStatus writes a STATUS response, by the name that the client uses.
+func (c *session) tellStatus(name string, box *mailbox.Box, items []string) error {
+	values := make([]string, len(items))
+	for i, item := range items {
+		var err error
+		if values[i], err = statusItems[item](c, box); err != nil {
+			return err
+		}
 	}
-	return recent
+	c.enc.Untagged().Raw("STATUS ").Mailbox(name).SP()
+	c.enc.List(len(items), func(i int) { c.enc.Raw(items[i]).SP().Raw(values[i]) })
+	c.enc.CRLF()
+	return nil
 }
 
 // countRecent counts the messages that no session was told of.
-func (c *session) countRecent(box mailbox.Box) (n int64, err error) {
+func (c *session) countRecent(box *mailbox.Box) (string, error) {
+	n := int64(0)
 	first, err := c.o.Mailbox.Recent(c.work, c.account(), box.ID)
 	if err != nil || first >= box.UIDNext {
-		return 0, err
+		return "0", err
 	}
 	err = c.read(func(tx *mailbox.Tx) error {
 		n = 0
@@ -60,5 +67,5 @@ func (c *session) countRecent(box mailbox.Box) (n int64, err error) {
 		}
 		return nil
 	})
-	return n, err
+	return decimal(n), err
 }

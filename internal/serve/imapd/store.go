@@ -23,7 +23,7 @@ func (c *session) store(cmd *imap.StoreCommand) (reply, error) {
 	}
 	uids, missing := v.pick(spans)
 	if len(uids) > 0 {
-		changed, _, err := c.o.Mailbox.SetFlags(c.work, c.account(), c.account(), v.box, uids, flagChange(cmd), 0)
+		changed, _, err := c.o.Mailbox.SetFlags(c.work, c.account(), v.account, v.box, uids, flagChange(cmd), 0)
 		if err != nil {
 			return reply{}, err
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
@@ -13,6 +14,7 @@ import (
 // number is its index in uids plus one, and stays until the client is told
 // otherwise (RFC 3501 §2.3.1.2).
 type view struct {
+	account  mail.AccountID // whose mailbox it is
 	box      mailbox.BoxID
 	readOnly bool
 	recent   mailbox.UID // the first that is \Recent in this session
@@ -159,7 +161,7 @@ func (v *view) lookAll(tx *mailbox.Tx, n news) (*news, error) {
 
 // look reads the news of the selected mailbox, nil if there are none.
 func (c *session) look() (n *news, err error) {
-	err = c.read(func(tx *mailbox.Tx) error {
+	err = c.readSelected(func(tx *mailbox.Tx) error {
 		n, err = c.sel.look(tx)
 		return err
 	})
@@ -250,7 +252,7 @@ func (c *session) leave() {
 	if v == nil || v.readOnly || v.uids.top() < v.recentTo || v.uids.n == 0 {
 		return
 	}
-	if err := c.o.Mailbox.SetRecent(c.work, c.account(), v.box, v.uids.top()+1); err != nil {
+	if err := c.o.Mailbox.SetRecent(c.work, v.account, v.box, v.uids.top()+1); err != nil {
 		c.report(err)
 	}
 }
@@ -258,11 +260,16 @@ func (c *session) leave() {
 // fetchFlags writes an untagged FETCH with the flags of p.
 func (c *session) fetchFlags(p *mailbox.Placement, uid bool) {
 	c.noteWords(p.Keywords)
-	c.enc.Untagged().Number(int64(c.sel.number(p.UID))).Raw(" FETCH (")
+	c.beginFetch(p)
 	if uid {
 		c.enc.Raw("UID ").Number(int64(p.UID)).SP()
 	}
 	c.enc.Raw("FLAGS ").Flags(c.flags(p)).Raw(")\r\n")
+}
+
+// beginFetch writes a FETCH response as far as "(".
+func (c *session) beginFetch(p *mailbox.Placement) {
+	c.enc.Untagged().Number(int64(c.sel.number(p.UID))).Raw(" FETCH (")
 }
 
 // noteWords tells the client of keywords that no FLAGS response has named yet.

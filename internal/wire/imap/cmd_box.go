@@ -1,12 +1,13 @@
 package imap
 
-import "strings"
-
 // SelectCommand is SELECT or, read-only, EXAMINE (RFC 3501 §6.3.1, §6.3.2).
 type SelectCommand struct {
 	Mailbox  string
 	ReadOnly bool
 }
+
+// selectOptions are the parameters of SELECT and EXAMINE (RFC 4466 §2.4).
+var selectOptions = options[*SelectCommand]{}
 
 // Name is "SELECT" or "EXAMINE".
 func (c *SelectCommand) Name() string {
@@ -19,8 +20,11 @@ func (c *SelectCommand) Name() string {
 func (c *SelectCommand) encode(e *Encoder) { e.SP().Mailbox(c.Mailbox) }
 
 func (p *parser) selectBox(readOnly bool) Command {
+	c := SelectCommand{ReadOnly: readOnly}
 	p.space()
-	return &SelectCommand{p.mailbox(), readOnly}
+	c.Mailbox = p.mailbox()
+	selectOptions.trailing(p, &c)
+	return &c
 }
 
 // CreateCommand is CREATE (RFC 3501 §6.3.3), with the special uses that RFC
@@ -44,16 +48,16 @@ func (p *parser) create() Command {
 	var c CreateCommand
 	p.space()
 	c.Mailbox = p.mailbox()
-	if p.accept(' ') {
-		p.expect('(')
-		if p.word() != "USE" {
-			p.fail("an unknown parameter of CREATE")
-		}
+	createOptions.trailing(p, &c)
+	return &c
+}
+
+// createOptions are the parameters of CREATE (RFC 4466 §2.2).
+var createOptions = options[*CreateCommand]{
+	"USE": func(p *parser, c *CreateCommand) {
 		p.space()
 		p.list(true, func() { c.Use = append(c.Use, p.systemFlag()) })
-		p.expect(')')
-	}
-	return &c
+	},
 }
 
 // systemFlag reads "\" atom.
@@ -111,16 +115,14 @@ func (p *parser) status() Command {
 	p.space()
 	c.Mailbox = p.mailbox()
 	p.space()
-	p.list(false, func() {
-		switch item := p.word(); item {
-		case "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN":
-			c.Items = append(c.Items, item)
-		default:
-			p.fail("an unknown item of STATUS")
-		}
-	})
+	c.Items = p.statusItems()
 	return &c
 }
+
+// statusItems are the items of STATUS, which LIST may return too (RFC 5819).
+var statusItems = []string{"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"}
+
+func (p *parser) statusItems() []string { return p.known(false, statusItems) }
 
 // ListCommand is LIST or LSUB (RFC 3501 §6.3.8, §6.3.9). Of LIST's options of
 // RFC 5258 and RFC 6154 only the simple ones are known.
@@ -151,11 +153,25 @@ func (c *ListCommand) encode(e *Encoder) {
 	}
 }
 
+// selectionOptions are what LIST may choose by, returnOptions what it may tell
+// (RFC 5258 §6).
+var (
+	selectionOptions = options[*ListCommand]{
+		"SUBSCRIBED":  nil,
+		"SPECIAL-USE": nil,
+	}
+	returnOptions = options[*ListCommand]{
+		"SUBSCRIBED":  nil,
+		"CHILDREN":    nil,
+		"SPECIAL-USE": nil,
+	}
+)
+
 func (p *parser) listBoxes(subscribed bool) Command {
 	c := ListCommand{Subscribed: subscribed}
 	p.space()
 	if !subscribed && p.peek() == '(' {
-		c.Select = p.options("SUBSCRIBED", "SPECIAL-USE")
+		c.Select = selectionOptions.words(p, &c)
 		p.space()
 	}
 	c.Reference = p.mailbox()
@@ -166,23 +182,7 @@ func (p *parser) listBoxes(subscribed bool) Command {
 			p.fail("an unknown option of LIST")
 		}
 		p.space()
-		c.Return = p.options("SUBSCRIBED", "CHILDREN", "SPECIAL-USE")
+		c.Return = returnOptions.words(p, &c)
 	}
 	return &c
-}
-
-// options reads a list of known words.
-func (p *parser) options(known ...string) []string {
-	var got []string
-	p.list(true, func() {
-		w := p.word()
-		for _, k := range known {
-			if w == k {
-				got = append(got, w)
-				return
-			}
-		}
-		p.fail("an unknown option: %s", strings.ToUpper(w))
-	})
-	return got
 }

@@ -88,21 +88,52 @@ func (p *parser) fetch(uid bool) Command {
 	p.space()
 	if p.peek() == '(' {
 		p.list(false, func() { c.Items = append(c.Items, p.fetchItem()) })
-		return &c
+	} else {
+		c.Items = p.macro()
 	}
+	fetchModifiers.trailing(p, &c)
+	return &c
+}
+
+// fetchModifiers are what may stand behind the items of FETCH (RFC 4466 §2.5).
+var fetchModifiers = options[*FetchCommand]{}
+
+// macro reads a macro or one item.
+func (p *parser) macro() []FetchItem {
 	start := p.i
 	switch p.fetchName() {
 	case "ALL":
-		c.Items = items("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE")
+		return items("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE")
 	case "FAST":
-		c.Items = items("FLAGS", "INTERNALDATE", "RFC822.SIZE")
+		return items("FLAGS", "INTERNALDATE", "RFC822.SIZE")
 	case "FULL":
-		c.Items = items("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY")
-	default:
-		p.i = start
-		c.Items = []FetchItem{p.fetchItem()}
+		return items("FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODY")
 	}
-	return &c
+	p.i = start
+	return []FetchItem{p.fetchItem()}
+}
+
+// fetchItems are the items of FETCH, each with the parser of what belongs to
+// it; nil where nothing does.
+var fetchItems = options[*FetchItem]{
+	"BODY": func(p *parser, it *FetchItem) {
+		if p.peek() == '[' {
+			p.sectionItem(it)
+		}
+	},
+	"BODY.PEEK": func(p *parser, it *FetchItem) {
+		it.Name, it.Peek = "BODY", true
+		p.sectionItem(it)
+	},
+	"BODYSTRUCTURE": nil,
+	"ENVELOPE":      nil,
+	"FLAGS":         nil,
+	"INTERNALDATE":  nil,
+	"RFC822":        nil,
+	"RFC822.HEADER": nil,
+	"RFC822.SIZE":   nil,
+	"RFC822.TEXT":   nil,
+	"UID":           nil,
 }
 
 // fetchName reads letters, digits and dots in upper case.
@@ -112,20 +143,18 @@ func (p *parser) fetchName() string {
 
 func (p *parser) fetchItem() FetchItem {
 	it := FetchItem{Name: p.fetchName()}
-	switch it.Name {
-	case "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "UID",
-		"RFC822", "RFC822.HEADER", "RFC822.TEXT":
-		return it
-	case "BODY":
-		if p.peek() != '[' {
-			return it
-		}
-	case "BODY.PEEK":
-		it.Name, it.Peek = "BODY", true
-	default:
+	read, known := fetchItems[it.Name]
+	switch {
+	case !known:
 		p.fail("an unknown item of FETCH")
-		return it
+	case read != nil:
+		read(p, &it)
 	}
+	return it
+}
+
+// sectionItem reads a section, and <offset.count> if it is there.
+func (p *parser) sectionItem(it *FetchItem) {
 	it.Section = p.section()
 	if p.accept('<') {
 		var part Partial
@@ -137,7 +166,6 @@ func (p *parser) fetchItem() FetchItem {
 		p.expect('>')
 		it.Partial = &part
 	}
-	return it
 }
 
 func (p *parser) section() *Section {

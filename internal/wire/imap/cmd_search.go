@@ -125,45 +125,97 @@ func (p *parser) searchKey(left *int) SearchKey {
 	}
 	defer p.leave()
 	k := SearchKey{Op: SearchOp(p.word())}
-	switch k.Op {
-	case "ALL":
-	case "RECENT":
-	case "NEW": // which is RECENT UNSEEN
-		return SearchKey{Op: "AND", Keys: []SearchKey{{Op: "RECENT"}, {Op: "UNFLAG", Flag: mail.FlagSeen}}}
-	case "OLD": // which is NOT RECENT
-		return SearchKey{Op: "NOT", Keys: []SearchKey{{Op: "RECENT"}}}
-	case "NOT":
-		p.space()
-		k.Keys = []SearchKey{p.searchKey(left)}
-	case "OR":
-		p.space()
-		a := p.searchKey(left)
-		p.space()
-		k.Keys = []SearchKey{a, p.searchKey(left)}
-	case "UID":
-		p.space()
-		k.Set = p.set()
-	case "KEYWORD", "UNKEYWORD":
-		p.space()
-		k.Text = p.atom()
-	case "LARGER", "SMALLER":
-		p.space()
-		k.Number = p.number()
-	case "BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE":
-		p.space()
-		k.Date = p.date()
-	case "BCC", "BODY", "CC", "FROM", "SUBJECT", "TEXT", "TO":
-		p.space()
-		k.Text = p.searchText()
-	case "HEADER":
-		p.space()
-		k.Field = p.fieldName()
-		p.space()
-		k.Text = p.searchText()
-	default:
+	if read, known := searchKeys[k.Op]; !known {
 		p.flagKey(&k)
+	} else if read != nil {
+		read(p, &k, func() SearchKey { return p.searchKey(left) })
 	}
 	return k
+}
+
+// searchKeys are the search keys that are words, flags apart, each with the
+// parser of what belongs to it; nil where nothing does. within reads a key
+// within the key.
+var searchKeys = map[SearchOp]func(p *parser, k *SearchKey, within func() SearchKey){
+	"ALL":        nil,
+	"BCC":        textKey,
+	"BEFORE":     dateKey,
+	"BODY":       textKey,
+	"CC":         textKey,
+	"FROM":       textKey,
+	"HEADER":     headerKey,
+	"KEYWORD":    keywordKey,
+	"LARGER":     sizeKey,
+	"NEW":        newKey,
+	"NOT":        notKey,
+	"OLD":        oldKey,
+	"ON":         dateKey,
+	"OR":         orKey,
+	"RECENT":     nil,
+	"SENTBEFORE": dateKey,
+	"SENTON":     dateKey,
+	"SENTSINCE":  dateKey,
+	"SINCE":      dateKey,
+	"SMALLER":    sizeKey,
+	"SUBJECT":    textKey,
+	"TEXT":       textKey,
+	"TO":         textKey,
+	"UID":        uidKey,
+	"UNKEYWORD":  keywordKey,
+}
+
+func textKey(p *parser, k *SearchKey, _ func() SearchKey) {
+	p.space()
+	k.Text = p.searchText()
+}
+
+func dateKey(p *parser, k *SearchKey, _ func() SearchKey) {
+	p.space()
+	k.Date = p.date()
+}
+
+func headerKey(p *parser, k *SearchKey, _ func() SearchKey) {
+	p.space()
+	k.Field = p.fieldName()
+	p.space()
+	k.Text = p.searchText()
+}
+
+func keywordKey(p *parser, k *SearchKey, _ func() SearchKey) {
+	p.space()
+	k.Text = p.atom()
+}
+
+func sizeKey(p *parser, k *SearchKey, _ func() SearchKey) {
+	p.space()
+	k.Number = p.number()
+}
+
+func uidKey(p *parser, k *SearchKey, _ func() SearchKey) {
+	p.space()
+	k.Set = p.set()
+}
+
+// newKey is NEW, which is RECENT UNSEEN.
+func newKey(_ *parser, k *SearchKey, _ func() SearchKey) {
+	*k = SearchKey{Op: "AND", Keys: []SearchKey{{Op: "RECENT"}, {Op: "UNFLAG", Flag: mail.FlagSeen}}}
+}
+
+// oldKey is OLD, which is NOT RECENT.
+func oldKey(_ *parser, k *SearchKey, _ func() SearchKey) {
+	*k = SearchKey{Op: "NOT", Keys: []SearchKey{{Op: "RECENT"}}}
+}
+
+func notKey(p *parser, k *SearchKey, within func() SearchKey) {
+	p.space()
+	k.Keys = []SearchKey{within()}
+}
+
+func orKey(p *parser, k *SearchKey, within func() SearchKey) {
+	p.space()
+	a := within()
+	p.space()
+	k.Keys = []SearchKey{a, within()}
 }
 
 // KnownCharset says whether a SEARCH may be in that charset, given in upper

@@ -51,6 +51,10 @@ func (p *parser) store(uid bool) Command {
 	p.space()
 	c.Set = p.set()
 	p.space()
+	if p.peek() == '(' {
+		storeModifiers.list(p, false, &c)
+		p.space()
+	}
 	if b := p.peek(); b == '+' || b == '-' {
 		c.Op = FlagOp(b)
 		p.i++
@@ -77,6 +81,9 @@ func (p *parser) store(uid bool) Command {
 	}
 	return &c
 }
+
+// storeModifiers are what may stand before the flags of STORE (RFC 4466 §2.5).
+var storeModifiers = options[*StoreCommand]{}
 
 func (p *parser) flagList() Flags {
 	var f Flags
@@ -162,6 +169,8 @@ func (c *ExpungeCommand) encode(e *Encoder) {
 		e.SP().Raw(c.Set.String())
 	}
 }
+
+func (p *parser) expunge() Command { return &ExpungeCommand{} }
 
 func (p *parser) uidExpunge() Command {
 	p.space()

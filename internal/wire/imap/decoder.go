@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/wire/line"
 )
@@ -24,6 +23,9 @@ type Decoder struct {
 	// Closed refuses APPEND's literal as any other, as before login, when nothing
 	// may be streamed.
 	Closed bool
+	// UTF8 takes mailbox names as UTF-8, as the client has asked for by ENABLE
+	// (RFC 6855 §3, RFC 9051 §5.1).
+	UTF8 bool
 
 	buf []byte
 }
@@ -50,7 +52,7 @@ func (d *Decoder) Read() (Request, error) {
 		d.buf = append(d.buf, ln...)
 		n, plus, ok := lineLiteral(ln)
 		if !ok {
-			return Parse(d.buf)
+			return d.parse()
 		}
 		if first && !plus {
 			// A client that waits for our "+" can be told at once.
@@ -95,7 +97,7 @@ func (d *Decoder) appendCommand(n int64, plus bool) (Request, bool) {
 	if d.Closed {
 		return Request{}, false
 	}
-	p := &parser{b: d.buf}
+	p := &parser{b: d.buf, utf8: d.UTF8}
 	tag := p.tag()
 	p.space()
 	if p.word() != "APPEND" {
@@ -200,180 +202,3 @@ func (d *Decoder) Line(limit int) ([]byte, error) {
 	}
 	return ln, nil
 }
-
-// Parse reads one command without its last CRLF, literals in it as {n} CRLF and
-// their octets.
-func Parse(b []byte) (Request, error) {
-	p := &parser{b: b}
-	req := Request{Tag: p.tag()}
-	p.space()
-	name := p.word()
-	uid := false
-	if name == "UID" {
-		uid = true
-		p.space()
-		name = p.word()
-	}
-	if p.err == nil {
-		if parse := grammar(name, uid); parse != nil {
-			req.Command = parse(p)
-		} else {
-			p.fail("unknown command")
-		}
-	}
-	if p.err == nil && !p.end() {
-		p.fail("something after the end of the command")
-	}
-	if p.err != nil {
-		err := p.err.(*BadError)
-		err.Tag = tagOf(b)
-		return Request{}, err
-	}
-	return req, nil
-}
-
-func (p *parser) tag() string {
-	tag := p.some("a tag", isTag)
-	if len(tag) > MaxTag {
-		p.fail("a tag of more than %d octets", MaxTag)
-	}
-	return tag
-}
-
-// tagOf is the tag of a command, "" if it has none.
-func tagOf(b []byte) string {
-	p := &parser{b: b}
-	tag := p.tag()
-	if p.accept(' ') {
-		return tag
-	}
-	return ""
-}
-
-// checkHead says whether b begins with a tag and the name of a command.
-func checkHead(b []byte) error {
-	p := &parser{b: b}
-	p.tag()
-	p.space()
-	name, uid := p.word(), false
-	if name == "UID" {
-		uid = true
-		p.space()
-		name = p.word()
-	}
-	if p.err == nil && grammar(name, uid) == nil {
-		p.fail("unknown command")
-	}
-	if p.err != nil {
-		err := p.err.(*BadError)
-		err.Tag = tagOf(b)
-		return err
-	}
-	return nil
-}
-
-// Print writes r as a client sends it, with its CRLF. Strings that cannot be
-// quoted become non-synchronising literals. An APPEND ends where its message
-// begins: message and CRLF are the caller's to send.
-func Print(r Request) []byte {
-	e := &Encoder{Plus: true}
-	e.Raw(r.Tag).SP()
-	if u, ok := r.Command.(interface{ byUID() bool }); ok && u.byUID() {
-		e.Raw("UID ")
-	}
-	e.Raw(r.Command.Name())
-	r.Command.encode(e)
-	if _, ok := r.Command.(*AppendCommand); ok {
-		return e.Bytes()
-	}
-	return e.CRLF().Bytes()
-}
-
-// bare is the grammar of a command without arguments.
-func bare(c Command) func(*parser) Command {
-	return func(*parser) Command { return c }
-}
-
-// grammar gives the parser of a command's arguments, nil for an unknown name.
-func grammar(name string, uid bool) func(*parser) Command {
-	if uid {
-		switch name {
-		case "FETCH":
-			return func(p *parser) Command { return p.fetch(true) }
-		case "STORE":
-			return func(p *parser) Command { return p.store(true) }
-		case "COPY":
-			return func(p *parser) Command { return p.copy(true) }
-		case "MOVE":
-			return func(p *parser) Command { return p.move(true) }
-		case "SEARCH":
-			return func(p *parser) Command { return p.search(true) }
-		case "EXPUNGE":
-			return (*parser).uidExpunge
-		}
-		return nil
-	}
-	if g := grammarAny(name); g != nil {
-		return g
-	}
-	return grammarSelected(name)
-}
-
-func grammarAny(name string) func(*parser) Command {
-	switch name {
-	case "CAPABILITY", "NOOP", "LOGOUT", "STARTTLS", "NAMESPACE":
-		return bare(PlainCommand(name))
-	case "ID":
-		return (*parser).id
-	case "LOGIN":
-		return (*parser).login
-	case "AUTHENTICATE":
-		return (*parser).authenticate
-	case "ENABLE":
-		return (*parser).enable
-	case "SELECT", "EXAMINE":
-		return func(p *parser) Command { return p.selectBox(name == "EXAMINE") }
-	case "CREATE":
-		return (*parser).create
-	case "DELETE", "SUBSCRIBE", "UNSUBSCRIBE":
-		return func(p *parser) Command { return p.boxCommand(name) }
-	case "RENAME":
-		return (*parser).rename
-	case "LIST", "LSUB":
-		return func(p *parser) Command { return p.listBoxes(name == "LSUB") }
-	case "STATUS":
-		return (*parser).status
-	case "APPEND":
-		return (*parser).appendNothing
-	}
-	return nil
-}
-
-func grammarSelected(name string) func(*parser) Command {
-	switch name {
-	case "CHECK", "CLOSE", "UNSELECT", "IDLE":
-		return bare(PlainCommand(name))
-	case "EXPUNGE":
-		return bare(&ExpungeCommand{})
-	case "FETCH":
-		return func(p *parser) Command { return p.fetch(false) }
-	case "STORE":
-		return func(p *parser) Command { return p.store(false) }
-	case "COPY":
-		return func(p *parser) Command { return p.copy(false) }
-	case "MOVE":
-		return func(p *parser) Command { return p.move(false) }
-	case "SEARCH":
-		return func(p *parser) Command { return p.search(false) }
-	}
-	return nil
-}
-
-// PlainCommand is a command without arguments, by its name: CAPABILITY, NOOP,
-// LOGOUT, STARTTLS, NAMESPACE, CHECK, CLOSE, UNSELECT, IDLE.
-type PlainCommand string
-
-// Name is the command's name.
-func (c PlainCommand) Name() string { return strings.ToUpper(string(c)) }
-
-func (PlainCommand) encode(*Encoder) {}

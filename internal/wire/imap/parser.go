@@ -17,6 +17,7 @@ type parser struct {
 	// foreign: the command is in a charset we do not know, and will be refused
 	// for that and not for what its strings hold.
 	foreign bool
+	utf8    bool // mailbox names are UTF-8
 	err     error
 }
 
@@ -235,9 +236,16 @@ func (p *parser) decodeName(s string) string {
 	if p.err != nil {
 		return ""
 	}
-	name, err := DecodeMailbox(s)
-	if err != nil {
-		p.fail("a mailbox name is not modified UTF-7 (RFC 3501 5.1.3)")
+	name := s
+	if p.utf8 {
+		if !utf8.ValidString(s) {
+			p.fail("a mailbox name is not UTF-8")
+		}
+	} else {
+		var err error
+		if name, err = DecodeMailbox(s); err != nil {
+			p.fail("a mailbox name is not modified UTF-7 (RFC 3501 5.1.3)")
+		}
 	}
 	if strings.EqualFold(name, "INBOX") {
 		return "INBOX"
