@@ -75,6 +75,7 @@ func open(dir string, o Options) (*DB, error) {
 		// Pinned below the format with value separation, of which there are open
 		// reports of damage.
 		FormatMajorVersion: pebble.FormatTableFormatV6,
+		WALMinSyncInterval: db.pace.pause,
 		Logger:             quiet{db},
 		EventListener:      &pebble.EventListener{DataCorruption: db.damaged},
 	}

@@ -57,6 +57,7 @@ type DB struct {
 	stripes  [stripes]stripe
 	loose    sync.Mutex // of the Updates that name no shard
 	damage   damage
+	pace     pace
 }
 
 // Open opens or makes the database in dir.
@@ -170,6 +171,7 @@ func (db *DB) apply(batch *pebble.Batch, fence *kv.Fence, fn func(kv.Tx) error) 
 	// ApplyNoSyncWait puts the batch into the log's sync queue at once; whoever
 	// is first there syncs for all.
 	err = db.pebble.ApplyNoSyncWait(batch, pebble.Sync)
+	db.pace.commits.Add(1)
 	if err == nil {
 		t.written.kept(of)
 	}
