@@ -108,7 +108,7 @@ func (s *Server) Close() error {
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	services := []Service{
-		ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.rooms.policies.Run), ServiceFunc(s.rooms.reporter.Run),
+		ServiceFunc(s.heap), ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.rooms.policies.Run), ServiceFunc(s.rooms.reporter.Run),
 		s.rooms.login, ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail),
 	}
 	servers := s.rooms.servers(&s.config, s.tls.config)
