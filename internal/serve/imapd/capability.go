@@ -38,6 +38,12 @@ var shown = []capability{
 	{word: "UIDPLUS", when: afterLogin},
 	{word: "MOVE", when: afterLogin},
 	{word: "UNSELECT", when: afterLogin},
+	{word: "CONDSTORE", when: afterLogin},
+	{word: "QRESYNC", when: afterLogin},
+	{word: "LIST-EXTENDED", when: afterLogin},
+	{word: "LIST-STATUS", when: afterLogin},
+	{word: "STATUS=SIZE", when: afterLogin},
+	{word: "APPENDLIMIT=", when: afterLogin, more: func(c *session) string { return decimal(c.o.Limits.Message) }},
 	{word: "SPECIAL-USE", when: afterLogin},
 	{word: "CREATE-SPECIAL-USE", when: afterLogin},
 }

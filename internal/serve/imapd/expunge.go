@@ -22,8 +22,12 @@ func (c *session) expunge(cmd *imap.ExpungeCommand) (reply, error) {
 			return ok("no messages"), nil
 		}
 	}
-	if _, err := c.o.Mailbox.Expunge(c.work, c.account(), v.account, v.box, uids, false); err != nil {
+	gone, err := c.o.Mailbox.Expunge(c.work, c.account(), v.account, v.box, uids, false)
+	if err != nil {
 		return reply{}, err
+	}
+	if len(gone) > 0 && c.has(qresync) {
+		return reply{"OK", highestModSeq, "EXPUNGE done"}, nil
 	}
 	return ok("EXPUNGE done"), nil
 }

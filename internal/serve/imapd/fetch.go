@@ -42,6 +42,8 @@ type want struct {
 	fields  []string // of its header
 	flags   bool     // its flags are told
 	seen    bool     // it becomes \Seen
+
+	since mailbox.ModSeq // only what changed later
 }
 
 // rich says whether more than placements is needed.
@@ -66,6 +68,9 @@ func isWhole(s *imap.Section) bool { return len(s.Path) == 0 && s.Kind == "" }
 // fetch is FETCH and UID FETCH (RFC 3501 §6.4.5, §6.4.8). Messages are read in
 // pages, and no transaction is open while the client takes what it asked for.
 func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
+	if cmd.Vanished && !c.has(qresync) {
+		return bad("QRESYNC has to be enabled first"), nil
+	}
 	v := c.sel
 	spans, err := v.spans(cmd.Set, cmd.UID)
 	if err != nil {
@@ -75,7 +80,14 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 	if cmd.UID && !hasItem(items, "UID") {
 		items = append([]imap.FetchItem{{Name: "UID"}}, items...)
 	}
+	items = c.wantsModSeqs(cmd, items)
 	w := fetchPlan(items)
+	if cmd.ChangedSince != nil {
+		w.since = *cmd.ChangedSince
+		if spans, err = c.changedSince(cmd, spans); err != nil {
+			return reply{}, err
+		}
+	}
 	if v.readOnly {
 		w.seen = false
 	}
@@ -232,7 +244,7 @@ func (c *session) page(p *pager) ([]row, error) {
 	err := c.readSelected(func(tx *mailbox.Tx) error {
 		rows, p.missing = rows[:0], false
 		for _, s := range page {
-			before := len(rows)
+			there := 0
 			for pl, err := range tx.Placements(p.v.box, p.v.uids.at(s.from), p.v.uids.at(s.to-1)) {
 				if err != nil {
 					return err
@@ -242,9 +254,11 @@ func (c *session) page(p *pager) ([]row, error) {
 				if n == 0 {
 					continue
 				}
-				rows = append(rows, row{Placement: pl, number: n})
+				if there++; pl.ModSeq > p.w.since {
+					rows = append(rows, row{Placement: pl, number: n})
+				}
 			}
-			if len(rows)-before < s.to-s.from {
+			if there < s.to-s.from {
 				p.missing = true
 			}
 		}

@@ -20,6 +20,7 @@ var fetchItems = map[string]fetchItem{
 	"ENVELOPE":      {need: needIndex, write: writeEnvelope},
 	"FLAGS":         {need: func(w *want, _ *imap.FetchItem) { w.flags = true }, write: writeFlags},
 	"INTERNALDATE":  {write: writeDate},
+	"MODSEQ":        {write: writeModSeq},
 	"RFC822":        {need: needRFC822, write: writeRFC822("")},
 	"RFC822.HEADER": {need: needHeader, write: writeRFC822("HEADER")},
 	"RFC822.SIZE":   {write: writeSize},

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
@@ -11,128 +12,250 @@ import (
 // maxPattern limits a pattern of LIST; a longer one matches nothing.
 const maxPattern = 2_000
 
-// listed is one line of LIST or LSUB.
-type listed struct {
-	name  string
-	attrs []string
+// entry is a name that LIST may tell of.
+type entry struct {
+	name       string
+	account    mail.AccountID // whose mailbox it is
+	box        *mailbox.Box   // nil: subscribed to, but there is none
+	subscribed bool
+	parent     bool     // others are within it
+	within     []string // selection options that something within it meets and that is not told itself
 }
 
-// list is LIST and LSUB (RFC 3501 §6.3.8, §6.3.9) with CHILDREN (RFC 3348) and
-// SPECIAL-USE (RFC 6154).
-func (c *session) list(cmd *imap.ListCommand) (reply, error) {
-	if cmd.Pattern == "" && !cmd.Subscribed {
-		c.tellListed(cmd.Name(), listed{"", []string{`\Noselect`}})
-		return ok(cmd.Name() + " done"), nil
-	}
-	var boxes []mailbox.Box
-	var names []string
-	err := c.read(func(tx *mailbox.Tx) (err error) {
-		if boxes, err = tx.Boxes(); err != nil || !cmd.Subscribed && !slices.Contains(cmd.Select, "SUBSCRIBED") {
+// catalogue is all that LIST may tell of, each name before those within it.
+func (c *session) catalogue() (all []entry, err error) {
+	err = c.read(func(tx *mailbox.Tx) error {
+		boxes, err := tx.Boxes()
+		if err != nil {
 			return err
 		}
-		names, err = tx.Subscriptions()
+		names, err := tx.Subscriptions()
+		all = ownEntries(c.account(), boxes, names)
 		return err
 	})
+	return all, err
+}
+
+// ownEntries is an account's mailboxes, and behind them the names without one
+// that it has subscribed to.
+func ownEntries(a mail.AccountID, boxes []mailbox.Box, names []string) []entry {
+	parents, there := map[mailbox.BoxID]bool{}, map[string]bool{}
+	for i := range boxes {
+		parents[boxes[i].Parent], there[boxes[i].Name] = true, true
+	}
+	all := make([]entry, 0, len(boxes))
+	for i := range boxes {
+		b := &boxes[i]
+		all = append(all, entry{name: b.Name, account: a, box: b, subscribed: b.Subscribed, parent: parents[b.ID]})
+	}
+	for _, name := range names {
+		if !there[name] {
+			all = append(all, entry{name: name, account: a, subscribed: true})
+		}
+	}
+	return all
+}
+
+// list is LIST (RFC 3501 §6.3.8, RFC 5258, RFC 9051 §6.3.9) with CHILDREN (RFC
+// 3348), SPECIAL-USE (RFC 6154), LIST-STATUS (RFC 5819), LIST-MYRIGHTS (RFC
+// 8440) and LIST-METADATA (RFC 9590); and LSUB (RFC 3501 §6.3.9).
+func (c *session) list(cmd *imap.ListCommand) (reply, error) {
+	if !cmd.Subscribed && len(cmd.Patterns) == 1 && cmd.Patterns[0] == "" {
+		c.tellListed(cmd.Name(), "", []string{`\Noselect`})
+		return ok("LIST done"), nil
+	}
+	all, err := c.catalogue()
 	if err != nil {
 		return reply{}, err
 	}
-	match := newPattern(cmd.Reference, cmd.Pattern)
-	var lines []listed
-	switch {
-	case cmd.Subscribed:
-		lines = lsub(names, match)
-	case slices.Contains(cmd.Select, "SUBSCRIBED"):
-		lines = listSubscribed(names, boxes, cmd, match)
-	default:
-		lines = listAll(boxes, cmd, match)
+	match := newPatterns(cmd.Reference, cmd.Patterns)
+	if cmd.Subscribed {
+		c.lsub(all, match[0])
+		return ok("LSUB done"), nil
 	}
-	for _, l := range lines {
-		c.tellListed(cmd.Name(), l)
+	for _, e := range chosen(all, cmd, match) {
+		c.tellEntry(&e, cmd)
+		if err := c.tellMore(&e, cmd); err != nil {
+			return reply{}, err
+		}
 	}
-	return ok(cmd.Name() + " done"), nil
+	return ok("LIST done"), nil
 }
 
-func (c *session) tellListed(name string, l listed) {
-	c.enc.Untagged().Raw(name).SP().Words(l.attrs).Raw(` "` + mailbox.Separator + `" `).Mailbox(l.name).CRLF()
-}
-
-func listAll(boxes []mailbox.Box, cmd *imap.ListCommand, match pattern) []listed {
-	parents := map[mailbox.BoxID]bool{}
-	for _, b := range boxes {
-		parents[b.Parent] = true
-	}
-	var out []listed
-	for _, b := range boxes {
-		if !match.matches(b.Name) || slices.Contains(cmd.Select, "SPECIAL-USE") && uses[b.Role] == "" {
+// chosen is the entries that a LIST tells of.
+func chosen(all []entry, cmd *imap.ListCommand, match patterns) []entry {
+	var out []entry
+	told := map[string]int{} // index in out, by name
+	recursive := slices.Contains(cmd.Select, "RECURSIVEMATCH")
+	var outside []string // what meets the selection and is not matched
+	for _, e := range all {
+		if !e.meets(cmd.Select) {
 			continue
 		}
-		l := listed{b.Name, attributes(b, parents[b.ID])}
-		if b.Subscribed && slices.Contains(cmd.Return, "SUBSCRIBED") {
-			l.attrs = append(l.attrs, `\Subscribed`)
+		if match.matches(e.name) {
+			told[e.name] = len(out)
+			out = append(out, e)
 		}
-		out = append(out, l)
+		outside = append(outside, e.name)
+	}
+	if !recursive {
+		return out
+	}
+	byName := map[string]*entry{}
+	for i := range all {
+		byName[all[i].name] = &all[i]
+	}
+	for _, name := range outside {
+		_, alone := told[name]
+		for up := above(name); up != ""; up = above(up) {
+			i, there := told[up]
+			if !there && !alone && match.matches(up) {
+				e := entry{name: up}
+				if known := byName[up]; known != nil {
+					e = *known
+				}
+				i, there = len(out), true
+				told[up] = i
+				out = append(out, e)
+			}
+			if there {
+				out[i].within = criteria(cmd.Select)
+			}
+		}
 	}
 	return out
 }
 
-func attributes(b mailbox.Box, parent bool) []string {
+// above is the name of the mailbox that one is in, "" at the top.
+func above(name string) string {
+	return name[:max(0, strings.LastIndex(name, mailbox.Separator))]
+}
+
+// meets says whether a name is chosen by selection options (RFC 5258 §3.1).
+func (e *entry) meets(options []string) bool {
+	subscribed := false
+	for _, o := range options {
+		switch o {
+		case "SUBSCRIBED":
+			if subscribed = true; !e.subscribed {
+				return false
+			}
+		case "SPECIAL-USE":
+			if e.box == nil || uses[e.box.Role] == "" {
+				return false
+			}
+		}
+	}
+	return e.box != nil || subscribed
+}
+
+// criteria are the selection options that CHILDINFO names (RFC 5258 §3.5).
+func criteria(options []string) (out []string) {
+	for _, o := range options {
+		if o != "RECURSIVEMATCH" && o != "REMOTE" {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// tellEntry writes a LIST response.
+func (c *session) tellEntry(e *entry, cmd *imap.ListCommand) {
+	attrs := e.attributes()
+	if e.subscribed && (slices.Contains(cmd.Return, "SUBSCRIBED") || slices.Contains(cmd.Select, "SUBSCRIBED")) {
+		attrs = append(attrs, `\Subscribed`)
+	}
+	if len(e.within) == 0 {
+		c.tellListed("LIST", e.name, attrs)
+		return
+	}
+	c.listHead("LIST", e.name, attrs)
+	c.enc.Raw(` ("CHILDINFO" `).List(len(e.within), func(i int) { c.enc.String(e.within[i]) }).Raw(")").CRLF()
+}
+
+// attributes are the attributes of a name.
+func (e *entry) attributes() []string {
+	if e.box == nil {
+		return []string{`\NonExistent`}
+	}
 	attrs := []string{`\HasNoChildren`}
-	if parent {
+	if e.parent {
 		attrs[0] = `\HasChildren`
 	}
-	if use := uses[b.Role]; use != "" {
+	if use := uses[e.box.Role]; use != "" {
 		attrs = append(attrs, use)
 	}
 	return attrs
 }
 
-// listSubscribed is LIST (SUBSCRIBED): a name without its mailbox is
-// \NonExistent (RFC 5258 §3.1).
-func listSubscribed(names []string, boxes []mailbox.Box, cmd *imap.ListCommand, match pattern) []listed {
-	parents, byName := map[mailbox.BoxID]bool{}, map[string]mailbox.Box{}
-	for _, b := range boxes {
-		parents[b.Parent] = true
-		byName[b.Name] = b
+// tellListed writes a LIST or LSUB response.
+func (c *session) tellListed(name, box string, attrs []string) {
+	c.listHead(name, box, attrs)
+	c.enc.CRLF()
+}
+
+func (c *session) listHead(name, box string, attrs []string) {
+	c.enc.Untagged().Raw(name).SP().Words(attrs).Raw(` "` + mailbox.Separator + `" `).Mailbox(box)
+}
+
+// tellMore writes what a LIST was asked to return beside its own responses.
+func (c *session) tellMore(e *entry, cmd *imap.ListCommand) error {
+	if e.box == nil {
+		return nil
 	}
-	var out []listed
-	for _, name := range names {
-		b, there := byName[name]
-		if !match.matches(name) || slices.Contains(cmd.Select, "SPECIAL-USE") && uses[b.Role] == "" {
-			continue
+	for _, o := range cmd.Return {
+		switch o {
+		case "STATUS":
+			if err := c.tellStatus(e.name, e.box, cmd.Status); err != nil {
+				return err
+			}
 		}
-		l := listed{name, []string{`\NonExistent`}}
-		if there {
-			l.attrs = attributes(b, parents[b.ID])
-		}
-		l.attrs = append(l.attrs, `\Subscribed`)
-		out = append(out, l)
 	}
-	return out
+	return nil
 }
 
 // lsub lists subscriptions. One below a level that the pattern ends at with "%"
 // shows as that level, \Noselect.
-func lsub(names []string, match pattern) []listed {
-	var out []listed
+func (c *session) lsub(all []entry, match pattern) {
 	told := map[string]bool{}
+	var names []string
+	for _, e := range all {
+		if e.subscribed {
+			names = append(names, e.name)
+		}
+	}
 	for _, name := range names {
 		if match.matches(name) {
-			out = append(out, listed{name: name})
+			c.tellListed("LSUB", name, nil)
 			told[name] = true
 		}
 	}
 	if !match.endsInPercent() {
-		return out
+		return
 	}
 	for _, name := range names {
-		for i := strings.LastIndex(name, mailbox.Separator); i > 0; i = strings.LastIndex(name[:i], mailbox.Separator) {
-			if up := name[:i]; !told[up] && match.matches(up) {
-				out = append(out, listed{up, []string{`\Noselect`}})
+		for up := above(name); up != ""; up = above(up) {
+			if !told[up] && match.matches(up) {
+				c.tellListed("LSUB", up, []string{`\Noselect`})
 				told[up] = true
 			}
 		}
 	}
+}
+
+// patterns are those of a LIST; a name that fits one is told once.
+type patterns []pattern
+
+func newPatterns(reference string, all []string) patterns {
+	out := make(patterns, len(all))
+	for i, p := range all {
+		out[i] = newPattern(reference, p)
+	}
 	return out
+}
+
+func (p patterns) matches(name string) bool {
+	return slices.ContainsFunc(p, func(p pattern) bool { return p.matches(name) })
 }
 
 // pattern is a reference and a mailbox pattern drawn together.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,6 +187,8 @@ func (p *play) appendFile(name, tag, box, file string) {
 	p.send(name, fmt.Sprintf("%s APPEND %s {%d+}\r\n%s\r\n", tag, box, len(b), b))
 }
 
+var capabilityCode = regexp.MustCompile(`\[CAPABILITY [^]]*\]`)
+
 // hear gives all that all clients got, once the server is at rest.
 func (p *play) hear() string {
 	synctest.Wait()
@@ -195,6 +198,8 @@ func (p *play) hear() string {
 		got = strings.TrimSuffix(got, "\r\n")
 		if got != "" {
 			for _, l := range strings.Split(got, "\r\n") {
+				// What is shown when is in capability.play.
+				l = capabilityCode.ReplaceAllString(l, "[CAPABILITY …]")
 				fmt.Fprintf(&out, "%s: %s\n", name, strings.ReplaceAll(l, "\r", `\r`))
 			}
 		}

@@ -48,6 +48,8 @@ func compile(v *view, from []imap.SearchKey) ([]key, error) {
 			}
 		case "RECENT":
 			c.number = int64(v.recent)
+		case "MODSEQ":
+			c.number = int64(k.ModSeq)
 		case "SUBJECT", "FROM", "TO", "CC", "BCC":
 			c.op, c.field = "HEADER", string(k.Op)
 		}
@@ -125,6 +127,8 @@ func (k *key) cheap(r *row) answer {
 		return yes(!hasWord(r.Keywords, k.word))
 	case "SET", "UID":
 		return yes(inSpans(k.in, r.number-1))
+	case "MODSEQ":
+		return yes(int64(r.ModSeq) >= k.number)
 	case "LARGER":
 		return yes(r.Size > k.number)
 	case "SMALLER":

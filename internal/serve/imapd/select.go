@@ -9,7 +9,18 @@ import (
 // the mailbox selected before is not any more. SELECT takes the messages that
 // are new since the last one as \Recent, EXAMINE leaves them so.
 func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
-	c.leave()
+	if cmd.Resync != nil && !c.has(qresync) {
+		return bad("QRESYNC has to be enabled first"), nil
+	}
+	if c.sel != nil {
+		c.leave()
+		// What comes behind belongs to the next mailbox (RFC 7162 §3.2.11).
+		c.enc.Status("", "OK", "CLOSED", "the mailbox before is closed")
+	}
+	if cmd.CondStore {
+		c.turnOn(condstore)
+	}
+	var changed *resync
 	v := &view{account: c.account(), readOnly: cmd.ReadOnly, words: map[string]string{}}
 	var box mailbox.Box
 	var words []string
@@ -23,7 +34,10 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		if err != nil {
 			return err
 		}
-		v.uids = newSequence(runs)
+		v.uids, v.highest = newSequence(runs), box.HighestModSeq
+		if changed, err = v.resync(tx, &box, cmd.Resync); err != nil {
+			return err
+		}
 		if words, err = tx.Keywords(); err != nil {
 			return err
 		}
@@ -48,6 +62,10 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	}
 	c.enc.Untagged().Raw("OK [UIDVALIDITY ").Number(int64(box.UIDValidity)).Raw("] UIDs are valid\r\n")
 	c.enc.Untagged().Raw("OK [UIDNEXT ").Number(int64(box.UIDNext)).Raw("] next UID\r\n")
+	c.tellHighest()
+	if err := c.tellResync(changed); err != nil {
+		return reply{}, err
+	}
 	if v.readOnly {
 		return reply{"OK", "READ-ONLY", cmd.Name() + " done"}, nil
 	}

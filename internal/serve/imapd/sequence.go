@@ -52,6 +52,13 @@ func (s *sequence) at(i int) mailbox.UID {
 	return s.runs[k].first + mailbox.UID(i-s.runs[k].at)
 }
 
+// runFrom is how many UIDs follow one another from index i on, which must be
+// there.
+func (s *sequence) runFrom(i int) int {
+	k := sort.Search(len(s.runs), func(k int) bool { return s.runs[k].at > i }) - 1
+	return s.runs[k].at + s.length(k) - i
+}
+
 // top is the last UID, 0 if there is none.
 func (s *sequence) top() mailbox.UID {
 	if s.n == 0 {

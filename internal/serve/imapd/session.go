@@ -225,6 +225,9 @@ func (c *session) answer(req imap.Request) error {
 	if r.status == "" { // said already
 		return c.enc.Err()
 	}
+	if r.code == highestModSeq {
+		r.code += " " + decimal(c.sel.highest)
+	}
 	c.enc.Status(req.Tag, r.status, r.code, r.text)
 	if r.status == "BAD" {
 		return c.countBad()

@@ -7,11 +7,20 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
 
-// statusItems are the items of STATUS, each with the text of its value. All
-// numbers but RECENT are kept, not counted.
+// statusItems are the items of STATUS, each with the text of its value: those of
+// RFC 3501 §6.3.10 and RFC 9051 §6.3.11, APPENDLIMIT (RFC 7889), HIGHESTMODSEQ
+// (RFC 7162 §3.1.7) and SIZE (RFC 8438). All numbers but RECENT are kept, not
+// counted.
 var statusItems = map[string]func(*session, *mailbox.Box) (string, error){
+	"APPENDLIMIT": func(c *session, _ *mailbox.Box) (string, error) { return decimal(c.o.Limits.Message), nil },
+	"DELETED":     func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Deleted), nil },
+	"HIGHESTMODSEQ": func(c *session, b *mailbox.Box) (string, error) {
+		c.turnOn(condstore) // RFC 7162 §3.1
+		return decimal(b.HighestModSeq), nil
+	},
 	"MESSAGES":    func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Messages), nil },
 	"RECENT":      (*session).countRecent,
+	"SIZE":        func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Size), nil },
 	"UIDNEXT":     func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDNext), nil },
 	"UIDVALIDITY": func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDValidity), nil },
 	"UNSEEN":      func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Unseen), nil },

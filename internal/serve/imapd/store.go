@@ -1,6 +1,8 @@
 package imapd
 
 import (
+	"slices"
+
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
@@ -21,26 +23,88 @@ func (c *session) store(cmd *imap.StoreCommand) (reply, error) {
 			return reply{}, err
 		}
 	}
+	if cmd.UnchangedSince != nil {
+		c.turnOn(condstore)
+	}
 	uids, missing := v.pick(spans)
-	if len(uids) > 0 {
-		changed, _, err := c.o.Mailbox.SetFlags(c.work, c.account(), v.account, v.box, uids, flagChange(cmd), 0)
-		if err != nil {
-			return reply{}, err
+	changed, modified, err := c.change(cmd, uids)
+	if err != nil {
+		return reply{}, err
+	}
+	switch {
+	case len(uids) == 0:
+	case cmd.Silent:
+		v.tellSilent(others, changed)
+		if c.has(condstore) {
+			err = c.tellModSeqs(cmd, spans, changed, modified)
 		}
-		if cmd.Silent {
-			v.tellSilent(others, changed)
-		} else {
-			gone, err := c.tellStored(spans, cmd.UID)
-			if err != nil {
-				return reply{}, err
-			}
-			missing = missing || gone
-		}
+	default:
+		var gone bool
+		gone, err = c.tellStored(spans, cmd.UID, (*session).fetchStored)
+		missing = missing || gone
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	r := ok("STORE done")
+	if len(modified) > 0 {
+		r = reply{"OK", "MODIFIED " + v.setOf(modified, cmd.UID), "STORE done, but for some that changed since"}
 	}
 	if missing && !cmd.UID {
 		return reply{}, errGone()
 	}
-	return ok("STORE done"), nil
+	return r, nil
+}
+
+// change does what STORE asks for. Those that changed since the client saw them
+// are left alone (RFC 7162 §3.1.3); since 0 every message has.
+func (c *session) change(cmd *imap.StoreCommand, uids []mailbox.UID) (changed []mailbox.Placement, modified []mailbox.UID, err error) {
+	since := mailbox.ModSeq(0)
+	if cmd.UnchangedSince != nil {
+		if since = *cmd.UnchangedSince; since == 0 {
+			return nil, uids, nil
+		}
+	}
+	if len(uids) == 0 {
+		return nil, nil, nil
+	}
+	return c.o.Mailbox.SetFlags(c.work, c.account(), c.sel.account, c.sel.box, uids, flagChange(cmd), since)
+}
+
+// setOf writes UIDs as a set of UIDs or of sequence numbers.
+func (v *view) setOf(uids []mailbox.UID, uid bool) string {
+	if uid {
+		return imap.SetOf(uids).String()
+	}
+	numbers := make([]uint32, len(uids))
+	for i, u := range uids {
+		numbers[i] = uint32(v.number(u))
+	}
+	return imap.SetOf(numbers).String()
+}
+
+// tellModSeqs writes the new mod-sequences after a silent STORE: of what it
+// changed, and where it was conditional of all that met the condition (RFC 7162
+// §3.1.3).
+func (c *session) tellModSeqs(cmd *imap.StoreCommand, spans []span, changed []mailbox.Placement, modified []mailbox.UID) error {
+	if cmd.UnchangedSince == nil {
+		for i := range changed {
+			c.fetchModSeq(&changed[i])
+		}
+		return nil
+	}
+	_, err := c.tellStored(spans, cmd.UID, func(c *session, p *mailbox.Placement, _ bool) {
+		if _, failed := slices.BinarySearch(modified, p.UID); !failed {
+			c.fetchModSeq(p)
+		}
+	})
+	return err
+}
+
+// fetchStored tells the flags of a message that STORE named.
+func (c *session) fetchStored(p *mailbox.Placement, uid bool) {
+	c.fetchFlags(p, uid)
+	c.sel.tell(p)
 }
 
 // tellSilent takes changes for known, but not where someone else had changed
@@ -77,9 +141,8 @@ func flagChange(cmd *imap.StoreCommand) mailbox.FlagChange {
 	return change
 }
 
-// tellStored writes the flags of all messages of a STORE, changed or not, as
-// they are now.
-func (c *session) tellStored(spans []span, uid bool) (missing bool, err error) {
+// tellStored tells of all messages of a STORE, changed or not, as they are now.
+func (c *session) tellStored(spans []span, uid bool, tell func(*session, *mailbox.Placement, bool)) (missing bool, err error) {
 	for p := newPager(c.sel, spans, want{}); !p.done(); {
 		rows, err := c.page(p)
 		if err != nil {
@@ -87,8 +150,7 @@ func (c *session) tellStored(spans []span, uid bool) (missing bool, err error) {
 		}
 		missing = missing || p.missing
 		for i := range rows {
-			c.fetchFlags(&rows[i].Placement, uid)
-			c.sel.tell(&rows[i].Placement)
+			tell(c, &rows[i].Placement, uid)
 		}
 	}
 	return missing, nil

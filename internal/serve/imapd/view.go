@@ -23,6 +23,7 @@ type view struct {
 	uids     sequence
 	gone     []mailbox.UID                  // those of uids that are expunged and not told, ascending
 	seen     mailbox.ModSeq                 // changes up to here are folded in
+	highest  mailbox.ModSeq                 // the mailbox's HIGHESTMODSEQ then
 	told     map[mailbox.UID]mailbox.ModSeq // flags the client was told since, by change
 	words    map[string]string              // keywords of the last FLAGS response, by lower case
 }
@@ -110,6 +111,7 @@ func (v *view) tell(p *mailbox.Placement) {
 // news is what has happened in a mailbox since a view looked.
 type news struct {
 	at       mailbox.ModSeq
+	highest  mailbox.ModSeq
 	changed  []mailbox.Placement
 	vanished []mailbox.UID
 }
@@ -117,7 +119,7 @@ type news struct {
 // look reads the news, nil if there are none. A mailbox that is gone is
 // fault.NotFound.
 func (v *view) look(tx *mailbox.Tx) (*news, error) {
-	n := news{at: tx.Version()}
+	n := news{at: tx.Version(), highest: v.highest}
 	if n.at == v.seen {
 		return nil, nil
 	}
@@ -128,7 +130,7 @@ func (v *view) look(tx *mailbox.Tx) (*news, error) {
 	if v.inbox && box.Name != inbox {
 		return nil, fault.New(fault.NotFound, "imapd.look", "INBOX was renamed")
 	}
-	if box.HighestModSeq <= v.seen {
+	if n.highest = box.HighestModSeq; n.highest <= v.seen {
 		return &n, nil
 	}
 	n.changed, n.vanished, err = tx.Changes(v.box, v.seen)
@@ -181,7 +183,7 @@ func (c *session) fold(expunge bool) error {
 	}
 	if n != nil {
 		v.mark(n.vanished)
-		v.seen = n.at
+		v.seen, v.highest = n.at, n.highest
 	}
 	if expunge && len(v.gone) > 0 {
 		c.tellExpunged()
@@ -221,9 +223,15 @@ func (v *view) mark(vanished []mailbox.UID) {
 }
 
 // tellExpunged writes an EXPUNGE for each message that is gone, the last first,
-// so that no number moves before it is told.
+// so that no number moves before it is told; or one VANISHED for all of them.
 func (c *session) tellExpunged() {
 	v := c.sel
+	if c.has(qresync) {
+		c.tellVanished(false, imap.SetOf(v.gone))
+		v.uids.remove(v.gone)
+		v.gone = nil
+		return
+	}
 	for i := len(v.gone) - 1; i >= 0; i-- {
 		c.enc.Untagged().Number(int64(v.number(v.gone[i]))).Raw(" EXPUNGE\r\n")
 	}
@@ -261,10 +269,20 @@ func (c *session) leave() {
 func (c *session) fetchFlags(p *mailbox.Placement, uid bool) {
 	c.noteWords(p.Keywords)
 	c.beginFetch(p)
-	if uid {
+	if uid || c.has(qresync) {
 		c.enc.Raw("UID ").Number(int64(p.UID)).SP()
 	}
-	c.enc.Raw("FLAGS ").Flags(c.flags(p)).Raw(")\r\n")
+	c.enc.Raw("FLAGS ").Flags(c.flags(p))
+	if c.has(condstore) {
+		c.enc.Raw(" MODSEQ (").Raw(decimal(p.ModSeq)).Raw(")")
+	}
+	c.enc.Raw(")\r\n")
+}
+
+// fetchModSeq writes an untagged FETCH with the mod-sequence of p.
+func (c *session) fetchModSeq(p *mailbox.Placement) {
+	c.beginFetch(p)
+	c.enc.Raw("UID ").Number(int64(p.UID)).Raw(" MODSEQ (").Raw(decimal(p.ModSeq)).Raw("))\r\n")
 }
 
 // beginFetch writes a FETCH response as far as "(".

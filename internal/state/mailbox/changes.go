@@ -29,29 +29,10 @@ func (t *Tx) Changes(id BoxID, since ModSeq) (changed []Placement, vanished []UI
 	if since >= b.row.HighestModSeq {
 		return nil, nil, nil
 	}
-	var uids []UID
-	for p, err := range t.scanLog(tagChanged, id, since) {
-		if err != nil {
-			return nil, nil, err
-		}
-		uids = append(uids, p.uid)
-	}
-	stages, err := t.stagesOf(b)
+	uids, _, err := t.changedUIDs(b, since, math.MaxInt)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, s := range stages {
-		if s.joined <= since {
-			continue
-		}
-		for p, err := range t.staged(s, 1, math.MaxUint32) {
-			if err != nil {
-				return nil, nil, err
-			}
-			uids = append(uids, p.uid)
-		}
-	}
-	slices.Sort(uids)
 	rows, err := t.getRows(id, uids)
 	if err != nil {
 		return nil, nil, err
@@ -66,20 +47,82 @@ func (t *Tx) Changes(id BoxID, since ModSeq) (changed []Placement, vanished []UI
 		}
 		changed = append(changed, out)
 	}
+	vanished, err = t.vanishedUIDs(id, since, true)
+	return changed, vanished, err
+}
+
+// ChangedUIDs is the UIDs of the placements that Changes would give, if they
+// are at most limit: it costs less than they themselves. all says whether it is
+// all of them.
+func (t *Tx) ChangedUIDs(id BoxID, since ModSeq, limit int) (uids []UID, all bool, err error) {
+	b, err := t.live(id)
+	if err != nil || since >= b.row.HighestModSeq {
+		return nil, true, err
+	}
+	return t.changedUIDs(b, since, limit)
+}
+
+func (t *Tx) changedUIDs(b *boxState, since ModSeq, limit int) (uids []UID, all bool, err error) {
+	for p, err := range t.scanLog(tagChanged, b.row.ID, since) {
+		if err != nil || len(uids) == limit {
+			return nil, false, err
+		}
+		uids = append(uids, p.uid)
+	}
+	stages, err := t.stagesOf(b)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, s := range stages {
+		if s.joined <= since {
+			continue
+		}
+		for p, err := range t.staged(s, 1, math.MaxUint32) {
+			if err != nil || len(uids) == limit {
+				return nil, false, err
+			}
+			uids = append(uids, p.uid)
+		}
+	}
+	slices.Sort(uids)
+	return uids, true, nil
+}
+
+// Vanished is the UIDs that vanished from a mailbox after change number since,
+// also of messages that came only after it: a client may know of those without
+// knowing a later change number (RFC 7162 §3.2.6). If the log does not reach
+// back to since it is fault.Expunged.
+func (t *Tx) Vanished(id BoxID, since ModSeq) ([]UID, error) {
+	b, err := t.live(id)
+	if err != nil {
+		return nil, err
+	}
+	if since < b.row.floor {
+		return nil, fault.New(fault.Expunged, "mailbox.Vanished", "")
+	}
+	if since >= b.row.HighestModSeq {
+		return nil, nil
+	}
+	return t.vanishedUIDs(id, since, false)
+}
+
+// vanishedUIDs is the UIDs that vanished after since; with old those that had
+// come before it.
+func (t *Tx) vanishedUIDs(id BoxID, since ModSeq, old bool) (uids []UID, err error) {
 	for p, err := range t.scanLog(tagVanished, id, since) {
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		v, err := decodeVanished(p.value)
 		if err != nil {
-			return nil, nil, fault.As(fault.Corrupt, op, err)
+			return nil, fault.As(fault.Corrupt, "mailbox.Changes", err)
 		}
-		if v.created <= since {
-			vanished = append(vanished, p.uid)
+		if !old || v.created <= since {
+			uids = append(uids, p.uid)
 		}
 	}
-	slices.Sort(vanished)
-	return changed, vanished, nil
+	slices.Sort(uids)
+	return uids, nil
 }
 
 // logged is one row of the log.

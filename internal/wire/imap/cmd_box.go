@@ -2,12 +2,17 @@ package imap
 
 // SelectCommand is SELECT or, read-only, EXAMINE (RFC 3501 §6.3.1, §6.3.2).
 type SelectCommand struct {
-	Mailbox  string
-	ReadOnly bool
+	Mailbox   string
+	ReadOnly  bool
+	CondStore bool    // RFC 7162 §3.1.8
+	Resync    *Resync // nil: not asked for
 }
 
 // selectOptions are the parameters of SELECT and EXAMINE (RFC 4466 §2.4).
-var selectOptions = options[*SelectCommand]{}
+var selectOptions = options[*SelectCommand]{
+	"CONDSTORE": func(_ *parser, c *SelectCommand) { c.CondStore = true },
+	"QRESYNC":   (*parser).resync,
+}
 
 // Name is "SELECT" or "EXAMINE".
 func (c *SelectCommand) Name() string {
@@ -17,7 +22,20 @@ func (c *SelectCommand) Name() string {
 	return "SELECT"
 }
 
-func (c *SelectCommand) encode(e *Encoder) { e.SP().Mailbox(c.Mailbox) }
+func (c *SelectCommand) encode(e *Encoder) {
+	e.SP().Mailbox(c.Mailbox)
+	switch {
+	case c.CondStore && c.Resync != nil:
+		e.Raw(" (CONDSTORE ").resync(c.Resync)
+	case c.Resync != nil:
+		e.Raw(" (").resync(c.Resync)
+	case c.CondStore:
+		e.Raw(" (CONDSTORE")
+	default:
+		return
+	}
+	e.byte(')')
+}
 
 func (p *parser) selectBox(readOnly bool) Command {
 	c := SelectCommand{ReadOnly: readOnly}
@@ -120,69 +138,16 @@ func (p *parser) status() Command {
 }
 
 // statusItems are the items of STATUS, which LIST may return too (RFC 5819).
-var statusItems = []string{"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"}
+var statusItems = []string{
+	"APPENDLIMIT",
+	"DELETED",
+	"HIGHESTMODSEQ",
+	"MESSAGES",
+	"RECENT",
+	"SIZE",
+	"UIDNEXT",
+	"UIDVALIDITY",
+	"UNSEEN",
+}
 
 func (p *parser) statusItems() []string { return p.known(false, statusItems) }
-
-// ListCommand is LIST or LSUB (RFC 3501 §6.3.8, §6.3.9). Of LIST's options of
-// RFC 5258 and RFC 6154 only the simple ones are known.
-type ListCommand struct {
-	Subscribed bool // LSUB
-	Reference  string
-	Pattern    string
-	Select     []string // SUBSCRIBED, SPECIAL-USE
-	Return     []string // SUBSCRIBED, CHILDREN, SPECIAL-USE
-}
-
-// Name is "LIST" or "LSUB".
-func (c *ListCommand) Name() string {
-	if c.Subscribed {
-		return "LSUB"
-	}
-	return "LIST"
-}
-
-func (c *ListCommand) encode(e *Encoder) {
-	e.SP()
-	if len(c.Select) > 0 {
-		e.Words(c.Select).SP()
-	}
-	e.Mailbox(c.Reference).SP().String(EncodeMailbox(c.Pattern))
-	if len(c.Return) > 0 {
-		e.Raw(" RETURN ").Words(c.Return)
-	}
-}
-
-// selectionOptions are what LIST may choose by, returnOptions what it may tell
-// (RFC 5258 §6).
-var (
-	selectionOptions = options[*ListCommand]{
-		"SUBSCRIBED":  nil,
-		"SPECIAL-USE": nil,
-	}
-	returnOptions = options[*ListCommand]{
-		"SUBSCRIBED":  nil,
-		"CHILDREN":    nil,
-		"SPECIAL-USE": nil,
-	}
-)
-
-func (p *parser) listBoxes(subscribed bool) Command {
-	c := ListCommand{Subscribed: subscribed}
-	p.space()
-	if !subscribed && p.peek() == '(' {
-		c.Select = selectionOptions.words(p, &c)
-		p.space()
-	}
-	c.Reference = p.mailbox()
-	p.space()
-	c.Pattern = p.pattern()
-	if !subscribed && p.accept(' ') {
-		if p.word() != "RETURN" {
-			p.fail("an unknown option of LIST")
-		}
-		p.space()
-		c.Return = returnOptions.words(p, &c)
-	}
-	return &c
-}

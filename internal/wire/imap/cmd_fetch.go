@@ -7,6 +7,9 @@ type FetchCommand struct {
 	UID   bool
 	Set   Set
 	Items []FetchItem
+
+	ChangedSince *uint64 // RFC 7162 §3.1.4.1; nil: not given
+	Vanished     bool    // RFC 7162 §3.2.6
 }
 
 // FetchItem is one thing to be fetched. BODY.PEEK[…] is Name "BODY" with Peek;
@@ -38,20 +41,28 @@ func (c *FetchCommand) byUID() bool { return c.UID }
 
 func (c *FetchCommand) encode(e *Encoder) {
 	e.SP().Raw(c.Set.String()).SP()
-	e.List(len(c.Items), func(i int) {
-		it := &c.Items[i]
-		e.Raw(it.Name)
-		if it.Section == nil {
-			return
+	e.List(len(c.Items), func(i int) { e.fetchItem(&c.Items[i]) })
+	if c.ChangedSince != nil {
+		e.Raw(" (CHANGEDSINCE ").Number(int64(*c.ChangedSince))
+		if c.Vanished {
+			e.Raw(" VANISHED")
 		}
-		if it.Peek {
-			e.Raw(".PEEK")
-		}
-		e.Section(it.Section)
-		if it.Partial != nil {
-			e.byte('<').Number(int64(it.Partial.Offset)).byte('.').Number(int64(it.Partial.Count)).byte('>')
-		}
-	})
+		e.byte(')')
+	}
+}
+
+func (e *Encoder) fetchItem(it *FetchItem) {
+	e.Raw(it.Name)
+	if it.Section == nil {
+		return
+	}
+	if it.Peek {
+		e.Raw(".PEEK")
+	}
+	e.Section(it.Section)
+	if it.Partial != nil {
+		e.byte('<').Number(int64(it.Partial.Offset)).byte('.').Number(int64(it.Partial.Count)).byte('>')
+	}
 }
 
 // Section writes "[…]".
@@ -92,11 +103,17 @@ func (p *parser) fetch(uid bool) Command {
 		c.Items = p.macro()
 	}
 	fetchModifiers.trailing(p, &c)
+	if c.Vanished && (!uid || c.ChangedSince == nil) {
+		p.fail("VANISHED is for UID FETCH with CHANGEDSINCE")
+	}
 	return &c
 }
 
 // fetchModifiers are what may stand behind the items of FETCH (RFC 4466 §2.5).
-var fetchModifiers = options[*FetchCommand]{}
+var fetchModifiers = options[*FetchCommand]{
+	"CHANGEDSINCE": (*parser).changedSince,
+	"VANISHED":     func(_ *parser, c *FetchCommand) { c.Vanished = true },
+}
 
 // macro reads a macro or one item.
 func (p *parser) macro() []FetchItem {
@@ -129,6 +146,7 @@ var fetchItems = options[*FetchItem]{
 	"ENVELOPE":      nil,
 	"FLAGS":         nil,
 	"INTERNALDATE":  nil,
+	"MODSEQ":        nil,
 	"RFC822":        nil,
 	"RFC822.HEADER": nil,
 	"RFC822.SIZE":   nil,

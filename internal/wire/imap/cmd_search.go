@@ -21,7 +21,7 @@ type SearchOp string
 // SearchKey is one key. Which fields are set depends on Op:
 // AND and OR have Keys, NOT one of them; FLAG and UNFLAG a system flag;
 // KEYWORD and UNKEYWORD, the texts and HEADER a Text, HEADER also a Field;
-// LARGER and SMALLER a Number; the dates a Date; SET and UID a Set;
+// LARGER and SMALLER a Number, MODSEQ a ModSeq; the dates a Date; SET and UID a Set;
 // ALL and NONE nothing.
 type SearchKey struct {
 	Op     SearchOp
@@ -30,6 +30,7 @@ type SearchKey struct {
 	Field  string
 	Text   string
 	Number uint32
+	ModSeq uint64
 	Date   time.Time // midnight UTC of that day
 	Set    Set
 }
@@ -74,6 +75,8 @@ func (e *Encoder) searchKey(k *SearchKey) {
 		e.Raw("HEADER ").AString(k.Field).SP().AString(k.Text)
 	case "LARGER", "SMALLER":
 		e.Raw(string(k.Op)).SP().Number(int64(k.Number))
+	case "MODSEQ":
+		e.Raw("MODSEQ ").Number(int64(k.ModSeq))
 	case "ALL", "RECENT":
 		e.Raw(string(k.Op))
 	default:
@@ -146,6 +149,7 @@ var searchKeys = map[SearchOp]func(p *parser, k *SearchKey, within func() Search
 	"HEADER":     headerKey,
 	"KEYWORD":    keywordKey,
 	"LARGER":     sizeKey,
+	"MODSEQ":     modSeqKey,
 	"NEW":        newKey,
 	"NOT":        notKey,
 	"OLD":        oldKey,

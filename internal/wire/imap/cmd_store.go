@@ -27,6 +27,8 @@ type StoreCommand struct {
 	Op     FlagOp
 	Silent bool
 	Flags  Flags
+
+	UnchangedSince *uint64 // RFC 7162 §3.1.3; nil: no condition
 }
 
 // Name is "STORE".
@@ -36,6 +38,9 @@ func (c *StoreCommand) byUID() bool { return c.UID }
 
 func (c *StoreCommand) encode(e *Encoder) {
 	e.SP().Raw(c.Set.String()).SP()
+	if c.UnchangedSince != nil {
+		e.Raw("(UNCHANGEDSINCE ").Number(int64(*c.UnchangedSince)).Raw(") ")
+	}
 	if c.Op != FlagsReplace {
 		e.byte(byte(c.Op))
 	}
@@ -83,7 +88,9 @@ func (p *parser) store(uid bool) Command {
 }
 
 // storeModifiers are what may stand before the flags of STORE (RFC 4466 §2.5).
-var storeModifiers = options[*StoreCommand]{}
+var storeModifiers = options[*StoreCommand]{
+	"UNCHANGEDSINCE": (*parser).unchangedSince,
+}
 
 func (p *parser) flagList() Flags {
 	var f Flags

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // encoderFlush is how many octets an Encoder gathers before it writes them.
@@ -19,6 +20,7 @@ const maxQuoted = 1 << 10
 type Encoder struct {
 	W    io.Writer // nil: everything stays in memory (Bytes)
 	Plus bool      // literals are non-synchronising (a client's to a server)
+	UTF8 bool      // strings and mailbox names are UTF-8 (RFC 6855 §3, RFC 9051 §4.3)
 	buf  []byte
 	err  error
 }
@@ -112,10 +114,15 @@ func Quotable(s string) bool {
 	return true
 }
 
+// quotableUTF8 is Quotable for a client that has enabled UTF-8.
+func quotableUTF8(s string) bool {
+	return len(s) <= maxQuoted && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
 // String writes s quoted or, where that cannot be, as a literal. NULs, which
 // no string can hold, become "?".
 func (e *Encoder) String(s string) *Encoder {
-	if !Quotable(s) {
+	if !Quotable(s) && !(e.UTF8 && quotableUTF8(s)) {
 		s = strings.ReplaceAll(s, "\x00", "?")
 		return e.literalHead(int64(len(s))).Raw(s)
 	}
@@ -150,8 +157,15 @@ func (e *Encoder) AString(s string) *Encoder {
 	return e.Raw(s)
 }
 
-// Mailbox writes a mailbox name in modified UTF-7.
-func (e *Encoder) Mailbox(name string) *Encoder { return e.AString(EncodeMailbox(name)) }
+// Mailbox writes a mailbox name, in modified UTF-7 or UTF-8.
+func (e *Encoder) Mailbox(name string) *Encoder { return e.AString(e.mailboxName(name)) }
+
+func (e *Encoder) mailboxName(name string) string {
+	if e.UTF8 {
+		return strings.ToValidUTF8(name, "\uFFFD")
+	}
+	return EncodeMailbox(name)
+}
 
 // Literal writes a literal of n octets from r as they come, without holding
 // them. If r fails or gives fewer, the response cannot be completed: nothing
