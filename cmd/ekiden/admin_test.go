@@ -181,6 +181,7 @@ func TestQueueCommands(t *testing.T) {
 	id, at := mail.ArrivalID{7}, time.Now()
 	err = r.db.Update(ctx, []kv.Shard{kv.PartitionShard(id)}, func(tx kv.Tx) error {
 		history.Write(tx, id, history.Entry{At: at, What: history.Accepted, From: from, Size: 14, Peer: "192.0.2.1:25"},
+			history.Entry{At: at, What: history.Queued, From: from, To: to},
 			history.Entry{At: at, What: history.Deferred, From: from, To: to, Host: "mx.far.test", Reply: "451 4.3.0 not\x1b[2J now", Next: at.Add(time.Hour)})
 		return r.o.Queue.Add(tx, queue.Message{ID: id, At: at, Blob: content.ID(), Size: 14, From: from}, content,
 			[]queue.Delivery{{Message: id, To: to, State: queue.Waiting, Due: at.Add(time.Hour), First: at, Last: at, Attempts: 1, LastReply: "451 4.3.0 not now"}})

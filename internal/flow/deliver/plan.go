@@ -68,41 +68,48 @@ func (p *Plan) Shards() []kv.Shard {
 // recipient's copy is stored or queued, once. This commit is the acceptance.
 func (p *Plan) Commit(tx kv.Tx) error {
 	const op = "deliver.Commit"
+	for _, t := range p.targets {
+		if err := p.lay(tx, t); err != nil {
+			return fault.Wrap(op, err)
+		}
+	}
+	if len(p.waiting) > 0 {
+		var err error
+		if p.fresh, err = p.d.o.Queue.AddFresh(tx, p.message(), p.content, p.waiting); err != nil {
+			return fault.Wrap(op, err)
+		}
+	}
+	history.Write(tx, p.arrival.ID, p.story()...)
+	if p.letter != nil {
+		if err := p.letter.commit(tx, p.arrival); err != nil {
+			return fault.Wrap(op, err)
+		}
+	}
+	return nil
+}
+
+// story is what the commit makes true.
+func (p *Plan) story() []history.Entry {
 	a := p.arrival
 	accepted := history.Entry{At: a.At, What: history.Accepted, From: a.Envelope.From, Size: a.Size, Account: a.Peer.Account}
 	if a.Peer.Addr.IsValid() {
 		accepted.Peer = a.Peer.Addr.String()
 	}
-	history.Write(tx, a.ID, accepted)
+	all := append(make([]history.Entry, 0, 2+len(p.targets)+len(p.waiting)), accepted)
 	if a.Verdict != "" {
-		history.Write(tx, a.ID, Judged(a))
+		all = append(all, Judged(a))
 	}
 	for _, t := range p.targets {
-		if err := p.lay(tx, t); err != nil {
-			return fault.Wrap(op, err)
-		}
-		history.Write(tx, a.ID, history.Entry{At: a.At, What: history.Delivered, From: a.Envelope.From, To: t.to, Account: t.account, Size: a.Size})
-	}
-	if p.letter != nil {
-		if err := p.letter.commit(tx, a); err != nil {
-			return fault.Wrap(op, err)
-		}
-	}
-	if len(p.waiting) == 0 {
-		return nil
-	}
-	var err error
-	if p.fresh, err = p.d.o.Queue.AddFresh(tx, p.message(), p.content, p.waiting); err != nil {
-		return fault.Wrap(op, err)
+		all = append(all, history.Entry{At: a.At, What: history.Delivered, From: a.Envelope.From, To: t.to, Account: t.account, Size: a.Size})
 	}
 	for _, w := range p.waiting {
 		e := history.Entry{At: a.At, What: history.Queued, From: a.Envelope.From, To: w.To, Size: a.Size, Next: a.Envelope.Release}
 		if w.State == queue.Held {
 			e.What, e.Reply = history.Held, a.Hold
 		}
-		history.Write(tx, a.ID, e)
+		all = append(all, e)
 	}
-	return nil
+	return all
 }
 
 // lay writes one account's copy into its inbox or, if it was judged junk, into

@@ -76,7 +76,7 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch) bool {
 		return false
 	}
 	if m.By.Return && m.By.Passed(time.Now()) {
-		return r.expire(ctx, m, ds)
+		return r.expire(ctx, m.Message, ds)
 	}
 	here, there, err := r.divide(ctx, b.Hop, ds)
 	if err != nil {
@@ -85,11 +85,11 @@ func (r *Relay) attempt(ctx context.Context, b queue.Batch) bool {
 	}
 	ok := len(here)+len(there) == len(ds)
 	if len(here) > 0 {
-		ok = r.lay(ctx, m, here)
+		ok = r.lay(ctx, m.Message, here)
 	}
 	if len(there) > 0 {
 		r.sendPaced(ctx, b, m, there)
-		ok = r.settle(ctx, m, there, nil) && ok
+		ok = r.settle(ctx, m.Message, there, nil) && ok
 	}
 	return ok
 }
@@ -113,7 +113,7 @@ func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery
 
 // send tries the hosts of a hop until every recipient is decided. First it uses
 // a connection that is there.
-func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs []result) {
+func (r *Relay) send(ctx context.Context, m parcel, hop mail.Domain, rs []result) {
 	d, k := rs[0].To.Domain, trunk{hop: hop, domain: rs[0].To.Domain}
 	via := r.via(ctx, d, route.Sender{From: m.From, Account: m.Account})
 	if via.Is() {
@@ -122,21 +122,21 @@ func (r *Relay) send(ctx context.Context, m queue.Message, hop mail.Domain, rs [
 	}
 	source := r.source(m.From.Domain, k)
 	k.source = source.Hostname
-	l := r.idle.take(ctx, k, func(l *line) bool { return l.fits(&m) })
-	t := &transfer{r: r, m: m, rs: rs, l: l, domain: d, trunk: k, source: source}
+	l := r.idle.take(ctx, k, func(l *line) bool { return l.fits(&m.Message) })
+	t := &transfer{r: r, m: m.Message, rs: rs, l: l, domain: d, trunk: k, source: source}
 	defer func() { r.idle.put(t.trunk, l) }()
-	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) && !waives(&m, reply) {
+	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) && !waives(&m.Message, reply) {
 		putAll(rs, reply, "", false)
 		return
 	}
-	content, err := r.o.Blobs.Open(ctx, m.Blob)
+	content, closer, err := r.open(ctx, m)
 	if err != nil {
 		r.failed(ctx, err)
 		putAll(rs, smtp.Answer(451, smtp.Enhanced{4, 3, 0}, "the content cannot be read here"), "", false)
 		return
 	}
-	defer content.Close()
-	t.content = blob.Prefixed{Prefix: m.Prefix, Rest: content}
+	defer closer.Close()
+	t.content = content
 	if l.conn != nil {
 		tried := l.addr
 		t.carry(ctx, t.undecided())

@@ -1,10 +1,13 @@
 package relay
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
@@ -13,7 +16,7 @@ import (
 // beyond them is read again.
 const (
 	maxCopies       = 1000
-	maxCopiesWeight = 4 << 20 // octets, about
+	maxCopiesWeight = 8 << 20 // octets, about
 )
 
 // copies are messages as they were queued, whose deliveries stand in the plan:
@@ -89,12 +92,28 @@ func (r *Relay) passed(part uint8, to queue.Cursor) {
 	r.seen[part] = r.seen[part].Most(to)
 }
 
-// load reads what b names, or has it already.
-func (r *Relay) load(ctx context.Context, b queue.Batch) (queue.Message, []queue.Delivery, error) {
+// load reads what b names, or has it already, sometimes with the content.
+func (r *Relay) load(ctx context.Context, b queue.Batch) (parcel, []queue.Delivery, error) {
 	if b.Fresh != nil && r.o.Queue.IsCurrent(b.Fresh) {
-		return b.Fresh.Message, b.Fresh.Pick(b.N), nil
+		return parcel{b.Fresh.Message, b.Fresh.Body}, b.Fresh.Pick(b.N), nil
 	}
-	return r.o.Queue.Load(ctx, b.Message, b.N)
+	m, ds, err := r.o.Queue.Load(ctx, b.Message, b.N)
+	return parcel{Message: m}, ds, err
+}
+
+// parcel is a message on its way, with its content if that is at hand.
+type parcel struct {
+	queue.Message
+	body []byte
+}
+
+// open gives the content behind its prefix, and what closes it.
+func (r *Relay) open(ctx context.Context, m parcel) (blob.Prefixed, io.Closer, error) {
+	if m.body != nil {
+		return blob.Prefixed{Prefix: m.Prefix, Rest: bytes.NewReader(m.body)}, io.NopCloser(nil), nil
+	}
+	content, err := r.o.Blobs.Open(ctx, m.Blob)
+	return blob.Prefixed{Prefix: m.Prefix, Rest: content}, content, err
 }
 
 // reading is how far each partition's index was read.

@@ -43,7 +43,7 @@ func (r *Relay) ahead(ctx context.Context, b queue.Batch) {
 
 // sendPaced sends, or puts off what a site would not have now, and notes what its
 // hosts say of its mood. Who wants something tried now knows more than we.
-func (r *Relay) sendPaced(ctx context.Context, b queue.Batch, m queue.Message, rs []result) {
+func (r *Relay) sendPaced(ctx context.Context, b queue.Batch, m parcel, rs []result) {
 	if b.Put != "" && !r.hastened(rs) {
 		putAll(rs, smtp.Answer(451, smtp.Enhanced{4, 4, 5}, "mail to %s is put off for a while; its last word was: %s", b.Site, b.Put), "", false)
 		return

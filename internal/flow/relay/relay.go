@@ -97,6 +97,7 @@ type Relay struct {
 	down    hosts
 	idle    idle
 	exit    exit
+	commits commits
 	wants   chan want
 	workers sync.WaitGroup
 }
@@ -128,7 +129,7 @@ func New(o Options) *Relay {
 	o.Idle = cmp.Or(o.Idle, 15*time.Second)
 	o.Keep = cmp.Or(o.Keep, 30*24*time.Hour)
 	o.Again = cmp.Or(o.Again, time.Minute)
-	return &Relay{o: o, idle: idle{keep: o.Idle, sites: o.Sites, wake: make(chan struct{}, 1)}, exit: exit{suspect: make(chan struct{}, 1)}}
+	return &Relay{o: o, idle: idle{keep: o.Idle, sites: o.Sites, wake: make(chan struct{}, 1)}, exit: exit{suspect: make(chan struct{}, 1)}, commits: commits{db: o.DB}}
 }
 
 // Run relays until ctx ends; then it starts nothing more, gives the attempts in

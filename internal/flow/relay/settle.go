@@ -146,10 +146,14 @@ func (s *settlement) withoutReports() {
 	}
 }
 
-// write is the transaction.
+// write makes it true: together with what others have to write at this time, or
+// where reports or copies of it lie elsewhere, in a transaction of its own.
 func (s *settlement) write(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	ctx, cancel := context.WithTimeout(kv.Freeing(ctx), settleTime)
 	defer cancel()
+	if s.local == nil && len(s.letters) == 0 {
+		return s.r.commits.write(ctx, s)
+	}
 	shards := []kv.Shard{kv.PartitionShard(s.m.ID)}
 	if s.local != nil && !s.local.Empty() {
 		shards = join(shards, s.local.Shards())
@@ -159,28 +163,40 @@ func (s *settlement) write(ctx context.Context) error {
 			shards = join(shards, l.plan.Shards())
 		}
 	}
-	return s.r.o.DB.Update(kv.Freeing(ctx), shards, func(tx kv.Tx) error {
+	return s.r.o.DB.Update(ctx, shards, func(tx kv.Tx) error {
 		if s.local != nil && !s.local.Empty() {
 			if err := s.local.Commit(tx); err != nil {
 				return err
 			}
 		}
-		for i := range s.parts {
-			p := &s.parts[i]
-			var err error
-			if p.there, err = s.r.o.Queue.Write(tx, p.Delivery, s.at); err != nil {
-				return err
-			}
-			history.Write(tx, s.m.ID, s.entry(p))
+		if err := s.record(tx); err != nil {
+			return err
 		}
 		for _, l := range s.letters {
 			if err := l.commit(tx, s.m, s.at); err != nil {
 				return err
 			}
 		}
-		s.untold(tx)
 		return nil
 	})
+}
+
+// record writes how far the deliveries have come, and their story.
+func (s *settlement) record(tx kv.Tx) error {
+	ds := make([]queue.Delivery, len(s.parts))
+	entries := make([]history.Entry, len(s.parts))
+	for i := range s.parts {
+		ds[i], entries[i] = s.parts[i].Delivery, s.entry(&s.parts[i])
+	}
+	there, err := s.r.o.Queue.Write(tx, s.at, ds...)
+	if err != nil {
+		return err
+	}
+	for i := range s.parts {
+		s.parts[i].there = there[i]
+	}
+	history.Write(tx, s.m.ID, append(entries, s.untold()...)...)
+	return nil
 }
 
 // join adds those of more that are not among all.
@@ -226,18 +242,19 @@ func Record(tx kv.Tx, what string, e queue.Entry, at time.Time) {
 	})
 }
 
-// untold notes failures of which nobody can be told: a report that cannot be
+// untold are the failures of which nobody can be told: a report that cannot be
 // delivered goes nowhere (RFC 3464 §2, RFC 5321 §6.1).
-func (s *settlement) untold(tx kv.Tx) {
+func (s *settlement) untold() (all []history.Entry) {
 	for i := range s.parts {
 		why := s.parts[i].kept
 		if s.m.From.IsNull() {
 			why = "the reverse-path is null"
 		}
 		if s.parts[i].notice == queue.NoticeFailed && why != "" {
-			history.Write(tx, s.m.ID, history.Entry{At: s.at, What: history.Untold, To: s.parts[i].To, Reply: why})
+			all = append(all, history.Entry{At: s.at, What: history.Untold, To: s.parts[i].To, Reply: why})
 		}
 	}
+	return all
 }
 
 // emit tells what the commit has made true.

@@ -204,7 +204,7 @@ func (r *Returns) match(ctx context.Context, a *mail.Arrival, paths []mail.Addre
 const (
 	lately   = 7 * 24 * time.Hour // servers seldom try for longer
 	maxNames = 5                  // recipients that are looked up
-	maxSent  = 50                 // entries of each
+	maxSent  = 50                 // messages to each
 )
 
 // only finds the message where the report brings nothing to know it by: it is the
@@ -224,7 +224,13 @@ func (r *Returns) only(ctx context.Context, a *mail.Arrival, all []news) (origin
 				return original{}, err
 			}
 			for _, e := range entries {
-				if e.What != history.Relayed || a.At.Sub(e.At) > lately || !addressed(a, e.From) {
+				if e.What != history.Queued || !addressed(a, e.From) {
+					continue
+				}
+				if taken, err := r.taken(ctx, e.ID, name, a.At.Add(-lately)); err != nil || !taken {
+					if err != nil {
+						return original{}, err
+					}
 					continue
 				}
 				if id != (mail.ArrivalID{}) && id != e.ID {
@@ -238,6 +244,14 @@ func (r *Returns) only(ctx context.Context, a *mail.Arrival, all []news) (origin
 		return original{}, none
 	}
 	return r.message(ctx, id)
+}
+
+// taken says whether a host has taken a message to a recipient since a time.
+func (r *Returns) taken(ctx context.Context, id mail.ArrivalID, to mail.Address, since time.Time) (bool, error) {
+	entries, err := r.o.History.ByArrival(ctx, id)
+	return slices.ContainsFunc(entries, func(e history.Entry) bool {
+		return e.What == history.Relayed && directory.Fold(e.To) == directory.Fold(to) && !e.At.Before(since)
+	}), err
 }
 
 // addressed says whether an arrival came to an address.

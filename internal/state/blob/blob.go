@@ -44,6 +44,10 @@ func (h Handle) Size() int64 { return h.size }
 // IsZero says that h is no blob.
 func (h Handle) IsZero() bool { return h.checked.IsZero() }
 
+// Body is the bytes of a small blob that was stored just now, which are still in
+// memory; nil of any other. Nobody may change them.
+func (h Handle) Body() []byte { return h.body }
+
 // Owner names one reference: who holds the blob. The same owner referring twice
 // is one reference.
 type Owner struct {

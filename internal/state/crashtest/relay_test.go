@@ -67,12 +67,12 @@ func (k *worker) settle(m queue.Message, ds []queue.Delivery) {
 		}
 	})
 	err := k.db.Update(k.ctx, []kv.Shard{kv.PartitionShard(m.ID)}, func(tx kv.Tx) error {
-		for _, d := range ds {
-			there, err := k.queue.Write(tx, d, now)
-			if err != nil {
-				return err
-			}
-			if !there {
+		there, err := k.queue.Write(tx, now, ds...)
+		if err != nil {
+			return err
+		}
+		for i, d := range ds {
+			if !there[i] {
 				k.errorf("a delivery of %v went by itself", m.ID)
 			}
 			history.Write(tx, m.ID, history.Entry{At: now, What: history.Deferred, From: m.From, To: d.To})

@@ -2,11 +2,11 @@
 // transaction that made it so.
 //
 // The rows lie in the partition of the arrival, behind the shard's prefix; SEQ
-// is the version of the commit and the entry's place within it:
+// is the version of the commit and the entries' place within it:
 //
-//	h i ID SEQ              the entry
+//	h i ID SEQ              the entries that one commit told together
 //	h s SEQ                 the arrival and the time: the order of commits
-//	h a ADDRESS AT ID SEQ   entries that concern an address
+//	h a ADDRESS AT ID SEQ   which of them brings an address into the story
 package history
 
 import (
@@ -36,8 +36,9 @@ const (
 	Returned  = "returned"  // another server's report of it came in: Action, Report, Host and Reason
 	Held      = "held"
 	Released  = "released"
-	Retried   = "retried" // made due by an operator
-	Dropped   = "dropped" // taken away by an operator
+	Retried   = "retried"  // made due by an operator
+	Rerouted  = "rerouted" // sent another way by an operator: Host
+	Dropped   = "dropped"  // taken away by an operator
 )
 
 // Entry is one thing that happened to a message.
@@ -71,24 +72,33 @@ type Store struct{ db kv.DB }
 func New(db kv.DB) *Store { return &Store{db: db} }
 
 // Write adds entries to the history of an arrival, in the transaction that
-// makes them true, which has named kv.PartitionShard(id). Repeating it within
-// the transaction's reruns is harmless.
+// makes them true, which has named kv.PartitionShard(id). Those of one call lie
+// in one row, or a few. Repeating it within the transaction's reruns is harmless.
 func Write(tx kv.Tx, id mail.ArrivalID, entries ...Entry) {
+	slices.SortStableFunc(entries, func(a, b Entry) int { return int(rankOf(a)) - int(rankOf(b)) })
 	shard := kv.PartitionShard(id)
-	for _, e := range entries {
-		value := encodeEntry(e)
-		q := seqOf(uint64(tx.Next(shard)), e, value)
-		tx.Set(entryKey(id, q), value)
-		tx.Set(orderKey(shard, q), encodeOrder(id, e.At))
-		for _, a := range e.addresses() {
-			tx.Set(addressKey(shard, a, e.At, id, q), nil)
+	for len(entries) > 0 {
+		row, n := pack(entries)
+		q := seqOf(uint64(tx.Next(shard)), rankOf(entries[0]), row)
+		tx.Set(entryKey(id, q), row)
+		tx.Set(orderKey(shard, q), encodeOrder(id, entries[0].At))
+		for i, e := range entries[:n] {
+			for _, a := range e.addresses() {
+				tx.Set(addressKey(shard, a, e.At, id, q), encodeNumber(i))
+			}
 		}
+		entries = entries[n:]
 	}
 }
 
 // addresses are those under which e is found: the recipient it concerns, and
-// the reverse-path where the entry is about the message as a whole.
+// the reverse-path where the entry is about the message as a whole. What happens
+// to a delivery later is found by what began its story.
 func (e Entry) addresses() []mail.Address {
+	switch e.What {
+	case Judged, Relayed, Deferred, Bounced, Reported, Untold, Released, Retried, Rerouted, Dropped:
+		return nil
+	}
 	var all []mail.Address
 	if !e.To.IsNull() {
 		all = append(all, e.To)
@@ -117,17 +127,18 @@ func byArrival(tx kv.Reader, id mail.ArrivalID) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		e, err := readEntry(p.Value)
+		es, err := unpack(p.Value)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, e)
+		all = append(all, es...)
 	}
 	return all, nil
 }
 
-// ByAddress gives the latest entries that concern an address, as recipient or
-// as reverse-path, latest first, at most limit. Case is ignored.
+// ByAddress gives the latest entries that bring an address into a message's
+// story, as recipient or as reverse-path, latest first, at most limit. Case is
+// ignored.
 func (s *Store) ByAddress(ctx context.Context, a mail.Address, limit int) ([]Found, error) {
 	var all []Found
 	for part := range uint8(kv.Partitions) {
@@ -154,6 +165,7 @@ func byAddress(tx kv.Reader, shard kv.Shard, a mail.Address, limit int) ([]Found
 	r := kv.Prefix(addressesKey(shard, a))
 	r.Reverse, r.Limit = true, limit
 	var keys [][]byte
+	var numbers []int
 	var found []Found
 	for p, err := range tx.Scan(r) {
 		if err != nil {
@@ -163,7 +175,7 @@ func byAddress(tx kv.Reader, shard kv.Shard, a mail.Address, limit int) ([]Found
 		if err != nil {
 			return nil, err
 		}
-		keys = append(keys, entryKey(id, q))
+		keys, numbers = append(keys, entryKey(id, q)), append(numbers, readNumber(p.Value))
 		found = append(found, Found{ID: id})
 	}
 	values, err := tx.GetMany(keys)
@@ -171,78 +183,89 @@ func byAddress(tx kv.Reader, shard kv.Shard, a mail.Address, limit int) ([]Found
 		return nil, err
 	}
 	for i, v := range values {
-		if found[i].Entry, err = readEntry(v); err != nil {
+		es, err := unpack(v)
+		if err != nil {
 			return nil, err
 		}
+		if numbers[i] >= len(es) {
+			return nil, corrupt(errNumber)
+		}
+		found[i].Entry = es[numbers[i]]
 	}
 	return found, nil
 }
 
-// trimPage is how many entries one transaction of Trim takes away.
-const trimPage = 500
+// What one transaction of Trim takes away at most.
+const (
+	trimPage   = 500  // rows of entries
+	trimWrites = 4000 // rows of all kinds; one of entries has a few hundred addresses at most
+)
 
 // Trim takes away what happened before a time, in pieces, and gives the number
-// of entries. A partition's entries are looked at in the order of commits; it
-// stops at the first that is not older.
+// of rows of entries. A partition's entries are looked at in the order of commits;
+// it stops at the first that is not older.
 func (s *Store) Trim(ctx context.Context, before time.Time) (int, error) {
 	ctx = kv.Freeing(ctx)
 	total := 0
 	for part := range uint8(kv.Partitions) {
-		for {
+		for more := true; more; {
 			n := 0
 			err := s.db.Update(ctx, []kv.Shard{kv.Partition(part)}, func(tx kv.Tx) (err error) {
-				n, err = trim(tx, kv.Partition(part), before)
+				n, more, err = trim(tx, kv.Partition(part), before)
 				return err
 			})
 			total += n
 			if err != nil {
 				return total, fault.Wrap("history.Trim", err)
 			}
-			if n < trimPage {
-				break
-			}
 		}
 	}
 	return total, nil
 }
 
-func trim(tx kv.Tx, shard kv.Shard, before time.Time) (int, error) {
+// trim takes away one piece, and says whether there may be more.
+func trim(tx kv.Tx, shard kv.Shard, before time.Time) (n int, more bool, err error) {
 	r := kv.Prefix(ordersKey(shard))
 	r.Limit = trimPage
 	var rows []kv.Pair
 	for p, err := range tx.Scan(r) {
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		rows = append(rows, p)
 	}
+	writes := 0
 	for i, p := range rows {
 		q, err := readOrderKey(p.Key, shard)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		id, at, err := readOrder(p.Value)
+		switch {
+		case err != nil:
+			return 0, false, err
+		case !at.Before(before):
+			return i, false, nil
+		case writes > trimWrites:
+			return i, true, nil
+		}
+		value, _, err := tx.Get(entryKey(id, q))
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
-		if !at.Before(before) {
-			return i, nil
-		}
-		value, ok, err := tx.Get(entryKey(id, q))
+		es, err := unpack(value)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
-		if ok {
-			e, err := readEntry(value)
-			if err != nil {
-				return 0, err
-			}
+		for _, e := range es {
 			for _, a := range e.addresses() {
 				tx.Delete(addressKey(shard, a, e.At, id, q))
+				writes++
 			}
 		}
 		tx.Delete(entryKey(id, q))
 		tx.Delete(p.Key)
+		writes += 2
 	}
-	return len(rows), nil
+	return len(rows), len(rows) == trimPage, nil
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -13,8 +14,8 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/bounce"
 )
 
-// seq is an entry's place: the version of its commit, what comes first within
-// a commit, and a hash that tells entries of one kind apart.
+// seq is the place of a row of entries: the version of its commit, what comes
+// first within a commit, and a hash that tells rows of one rank apart.
 type seq struct {
 	version uint64
 	rank    uint8
@@ -22,16 +23,19 @@ type seq struct {
 }
 
 // ranks is the order of what one commit tells together.
-var ranks = [...]string{Accepted, Judged, Refused, Discarded, Delivered, Queued, Retried, Released, Held, Relayed, Deferred, Bounced, Reported, Untold, Dropped, Returned}
+var ranks = [...]string{Accepted, Judged, Refused, Discarded, Delivered, Queued, Rerouted, Retried, Released, Held, Relayed, Deferred, Bounced, Reported, Untold, Dropped, Returned}
 
-func seqOf(version uint64, e Entry, value []byte) seq {
-	h := fnv.New64a()
-	_, _ = h.Write(value)
-	rank := slices.Index(ranks[:], e.What)
-	if rank < 0 {
-		rank = math.MaxUint8
+func rankOf(e Entry) uint8 {
+	if rank := slices.Index(ranks[:], e.What); rank >= 0 {
+		return uint8(rank)
 	}
-	return seq{version, uint8(rank), h.Sum64()}
+	return math.MaxUint8
+}
+
+func seqOf(version uint64, rank uint8, row []byte) seq {
+	h := fnv.New64a()
+	_, _ = h.Write(row)
+	return seq{version, rank, h.Sum64()}
 }
 
 func (q seq) appendTo(k kv.Key) kv.Key { return k.Uint64(q.version).Uint8(q.rank).Uint64(q.hash) }
@@ -81,12 +85,71 @@ func readOrder(b []byte) (id mail.ArrivalID, at time.Time, err error) {
 	return id, at, corrupt(r.Err())
 }
 
-// Values begin with the version of their form; later versions only add fields
-// at the end.
+// Entries begin with the version of their form; later versions only add fields at
+// the end. A row is one entry, or several behind packVersion, each with its length.
 const (
 	rowVersion    = 1
 	reasonVersion = 2
+	packVersion   = 0x80
 )
+
+// maxRow bounds the octets of a row that has several entries.
+const maxRow = 32 << 10
+
+var errNumber = errors.New("an entry that is not there")
+
+// pack writes the first entries into a row, as many as one has room for. The same
+// entry twice is one.
+func pack(entries []Entry) (row []byte, n int) {
+	first := encodeEntry(entries[0])
+	if len(entries) == 1 {
+		return first, 1
+	}
+	v := kv.Value{}.Byte(packVersion)
+	for n = 0; n < len(entries); n++ {
+		e := encodeEntry(entries[n])
+		if n > 0 && len(v)+len(e) > maxRow {
+			break
+		}
+		v = v.Text(string(e))
+	}
+	return v, n
+}
+
+// unpack reads a row. None is a row without entries: it was trimmed meanwhile.
+func unpack(row []byte) ([]Entry, error) {
+	if len(row) == 0 {
+		return nil, nil
+	}
+	if row[0] != packVersion {
+		e, err := readEntry(row)
+		return []Entry{e}, err
+	}
+	var all []Entry
+	for r := kv.ReadValue(row[1:]); r.More(); {
+		e, err := readEntry([]byte(r.Text()))
+		if err != nil || r.Err() != nil {
+			return nil, corrupt(errors.Join(r.Err(), err))
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// encodeNumber is an entry's number in its row; that of the first is not written.
+func encodeNumber(n int) []byte {
+	if n == 0 {
+		return nil
+	}
+	return kv.Value{}.Uint(uint64(n))
+}
+
+func readNumber(b []byte) int {
+	if len(b) == 0 {
+		return 0
+	}
+	return int(min(kv.ReadValue(b).Uint(), math.MaxInt32))
+}
 
 // maxAddress bounds the octets of an address in a key, of which SMTP allows
 // 320; two that agree so far are found under each other's name.

@@ -60,6 +60,9 @@ func (r *ValueReader) Err() error {
 	return nil
 }
 
+// More says whether something is left and nothing has failed.
+func (r *ValueReader) More() bool { return !r.bad && len(r.rest) > 0 }
+
 // Version takes the version octet, which is never 0.
 func (r *ValueReader) Version() byte {
 	v := r.Byte()

@@ -158,7 +158,7 @@ func (s *Store) Load(ctx context.Context, id mail.ArrivalID, ns []uint32) (Messa
 				return err
 			}
 			if d.State == Waiting {
-				d.sender, d.blob = m.sender(), m.Blob
+				d.of(m)
 				ds = append(ds, d)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 type Fresh struct {
 	Message    Message
 	Deliveries []Delivery // those that were due at once
+	Body       []byte     // the content, if it is small and was in memory; nobody may change it
 
 	changes uint64 // by operators, before
 }
@@ -21,7 +22,7 @@ type Fresh struct {
 const maxFresh = 4 << 20
 
 // Weight is about how many octets f occupies.
-func (f *Fresh) Weight() int { return len(f.Message.Prefix) + 512*(1+len(f.Deliveries)) }
+func (f *Fresh) Weight() int { return len(f.Message.Prefix) + cap(f.Body) + 512*(1+len(f.Deliveries)) }
 
 // offers are the fresh messages that nobody has taken yet.
 type offers struct {
@@ -36,9 +37,9 @@ type offers struct {
 // commit holds; without that the deliveries are found late. It gives nil where
 // there is nothing to offer.
 func (s *Store) AddFresh(tx kv.Tx, m Message, h blob.Handle, ds []Delivery) (*Fresh, error) {
-	f := &Fresh{changes: s.changes.Load()}
+	f := &Fresh{Body: h.Body(), changes: s.changes.Load()}
 	later := false
-	m.Blob = h.ID()
+	m.Blob, m.single = h.ID(), len(ds) == 1
 	err := s.add(tx, m, h, ds, func(d Delivery) {
 		switch d.place.lane {
 		case laneNow, laneFirst:

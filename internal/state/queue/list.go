@@ -138,7 +138,7 @@ func (s *Store) page(tx kv.Reader, f Filter, sp span) (found []Entry, next []byt
 				return nil, nil, fault.As(fault.Corrupt, "queue", errors.New("delivery without its message"))
 			}
 		}
-		d.sender, d.blob = m.sender(), m.Blob
+		d.of(m)
 		if f.matchesMessage(m) {
 			found = append(found, Entry{m, d})
 		}

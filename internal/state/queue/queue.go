@@ -76,6 +76,8 @@ type Message struct {
 	Junk        bool           // copies for accounts of ours go to the \Junk mailbox
 	Account     mail.AccountID // who submitted it; zero if nobody of ours
 	mail.Demands
+
+	single bool // it has one delivery
 }
 
 // ReversePath is what the next hop is told.
@@ -111,7 +113,11 @@ type Delivery struct {
 	place  place       // of its index row
 	sender uint64      // the message's
 	blob   mail.BlobID // the message's, if it was read with it
+	single bool        // the message has no other, as far as is known
 }
+
+// of takes over what d has to know of its message.
+func (d *Delivery) of(m Message) { d.sender, d.blob, d.single = m.sender(), m.Blob, m.single }
 
 // place is where a waiting delivery stands in the index.
 type place struct {
@@ -187,7 +193,7 @@ func (s *Store) add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery, added fun
 	if len(ds) == 0 {
 		return fault.New(fault.Internal, op, "no deliveries")
 	}
-	m.Blob = h.ID()
+	m.Blob, m.single = h.ID(), len(ds) == 1
 	blob.Refer(tx, h, owner(m.ID))
 	tx.Set(messageKey(m.ID), encodeMessage(m))
 	for _, d := range ds {
@@ -201,32 +207,42 @@ func (s *Store) add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery, added fun
 		if d.Due.IsZero() {
 			d.Due = later(m.At, m.Release)
 		}
-		d.Priority, d.sender, d.blob = m.Priority, m.sender(), m.Blob
+		d.Priority = m.Priority
+		d.of(m)
 		d.Late = d.Late || !m.By.Return && m.By.Passed(m.At) // who passed it on late has told of it
 		added(put(tx, d, m.At))
 	}
 	return nil
 }
 
-// Write makes a settled delivery true, in the transaction that also tells of it
-// in the history. It looks at the row again: if that has gone, it was dropped
-// meanwhile and there is false; if it was held meanwhile it stays held, unless
-// it has ended. With the last delivery go the message and the reference to its
-// content.
-func (s *Store) Write(tx kv.Tx, d Delivery, now time.Time) (bool, error) {
-	old, ok, err := get(tx, d.Ref())
-	if err != nil || !ok {
-		return false, fault.Wrap("queue.Write", err)
+// Write makes settled deliveries of one message true, in the transaction that
+// also tells of them in the history. It looks at each row again, and says whether
+// it was there: if it has gone, the delivery was dropped meanwhile; if it was held
+// meanwhile it stays held, unless it has ended. With the last delivery go the
+// message and the reference to its content.
+func (s *Store) Write(tx kv.Tx, now time.Time, ds ...Delivery) (there []bool, err error) {
+	const op = "queue.Write"
+	there = make([]bool, len(ds))
+	var ended []Delivery
+	for i, d := range ds {
+		old, ok, err := get(tx, d.Ref())
+		if err != nil {
+			return nil, fault.Wrap(op, err)
+		}
+		if there[i] = ok; !ok {
+			continue
+		}
+		unindex(tx, old)
+		if d.State.Ended() {
+			ended = append(ended, d)
+			continue
+		}
+		if old.State == Held {
+			d.State = Held
+		}
+		s.put(tx, d, now)
 	}
-	unindex(tx, old)
-	if d.State.Ended() {
-		return true, fault.Wrap("queue.Write", remove(tx, d))
-	}
-	if old.State == Held {
-		d.State = Held
-	}
-	s.put(tx, d, now)
-	return true, nil
+	return there, fault.Wrap(op, remove(tx, ended...))
 }
 
 // put writes d, for a reader of the index to find.
@@ -273,13 +289,21 @@ func unindex(tx kv.Tx, d Delivery) {
 	}
 }
 
-// remove takes away a delivery, and its message if it was the last.
-func remove(tx kv.Tx, d Delivery) error {
-	tx.Delete(deliveryKey(d.Ref()))
-	r := kv.Prefix(deliveriesKey(d.Message))
-	r.Limit = 1
-	for _, err := range tx.Scan(r) {
-		return err
+// remove takes away deliveries of one message, and the message with the last.
+func remove(tx kv.Tx, ds ...Delivery) error {
+	if len(ds) == 0 {
+		return nil
+	}
+	for _, d := range ds {
+		tx.Delete(deliveryKey(d.Ref()))
+	}
+	d := ds[0]
+	if !d.single {
+		r := kv.Prefix(deliveriesKey(d.Message))
+		r.Limit = 1
+		for _, err := range tx.Scan(r) {
+			return err
+		}
 	}
 	if d.blob == (mail.BlobID{}) {
 		m, ok, err := getMessage(tx, d.Message)

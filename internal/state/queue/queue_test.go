@@ -70,7 +70,11 @@ func (b *bed) update(id mail.ArrivalID, fn func(kv.Tx) error) {
 
 func (b *bed) write(d Delivery, now time.Time) (there bool) {
 	b.Helper()
-	b.update(d.Message, func(tx kv.Tx) (err error) { there, err = b.Write(tx, d, now); return err })
+	b.update(d.Message, func(tx kv.Tx) error {
+		found, err := b.Write(tx, now, d)
+		there = err == nil && found[0]
+		return err
+	})
 	return there
 }
 

@@ -95,6 +95,7 @@ const (
 	bitRequireTLS
 	bitQuoted
 	bitJunk
+	bitSingle
 )
 
 // Bits of a delivery row.
@@ -134,16 +135,17 @@ func encodeMessage(m Message) []byte {
 }
 
 func encodeDemands(v kv.Value, d mail.Demands) kv.Value {
-	var flags byte
-	for bit, set := range map[byte]bool{
-		bitBinary: d.Binary, bitFull: d.Full, bitTLSOptional: d.TLSOptional, bitReturn: d.By.Return, bitTrace: d.By.Trace,
-		bitPrioritized: d.Prioritized,
-	} {
-		if set {
-			flags |= bit
-		}
-	}
+	flags := bit(d.Binary, bitBinary) | bit(d.Full, bitFull) | bit(d.TLSOptional, bitTLSOptional) | bit(d.By.Return, bitReturn) |
+		bit(d.By.Trace, bitTrace) | bit(d.Prioritized, bitPrioritized)
 	return v.Byte(flags).Byte(byte(d.Priority)).Time(d.By.At).Time(d.Release).Text(d.Requested).Text(d.Solicit)
+}
+
+// bit is b where it is set.
+func bit(set bool, b byte) byte {
+	if set {
+		return b
+	}
+	return 0
 }
 
 func readDemands(r *kv.ValueReader) mail.Demands {
@@ -156,15 +158,9 @@ func readDemands(r *kv.ValueReader) mail.Demands {
 	}
 }
 
-func bits(m Message) (b byte) {
-	for bit, set := range map[byte]bool{
-		bitHeadersOnly: m.HeadersOnly, bitUTF8: m.UTF8, bitEightBit: m.EightBit, bitRequireTLS: m.RequireTLS, bitQuoted: m.Quoted, bitJunk: m.Junk,
-	} {
-		if set {
-			b |= bit
-		}
-	}
-	return b
+func bits(m Message) byte {
+	return bit(m.HeadersOnly, bitHeadersOnly) | bit(m.UTF8, bitUTF8) | bit(m.EightBit, bitEightBit) | bit(m.RequireTLS, bitRequireTLS) |
+		bit(m.Quoted, bitQuoted) | bit(m.Junk, bitJunk) | bit(m.single, bitSingle)
 }
 
 func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
@@ -174,6 +170,7 @@ func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 	m := Message{
 		ID: id, HeadersOnly: flags&bitHeadersOnly != 0, UTF8: flags&bitUTF8 != 0,
 		EightBit: flags&bitEightBit != 0, RequireTLS: flags&bitRequireTLS != 0, Quoted: flags&bitQuoted != 0, Junk: flags&bitJunk != 0,
+		single: flags&bitSingle != 0,
 	}
 	m.At = r.Time()
 	copy(m.Blob[:], r.Fixed(len(m.Blob)))
@@ -192,16 +189,7 @@ func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 }
 
 func encodeDelivery(d Delivery) []byte {
-	flags := byte(0)
-	if d.Warned {
-		flags = bitWarned
-	}
-	if d.Quoted {
-		flags |= bitQuotedTo
-	}
-	if d.Late {
-		flags |= bitLate
-	}
+	flags := bit(d.Warned, bitWarned) | bit(d.Quoted, bitQuotedTo) | bit(d.Late, bitLate)
 	version := byte(rowVersion)
 	if d.Priority != 0 {
 		version = demandsVersion
