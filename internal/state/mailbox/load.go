@@ -21,7 +21,9 @@ func (t *Tx) Messages(ids []MessageID) ([]Message, error) {
 		if err != nil {
 			return fault.As(fault.Corrupt, "mailbox.Messages", err)
 		}
-		out[i], err = t.exportMessage(&r)
+		if out[i], err = t.exportMessage(&r); t.foreign() && fault.Is(err, fault.NotFound) {
+			err = nil
+		}
 		return err
 	})
 	return out, fault.Wrap("mailbox.Messages", err)
@@ -31,6 +33,16 @@ func (t *Tx) Messages(ids []MessageID) ([]Message, error) {
 // nothing was, or it cannot be read. The content tells the same.
 func (t *Tx) Indexes(ids []MessageID) ([]*message.Index, error) {
 	out := make([]*message.Index, len(ids))
+	if t.foreign() {
+		readable, err := t.Messages(ids)
+		if err != nil {
+			return nil, err
+		}
+		ids = make([]MessageID, len(ids)) // no message is 0
+		for i := range readable {
+			ids[i] = readable[i].ID
+		}
+	}
 	err := t.rowsOf(tagView, ids, func(i int, v []byte) error {
 		if ix, err := message.Unmarshal(v); err == nil {
 			out[i] = ix
