@@ -77,7 +77,7 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 		return reply{}, err
 	}
 	items := cmd.Items
-	if cmd.UID && !hasItem(items, "UID") {
+	if cmd.UID && !hasItem(items, "UID") && !c.has(uidOnly) {
 		items = append([]imap.FetchItem{{Name: "UID"}}, items...)
 	}
 	items = c.wantsModSeqs(cmd, items)
@@ -210,12 +210,17 @@ type pager struct {
 	w       want
 	size    int
 	missing bool // some of the last page are gone
+
+	walked, goal int // messages
 }
 
 func newPager(v *view, spans []span, w want) *pager {
 	p := &pager{v: v, spans: spans, w: w, size: pageOfPlacements}
 	if w.rich() {
 		p.size = pageOfMessages
+	}
+	for _, s := range spans {
+		p.goal += s.to - s.from
 	}
 	return p
 }
@@ -230,6 +235,7 @@ func (p *pager) take() []span {
 		n := min(left, s.to-s.from)
 		page = append(page, span{s.from, s.from + n})
 		left -= n
+		p.walked += n
 		if s.from += n; s.from == s.to {
 			p.spans = p.spans[1:]
 		}
@@ -239,6 +245,7 @@ func (p *pager) take() []span {
 
 // page reads the next page in one transaction.
 func (c *session) page(p *pager) ([]row, error) {
+	c.progress(p.walked, p.goal)
 	page := p.take()
 	var rows []row
 	err := c.readSelected(func(tx *mailbox.Tx) error {
