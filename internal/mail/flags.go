@@ -29,3 +29,18 @@ func (f Flags) Names() []string {
 	}
 	return names
 }
+
+// Append writes the names behind b, with spaces between them.
+func (f Flags) Append(b []byte) []byte {
+	first := true
+	for i, name := range flagNames {
+		if f&(1<<i) == 0 {
+			continue
+		}
+		if !first {
+			b = append(b, ' ')
+		}
+		b, first = append(b, name...), false
+	}
+	return b
+}

@@ -5,14 +5,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/ekiden-mail/ekiden/internal/wire/line"
 )
 
-// encoderFlush is how many octets an Encoder gathers before it writes them.
+// encoderFlush is how many octets an Encoder gathers before it writes them,
+// unless it was lent a larger buffer.
 const encoderFlush = 16 << 10
-
-// maxQuoted is the longest string that is quoted; a longer one is a literal.
-const maxQuoted = 1 << 10
 
 // Encoder writes responses (and, for the test client, commands). What is
 // written gathers in memory and goes to W when there is enough of it or at
@@ -22,6 +21,7 @@ type Encoder struct {
 	Plus bool      // literals are non-synchronising (a client's to a server)
 	UTF8 bool      // strings and mailbox names are UTF-8 (RFC 6855 §3, RFC 9051 §4.3)
 	buf  []byte
+	lent int // octets of the buffer that was lent
 	err  error
 }
 
@@ -39,19 +39,52 @@ func (e *Encoder) Flush() error {
 	return e.err
 }
 
-// Release gives the memory of the buffer back. What was not flushed is lost.
-func (e *Encoder) Release() { e.buf = nil }
+// Lend gives e room for a long answer: until Release, what buf holds is gathered
+// before it is written.
+func (e *Encoder) Lend(buf []byte) {
+	e.buf, e.lent = append(buf[:0], e.buf...), cap(buf)
+}
+
+// Lent says whether e has a buffer from Lend.
+func (e *Encoder) Lent() bool { return e.lent > 0 }
+
+// Release gives the memory of the buffer back, and what Lend had given, nil if
+// nothing. What was not flushed is lost.
+func (e *Encoder) Release() (lent []byte) {
+	if e.lent > 0 {
+		lent = e.buf[:0]
+	}
+	e.buf, e.lent = nil, 0
+	return lent
+}
 
 // Err is the first error of W.
 func (e *Encoder) Err() error { return e.err }
 
-// Raw writes s as it is.
-func (e *Encoder) Raw(s string) *Encoder {
-	e.buf = append(e.buf, s...)
-	if len(e.buf) >= encoderFlush && e.W != nil {
+// spill writes what was gathered if it is enough.
+func (e *Encoder) spill() *Encoder {
+	if n := len(e.buf); n >= encoderFlush && n >= e.lent-e.lent/4 && e.W != nil {
 		_ = e.Flush()
 	}
 	return e
+}
+
+// Raw writes s as it is.
+func (e *Encoder) Raw(s string) *Encoder {
+	e.buf = append(e.buf, s...)
+	return e.spill()
+}
+
+// Append writes what add puts behind the buffer it is given.
+func (e *Encoder) Append(add func(b []byte) []byte) *Encoder {
+	e.buf = add(e.buf)
+	return e.spill()
+}
+
+// Text writes finished text as it is.
+func (e *Encoder) Text(b []byte) *Encoder {
+	e.buf = append(e.buf, b...)
+	return e.spill()
 }
 
 // SP writes a space.
@@ -102,38 +135,17 @@ func (e *Encoder) text(s string) *Encoder {
 }
 
 // Quotable says whether s may stand in a quoted string of 7 bits.
-func Quotable(s string) bool {
-	if len(s) > maxQuoted {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; c >= 0x7f || c < ' ' {
-			return false
-		}
-	}
-	return true
-}
-
-// quotableUTF8 is Quotable for a client that has enabled UTF-8.
-func quotableUTF8(s string) bool {
-	return len(s) <= maxQuoted && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
-}
+func Quotable(s string) bool { return line.Quotable(s) }
 
 // String writes s quoted or, where that cannot be, as a literal. NULs, which
 // no string can hold, become "?".
 func (e *Encoder) String(s string) *Encoder {
-	if !Quotable(s) && !(e.UTF8 && quotableUTF8(s)) {
-		s = strings.ReplaceAll(s, "\x00", "?")
-		return e.literalHead(int64(len(s))).Raw(s)
+	if e.UTF8 && line.QuotableUTF8(s) {
+		e.buf = line.AppendQuoted(e.buf, s)
+	} else {
+		e.buf = line.AppendString(e.buf, s, e.Plus)
 	}
-	e.byte('"')
-	for i := range len(s) {
-		if s[i] == '"' || s[i] == '\\' {
-			e.buf = append(e.buf, '\\')
-		}
-		e.buf = append(e.buf, s[i])
-	}
-	return e.byte('"')
+	return e.spill()
 }
 
 // NString is String, with NIL for the empty string.
@@ -170,9 +182,13 @@ func (e *Encoder) mailboxName(name string) string {
 // Literal writes a literal of n octets from r as they come, without holding
 // them. If r fails or gives fewer, the response cannot be completed: nothing
 // more is written, the error sticks, and the connection has to be closed, so
-// that no client takes a part for the whole.
+// that no client takes a part for the whole. An r that is an io.WriterTo writes
+// what is long past the buffer.
 func (e *Encoder) Literal(n int64, r io.Reader) error {
 	e.literalHead(n)
+	if w, ok := r.(io.WriterTo); ok && e.W != nil && n >= encoderFlush {
+		return e.stream(n, w)
+	}
 	for left := n; left > 0 && e.err == nil; {
 		if cap(e.buf)-len(e.buf) < encoderFlush/4 {
 			e.makeRoom()
@@ -188,10 +204,27 @@ func (e *Encoder) Literal(n int64, r io.Reader) error {
 		e.buf = e.buf[:len(e.buf)+k]
 		left -= int64(k)
 	}
-	if len(e.buf) >= encoderFlush && e.W != nil {
-		_ = e.Flush()
-	}
+	e.spill()
 	return e.err
+}
+
+// LiteralText writes b as a literal.
+func (e *Encoder) LiteralText(b []byte) error {
+	e.literalHead(int64(len(b))).Text(b)
+	return e.err
+}
+
+// stream writes the n octets of a literal past the buffer.
+func (e *Encoder) stream(n int64, r io.WriterTo) error {
+	if err := e.Flush(); err != nil {
+		return err
+	}
+	wrote, err := r.WriteTo(e.W)
+	if err == nil && wrote != n {
+		err = io.ErrUnexpectedEOF
+	}
+	e.err = err
+	return err
 }
 
 // makeRoom writes what was gathered, or holds more where nothing is written.
@@ -214,11 +247,8 @@ func readSome(r io.Reader, p []byte) (int, error) {
 }
 
 func (e *Encoder) literalHead(n int64) *Encoder {
-	e.byte('{').Number(n)
-	if e.Plus {
-		e.byte('+')
-	}
-	return e.Raw("}\r\n")
+	e.buf = line.AppendLiteralHead(e.buf, n, e.Plus)
+	return e
 }
 
 // List writes "(" … ")" with spaces between what item writes for 0…n-1.
@@ -241,15 +271,19 @@ func (e *Encoder) Words(words []string) *Encoder {
 // Flags writes a list of flags.
 func (e *Encoder) Flags(f Flags) *Encoder {
 	e.byte('(')
-	names := append(f.System.Names(), f.Keywords...)
-	if f.Recent {
-		names = append(names, `\Recent`)
-	}
-	for i, name := range names {
-		if i > 0 {
+	empty := len(e.buf)
+	e.buf = f.System.Append(e.buf)
+	for _, name := range f.Keywords {
+		if len(e.buf) > empty {
 			e.byte(' ')
 		}
-		e.Raw(name)
+		e.buf = append(e.buf, name...)
+	}
+	if f.Recent {
+		if len(e.buf) > empty {
+			e.byte(' ')
+		}
+		e.buf = append(e.buf, `\Recent`...)
 	}
 	return e.byte(')')
 }
@@ -257,9 +291,38 @@ func (e *Encoder) Flags(f Flags) *Encoder {
 // DateTime writes t as INTERNALDATE does, in t's own zone.
 func (e *Encoder) DateTime(t time.Time) *Encoder {
 	e.byte('"')
-	e.buf = t.AppendFormat(e.buf, "_2-Jan-2006 15:04:05 -0700")
+	e.buf = appendDateTime(e.buf, t)
 	return e.byte('"')
 }
+
+// appendDateTime is t.AppendFormat of "_2-Jan-2006 15:04:05 -0700", of which a
+// list of messages needs many.
+func appendDateTime(b []byte, t time.Time) []byte {
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(b, "_2-Jan-2006 15:04:05 -0700")
+	}
+	if day < 10 {
+		b = append(b, ' ', byte('0'+day))
+	} else {
+		b = appendTwo(b, day)
+	}
+	b = append(append(append(b, '-'), month.String()[:3]...), '-')
+	b = append(appendTwo(appendTwo(b, year/100), year%100), ' ')
+	b = append(appendTwo(b, hour), ':')
+	b = append(appendTwo(b, minute), ':')
+	b = append(appendTwo(b, second), ' ')
+	_, zone := t.Zone()
+	sign := byte('+')
+	if zone < 0 {
+		sign, zone = '-', -zone
+	}
+	return appendTwo(appendTwo(append(b, sign), zone/3600), zone/60%60)
+}
+
+// appendTwo writes n, which is below 100, in two digits.
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // date writes a SEARCH date.
 func (e *Encoder) date(t time.Time) *Encoder { return e.Raw(t.Format("2-Jan-2006")) }
