@@ -30,7 +30,7 @@ type Index struct {
 	// parsed again where the whole header or the tree is needed.
 	Partial bool
 
-	view bool // came from Unmarshal: the header holds only what views keep
+	view int64 // form of the view that Unmarshal read: the header holds only what it keeps; 0 after Parse
 }
 
 // Part is one node of the tree. Type is "multipart" exactly when Parts is not

@@ -9,10 +9,17 @@ import (
 // MaxView is the most that Marshal gives, in octets.
 const MaxView = 64 << 10
 
+// The forms of a view. The second keeps ENVELOPE and BODYSTRUCTURE as IMAP writes
+// them, and more fields.
 const (
-	viewVersion  = 1
-	partialField = 4 << 10 // of a field in a partial view, in octets
+	viewFields = 1
+	viewTexts  = 2
+
+	viewVersion = viewTexts
 )
+
+// partialField is the longest field of a partial view, in octets.
+const partialField = 4 << 10
 
 // envelopeFields are what ENVELOPE is made of; Marshal keeps them of every
 // message, also of those inside.
@@ -25,6 +32,13 @@ var listFields = []string{
 	"References", "Content-Type", "Content-Transfer-Encoding", "MIME-Version", "List-ID", "List-Post", "List-Unsubscribe", "List-Unsubscribe-Post", "Newsgroups",
 	"Priority", "X-Priority", "Importance", "Precedence", "Auto-Submitted", "Disposition-Notification-To",
 	"Return-Path", "Delivered-To", "X-Spam-Flag", "X-Mailer", "User-Agent", "Organization",
+}
+
+// moreFields are those that views of the second form keep besides: neomutt, K-9 and
+// Roundcube ask for them in their lists.
+var moreFields = []string{
+	"Content-Description", "Lines", "List-Subscribe", "Mail-Followup-To", "Mail-Reply-To", "Envelope-To", "X-Label", "X-Original-To",
+	"X-Draft-Info", "X-K9mail-Identity", "Chat-Version", "X-Uniform-Type-Identifier", "X-Universally-Unique-Identifier",
 }
 
 // viewWords are written as a number. The order must not change; add at the end.
@@ -47,36 +61,54 @@ var viewNumbers = func() map[string]int {
 // Keeps says whether the header holds all fields of that name: yes after
 // Parse, after Unmarshal only for those that views keep.
 func (i *Index) Keeps(name string) bool {
-	if !i.view {
-		return true
-	}
-	return !i.Partial && (hasFold(envelopeFields, name) || hasFold(listFields, name))
+	return i.view == 0 || !i.Partial && keptBy(i.view, name)
+}
+
+// keptBy says whether a view of that form keeps the fields of a name.
+func keptBy(form int64, name string) bool {
+	return hasFold(envelopeFields, name) || hasFold(listFields, name) || form >= viewTexts && hasFold(moreFields, name)
 }
 
 func hasFold(list []string, name string) bool {
 	for _, s := range list {
-		if strings.EqualFold(s, name) {
+		if len(s) == len(name) && strings.EqualFold(s, name) {
 			return true
 		}
 	}
 	return false
 }
 
-// Marshal is the compact form that is kept beside a message: the tree with its
-// offsets, the header fields that Keeps names, the preview; at most MaxView. A
-// message for which that is not enough (a header with thousands of recipients,
-// thousands of parts) gives a Partial one: no Root, no fields longer than 4 KiB.
+// Marshal is the compact form that is kept beside a message: ENVELOPE and
+// BODYSTRUCTURE, the tree with its offsets, the header fields that Keeps names, the
+// preview; at most MaxView. A message for which that is not enough loses first
+// the two texts, which can be made again. One whose rest is too much (a header
+// with thousands of recipients, thousands of parts) gives a Partial one: no Root,
+// no fields longer than 4 KiB. The index of a view of the first form gives one again:
+// it lacks fields.
 func (i *Index) Marshal() []byte {
-	var w viewWriter
-	if !i.Partial && w.index(i, true, 0) {
-		return w.b
+	w := viewWriter{form: viewVersion}
+	if i.view > 0 {
+		w.form = i.view
 	}
-	w.b = w.b[:0]
+	w.texts = w.form >= viewTexts
+	for !i.Partial {
+		if w.index(i, true, 0) {
+			return w.b
+		}
+		if w.b = w.b[:0]; !w.texts {
+			break
+		}
+		w.texts = false
+	}
 	w.partial(i)
 	return w.b
 }
 
-type viewWriter struct{ b []byte }
+type viewWriter struct {
+	b     []byte
+	form  int64
+	texts bool // ENVELOPE and BODYSTRUCTURE are kept
+}
 
 func (w *viewWriter) int(n int64) { w.b = binary.AppendUvarint(w.b, uint64(n)) }
 
@@ -97,23 +129,39 @@ func (w *viewWriter) head(i *Index, partial bool) {
 	if partial {
 		flags |= 2
 	}
-	w.int(viewVersion)
+	w.int(w.form)
 	w.int(flags)
 	w.int(i.Size)
+	switch {
+	case w.texts && !partial:
+		env := i.Envelope()
+		w.text(env.AppendIMAP(nil))
+		w.text(i.Root.AppendIMAP(nil, true))
+	case w.form >= viewTexts:
+		w.text(nil)
+		w.text(nil)
+	}
 	w.string(i.Preview)
+}
+
+func (w *viewWriter) text(t []byte) {
+	w.int(int64(len(t)))
+	w.b = append(w.b, t...)
 }
 
 // index writes all; false means that it does not fit.
 func (w *viewWriter) index(i *Index, outer bool, base int64) bool {
 	if outer {
-		w.head(i, false)
+		if w.head(i, false); len(w.b) > MaxView {
+			return false
+		}
 	} else {
 		w.int(i.Size)
 	}
 	var kept []Field
 	size := len(w.b)
 	for _, f := range i.Header.fields {
-		if hasFold(envelopeFields, f.Name) || outer && hasFold(listFields, f.Name) {
+		if outer && keptBy(w.form, f.Name) || hasFold(envelopeFields, f.Name) {
 			kept = append(kept, f)
 			size += len(f.Raw)
 		}
@@ -207,13 +255,17 @@ func (w *viewWriter) params(params []Param) {
 // gives an index whose offsets lie outside the message.
 func Unmarshal(b []byte) (*Index, error) {
 	r := viewReader{s: string(b)}
-	if v := r.int(); v != viewVersion {
-		return nil, fmt.Errorf("message view of version %d", v)
+	i := &Index{view: r.int()}
+	if i.view < viewFields || i.view > viewVersion {
+		return nil, fmt.Errorf("message view of version %d", i.view)
 	}
-	i := &Index{view: true}
 	flags := r.int()
 	i.Cut, i.Partial = flags&1 != 0, flags&2 != 0
 	i.Size = r.int()
+	if i.view >= viewTexts {
+		r.text()
+		r.text()
+	}
 	i.Preview = r.string()
 	i.Header = Header{fields: r.fields()}
 	if !i.Partial {
@@ -279,6 +331,13 @@ func (r *viewReader) string() string {
 	return s
 }
 
+func (r *viewReader) text() string {
+	n := r.count(1)
+	t := r.s[:n]
+	r.s = r.s[n:]
+	return t
+}
+
 func (r *viewReader) fields() []Field {
 	n := r.count(2)
 	fields := make([]Field, 0, n)
@@ -337,7 +396,7 @@ func (r *viewReader) part(base, end int64, depth int) *Part {
 	switch kind {
 	case viewLeaf:
 	case viewMessage:
-		m := &Index{view: true, Size: r.int()}
+		m := &Index{view: viewVersion, Size: r.int()}
 		m.Header = Header{fields: r.fields()}
 		m.Root = r.part(p.BodyStart, p.End, depth+1)
 		p.Message = m
