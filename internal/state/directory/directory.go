@@ -132,6 +132,9 @@ var errUnread = errors.New("not remembered")
 func (unread) Get([]byte) ([]byte, bool, error)   { return nil, false, errUnread }
 func (unread) GetMany([][]byte) ([][]byte, error) { return nil, errUnread }
 func (unread) Version(kv.Shard) kv.Version        { return 0 }
+func (unread) Each([][]byte, func(int, []byte) error) error {
+	return errUnread
+}
 func (unread) Scan(kv.Range) iter.Seq2[kv.Pair, error] {
 	return func(yield func(kv.Pair, error) bool) { yield(kv.Pair{}, errUnread) }
 }

@@ -62,6 +62,9 @@ type Range struct {
 	From, To []byte
 	Reverse  bool
 	Limit    int // at most so many rows; 0 means all
+	// Borrow lets the engine lend keys and values: they are good only until the
+	// next row is asked for, and may not be changed.
+	Borrow bool
 }
 
 // Newest is what a DB may do besides: tell a shard's version without a look at
@@ -71,11 +74,15 @@ type Newest interface {
 	Newest(s Shard) (v Version, ok bool)
 }
 
-// Reader reads one moment. Keys and values are the caller's to keep.
+// Reader reads one moment. Keys and values are the caller's to keep, but for
+// those that a Range borrows.
 type Reader interface {
 	Get(key []byte) (value []byte, ok bool, err error)
 	// GetMany gives the values in the order of keys, nil where there is none.
 	GetMany(keys [][]byte) ([][]byte, error)
+	// Each calls found for each of keys that is there, with its place among them
+	// and its value, which is lent for the call. What found returns ends it.
+	Each(keys [][]byte, found func(i int, value []byte) error) error
 	// Scan gives the rows of r in order, as they are when it begins. Both ends of
 	// r lie in one shard; it may end where the shard does. A failure comes as a
 	// last pair without a key and its error.

@@ -39,8 +39,5 @@ func SuppressShard() Shard { return Shard("u/") }
 // published, and how it went with them.
 func OthersShard() Shard { return Shard("o/") }
 
-// ShareShard holds which accounts share mailboxes with which.
-func ShareShard() Shard { return Shard("h/") }
-
 // Loose is the prefix of the rows that lie in no shard.
 const Loose = "b/"

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) kv.DB) {
 		{"Fences", fences},
 		{"ViewIsOneMoment", viewIsOneMoment},
 		{"CallerKeepsBytes", callerKeepsBytes},
+		{"BorrowedRows", borrowedRows},
 		{"Increments", increments},
 		{"Transfers", transfers},
 		{"LooseUpdatesInOrder", looseUpdatesInOrder},

@@ -43,6 +43,21 @@ func (r *reader) GetMany(keys [][]byte) ([][]byte, error) {
 	return values, nil
 }
 
+// Each calls found for each of keys that is there.
+func (r *reader) Each(keys [][]byte, found func(i int, value []byte) error) error {
+	values, err := r.GetMany(keys)
+	for i, v := range values {
+		if err != nil {
+			return err
+		}
+		if v != nil {
+			err = found(i, v)
+			spoil(v) // as with what Scan lends
+		}
+	}
+	return err
+}
+
 // Scan gives the rows of a range.
 func (r *reader) Scan(q kv.Range) iter.Seq2[kv.Pair, error] {
 	return func(yield func(kv.Pair, error) bool) {
@@ -53,8 +68,20 @@ func (r *reader) Scan(q kv.Range) iter.Seq2[kv.Pair, error] {
 		n := 0
 		r.root.each(q.From, q.To, q.Reverse, func(row *node) bool {
 			n++
-			return yield(kv.Pair{Key: bytes.Clone(row.key), Value: clone(row.value, true)}, nil) && n != q.Limit
+			p := kv.Pair{Key: bytes.Clone(row.key), Value: clone(row.value, true)}
+			more := yield(p, nil) && n != q.Limit
+			if q.Borrow { // who keeps what was lent shall find out
+				spoil(p.Key)
+				spoil(p.Value)
+			}
+			return more
 		})
+	}
+}
+
+func spoil(b []byte) {
+	for i := range b {
+		b[i] = 0xaa
 	}
 }
 

@@ -88,17 +88,39 @@ func (r *reader) GetMany(keys [][]byte) ([][]byte, error) {
 	return r.lookUp(keys)
 }
 
-// lookUp gives the values of keys, nil where there is none. Unlike get it asks
-// the filters of the last level too: Pebble leaves them out where a row is
-// expected to be there, and then reads a block to learn that it is not.
+// Each calls found for each of keys that is there.
+func (r *reader) Each(keys [][]byte, found func(i int, value []byte) error) error {
+	for _, k := range keys {
+		if !r.may(k) {
+			return r.fence.Err()
+		}
+	}
+	return r.seek(keys, found)
+}
+
+// lookUp gives the values of keys, nil where there is none.
 func (r *reader) lookUp(keys [][]byte) ([][]byte, error) {
 	values := make([][]byte, len(keys))
+	err := r.seek(keys, func(i int, v []byte) error {
+		values[i] = clone(v)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// seek lends the values of keys. Unlike get it asks the filters of the last level
+// too: Pebble leaves them out where a row is expected to be there, and then reads
+// a block to learn that it is not.
+func (r *reader) seek(keys [][]byte, found func(i int, value []byte) error) error {
 	if len(keys) == 0 {
-		return values, nil
+		return nil
 	}
 	it, err := r.r.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
-		return nil, wrong(err)
+		return wrong(err)
 	}
 	for i, k := range keys {
 		if !it.SeekPrefixGE(k) {
@@ -106,14 +128,16 @@ func (r *reader) lookUp(keys [][]byte) ([][]byte, error) {
 		}
 		v, err := it.ValueAndErr()
 		if err != nil {
-			return nil, wrong(errors.Join(err, it.Close()))
+			return wrong(errors.Join(err, it.Close()))
 		}
-		values[i] = clone(v)
+		if err := found(i, v); err != nil {
+			return errors.Join(err, it.Close())
+		}
 	}
 	if err := it.Close(); err != nil {
-		return nil, wrong(err)
+		return wrong(err)
 	}
-	return values, nil
+	return nil
 }
 
 // Scan gives the rows of a range.
@@ -159,7 +183,11 @@ func (r *reader) scan(q kv.Range, yield func(kv.Pair, error) bool) (err error) {
 			return err
 		}
 		n++
-		if stopped = !yield(kv.Pair{Key: bytes.Clone(it.Key()), Value: clone(v)}, nil); stopped || n == q.Limit {
+		p := kv.Pair{Key: it.Key(), Value: v}
+		if !q.Borrow {
+			p = kv.Pair{Key: bytes.Clone(p.Key), Value: clone(v)}
+		}
+		if stopped = !yield(p, nil); stopped || n == q.Limit {
 			return nil
 		}
 	}
@@ -246,6 +274,17 @@ func (t *tx) GetMany(keys [][]byte) ([][]byte, error) {
 		values[i] = found[n]
 	}
 	return values, nil
+}
+
+// Each calls found for each of keys that is there.
+func (t *tx) Each(keys [][]byte, found func(i int, value []byte) error) error {
+	values, err := t.GetMany(keys)
+	for i, v := range values {
+		if err == nil && v != nil {
+			err = found(i, v)
+		}
+	}
+	return err
 }
 
 // Version is a shard's version.
