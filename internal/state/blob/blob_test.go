@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -97,7 +98,29 @@ func store(t testing.TB, s *Store, b []byte, n byte) Handle {
 	return h
 }
 
+// contentOf reads a blob, alone and as one of many.
 func contentOf(s *Store, id mail.BlobID) ([]byte, error) {
+	alone, err := contentAlone(s, id)
+	all, _, failed := s.OpenMany(ctx, []mail.BlobID{id, id}, nil)
+	if failed != nil {
+		return nil, errors.Join(err, failed)
+	}
+	for i := range all {
+		r := &all[i]
+		var b []byte
+		e := r.Err
+		if e == nil {
+			b, e = io.ReadAll(r)
+			e = errors.Join(e, r.Close())
+		}
+		if (e == nil) != (err == nil) || fault.KindOf(e) != fault.KindOf(err) || err == nil && !bytes.Equal(b, alone) {
+			return nil, fmt.Errorf("alone %d octets, %w; among others %d, %v", len(alone), err, len(b), e)
+		}
+	}
+	return alone, err
+}
+
+func contentAlone(s *Store, id mail.BlobID) ([]byte, error) {
 	r, err := s.Open(ctx, id)
 	if err != nil {
 		return nil, err

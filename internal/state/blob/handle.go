@@ -17,6 +17,7 @@ func (s *Store) OpenHandle(ctx context.Context, h Handle) (*Reader, error) {
 		r.body = h.body
 		return r, nil
 	}
+	r.large = true
 	if err := r.at(h.at); err != nil {
 		return nil, fault.Wrap("blob.OpenHandle", err)
 	}

@@ -118,7 +118,9 @@ func decodeIndex(h head, b []byte) ([]chunk, error) {
 type record struct {
 	head
 	r      io.ReaderAt // the record begins at 0
+	whole  []byte      // instead of r: the record is in memory
 	chunks []chunk
+	stored []byte // room for a chunk as it is stored
 }
 
 // openRecord reads the head and the index of a record of length octets.
@@ -140,6 +142,15 @@ func openRecord(r io.ReaderAt, length int64) (*record, error) {
 	}
 	chunks, err := decodeIndex(h, index)
 	return &record{head: h, r: r, chunks: chunks}, err
+}
+
+// openWhole is openRecord of a record that is in memory.
+func openWhole(b []byte) (*record, error) {
+	rec, err := openRecord(memoryRecord(b), int64(len(b)))
+	if rec != nil {
+		rec.whole = b
+	}
+	return rec, err
 }
 
 // readFull reads all of b; an end before that is a malformed record.
@@ -166,12 +177,13 @@ func (r *record) sound(i int) error {
 	return nil
 }
 
-// chunk reads chunk i into buf's room.
-func (r *record) chunk(i int, unpack *zstd.Decoder, buf []byte) ([]byte, error) {
+// chunk gives chunk i, in out's room or in the record's own: it is good until the
+// next call.
+func (r *record) chunk(i int, unpack *zstd.Decoder, out []byte) ([]byte, error) {
 	c := r.chunks[i]
 	plain := min(chunkSize, r.size-int64(i)*chunkSize)
-	stored := make([]byte, c.length)
-	if err := readFull(r.r, stored, headSize+c.offset); err != nil {
+	stored, err := r.read(c)
+	if err != nil {
 		return nil, err
 	}
 	if checksum(stored) != c.sum {
@@ -180,9 +192,21 @@ func (r *record) chunk(i int, unpack *zstd.Decoder, buf []byte) ([]byte, error) 
 	if !c.packed {
 		return stored, nil
 	}
-	out, err := unpack.DecodeAll(stored, buf[:0])
+	out, err = unpack.DecodeAll(stored, out[:0])
 	if err != nil || int64(len(out)) != plain {
 		return nil, errRecord
 	}
 	return out, nil
+}
+
+// read gives a chunk as it is stored.
+func (r *record) read(c chunk) ([]byte, error) {
+	if r.whole != nil {
+		return r.whole[headSize+c.offset:][:c.length], nil
+	}
+	if int64(cap(r.stored)) < c.length {
+		r.stored = make([]byte, c.length)
+	}
+	stored := r.stored[:c.length]
+	return stored, readFull(r.r, stored, headSize+c.offset)
 }

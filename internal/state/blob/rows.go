@@ -138,18 +138,6 @@ func pack(h bodyHead, body []byte) []byte {
 	return row
 }
 
-func unpack(h bodyHead, packed []byte) ([]byte, error) {
-	n, err := s2.DecodedLen(packed)
-	if err != nil || int64(n) != h.size {
-		return nil, corrupt("blob", errRow)
-	}
-	body, err := s2.Decode(nil, packed)
-	if err != nil {
-		return nil, corrupt("blob", err)
-	}
-	return body, nil
-}
-
 func decodeBodyHead(first []byte) (bodyHead, []byte, error) {
 	if len(first) < bodyHeadSize || first[0] != rowVersion && first[0] != packedVersion {
 		return bodyHead{}, nil, corrupt("blob", errRow)
@@ -166,30 +154,66 @@ func decodeBodyHead(first []byte) (bodyHead, []byte, error) {
 
 // readBody gives the body whose first row is known.
 func readBody(r kv.Reader, id mail.BlobID, first []byte) ([]byte, error) {
-	h, body, err := decodeBodyHead(first)
+	body, _, err := readBodyInto(r, id, first, nil)
+	return body, err
+}
+
+// readBodyInto is readBody into room, which grows and is given back. What lies in
+// room already stays as it is.
+func readBodyInto(r kv.Reader, id mail.BlobID, first, room []byte) (body, after []byte, err error) {
+	h, stored, err := decodeBodyHead(first)
 	if err != nil {
-		return nil, err
+		return nil, room, err
 	}
+	at, end := len(room), len(room)+int(h.size)
+	if end > cap(room) {
+		room, at, end = make([]byte, 0, max(2*cap(room), int(h.size))), 0, int(h.size)
+	}
+	body = room[at:end:end]
 	if h.packed {
-		if body, err = unpack(h, body); err != nil {
-			return nil, err
-		}
+		err = unpack(body, stored)
+	} else {
+		err = gatherRows(r, id, body, stored)
 	}
-	if n := (h.size - 1) / bodyRow; n > 0 && !h.packed {
-		keys := make([][]byte, n)
-		for i := range keys {
-			keys[i] = bodyKey(id, uint32(i+1))
-		}
-		rows, err := r.GetMany(keys)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			body = append(body, row...)
-		}
+	if err == nil && checksum(body) != h.sum {
+		err = corrupt("blob", errChecksum)
 	}
-	if int64(len(body)) != h.size || checksum(body) != h.sum {
-		return nil, corrupt("blob", errChecksum)
+	if err != nil {
+		return nil, room, err
 	}
-	return body, nil
+	return body, room[:end], nil
+}
+
+// unpack fills body.
+func unpack(body, packed []byte) error {
+	n, err := s2.DecodedLen(packed)
+	if err != nil || n != len(body) {
+		return corrupt("blob", errRow)
+	}
+	if _, err := s2.Decode(body, packed); err != nil {
+		return corrupt("blob", err)
+	}
+	return nil
+}
+
+// gatherRows fills body from its first row and the others.
+func gatherRows(r kv.Reader, id mail.BlobID, body, first []byte) error {
+	filled := 0
+	add := func(row []byte) {
+		copy(body[min(filled, len(body)):], row)
+		filled += len(row)
+	}
+	add(first)
+	var keys [][]byte
+	for n := bodyRow; n < len(body); n += bodyRow {
+		keys = append(keys, bodyKey(id, uint32(len(keys)+1)))
+	}
+	err := r.Each(keys, func(_ int, row []byte) error {
+		add(row)
+		return nil
+	})
+	if err == nil && filled != len(body) {
+		err = corrupt("blob", errRow)
+	}
+	return err
 }

@@ -14,6 +14,8 @@ import (
 // noRows has none.
 type noRows struct{ kv.Reader }
 
+func (noRows) Each([][]byte, func(int, []byte) error) error { return nil }
+
 func (noRows) GetMany(keys [][]byte) ([][]byte, error) { return make([][]byte, len(keys)), nil }
 
 // TestBodyRows writes and reads small bodies, packed where that pays, and finds

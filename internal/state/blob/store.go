@@ -45,6 +45,8 @@ type Store struct {
 	keep int          // octets of a record that a writer may keep in memory
 	kept atomic.Int64 // octets that writers keep in memory beyond their spillAt
 
+	buffers sync.Pool // of readers: *[]byte of atOnce octets
+
 	mu      sync.Mutex
 	current *segment            // that is written to; nil before the first write
 	last    uint64              // the highest number of a segment
@@ -158,6 +160,7 @@ func (s *Store) open(ctx context.Context, id mail.BlobID) (*Reader, error) {
 	if l.first != nil {
 		return r, nil
 	}
+	r.large = true
 	if err := r.at(l.at); err != nil {
 		return nil, err
 	}
