@@ -80,7 +80,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	}
 	r := &rooms{db: db, blobs: blobs, sink: sink}
 	r.directory = directory.New(db)
-	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Keep: time.Duration(c.Store.KeepDeleted), Circle: r.circle})
+	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Keep: time.Duration(c.Store.KeepDeleted)})
 	r.queue = queue.New(db, blobs)
 	r.queue.OnChange = relay.Record
 	r.history, r.refusals = history.New(db), history.NewRefusals(db)

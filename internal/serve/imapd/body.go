@@ -1,7 +1,6 @@
 package imapd
 
 import (
-	"bytes"
 	"io"
 	"strings"
 
@@ -18,19 +17,32 @@ type body struct {
 	c       *session
 	row     *row
 	content *mailbox.Content // open or nil
+	failed  error            // why it could not be opened
+	view    message.View     // what is kept, ready to go out
+	listed  bool             // there is such a view
+	short   bool             // and it holds all header fields that are wanted
 	index   *message.Index
+	shelf   *shelf          // of a FETCH
 	scratch *search.Scratch // of a search
 	parsed  bool            // index is of the whole content, not what was kept
 }
 
 // prepare opens and reads what w needs.
 func (b *body) prepare(w want) error {
-	if b.index = b.row.index; w.index && (b.index == nil || b.index.Partial) {
-		if err := b.parse(); err != nil {
+	if b.failed != nil {
+		b.content = nil
+		return b.failed
+	}
+	if b.row.kept != nil {
+		b.view, b.listed = message.OpenView(b.row.kept)
+		b.short = b.listed && w.short
+	}
+	if w.index || w.kept() && !b.short {
+		if err := b.whole(); err != nil {
 			return err
 		}
 	}
-	if !w.content && b.keeps(w.fields) {
+	if !w.content && (b.short || b.keeps(w.fields)) {
 		return nil
 	}
 	if err := b.open(); err != nil {
@@ -135,37 +147,50 @@ func (b *body) section(s *imap.Section, part *imap.Partial) error {
 			enc.Raw("NIL")
 			return nil
 		}
-		return b.literal(bytes.NewReader(text), 0, int64(len(text)), part)
+		if part != nil {
+			from := min(int64(part.Offset), int64(len(text)))
+			text = text[from:min(int64(len(text)), from+int64(part.Count))]
+		}
+		return fault.Wrap("imapd.literal", enc.LiteralText(text))
 	}
 	if isWhole(s) {
-		return b.literal(b.content, 0, b.content.Size(), part)
+		return b.literal(0, b.content.Size(), part)
 	}
 	at, found := b.index.Section(path, pieces[s.Kind])
 	if !found {
 		enc.Raw("NIL")
 		return nil
 	}
-	return b.literal(b.content, at.Offset, at.Length, part)
+	return b.literal(at.Offset, at.Length, part)
 }
 
-// literal writes n octets of r from off, or the part of them that is asked for.
-func (b *body) literal(r io.ReaderAt, off, n int64, part *imap.Partial) error {
+// literal writes n octets of the content from off, or the part of them that is
+// asked for.
+func (b *body) literal(off, n int64, part *imap.Partial) error {
 	if part != nil {
 		from := min(int64(part.Offset), n)
 		off, n = off+from, min(n-from, int64(part.Count))
 	}
-	return fault.Wrap("imapd.literal", b.c.enc.Literal(n, io.NewSectionReader(r, off, n)))
+	return fault.Wrap("imapd.literal", b.c.enc.Literal(n, b.content.Section(off, n)))
 }
 
 // fields gives the header fields that a section names, and the empty line. They
-// come from the kept index, or from the content where that has not all of them.
+// come from what is kept, or from the content where that has not all of them. The
+// text is good until the next call.
 func (b *body) fields(path []int, s *imap.Section) (text []byte, found bool, err error) {
 	not := s.Kind == "HEADER.FIELDS.NOT"
-	header := b.index.Header
-	if not || len(path) > 0 || !b.keeps(s.Fields) {
-		if header, found, err = b.header(path); err != nil || !found {
-			return nil, false, err
+	text = b.shelf.text[:0]
+	defer func() { b.shelf.text = text[:0] }()
+	outer := !not && len(path) == 0
+	if outer && b.short {
+		if all, sound := b.view.AppendFields(text, s.Fields); sound {
+			text = append(all, "\r\n"...)
+			return text, true, nil
 		}
+	}
+	header, found, err := b.headerOf(path, outer, s.Fields)
+	if err != nil || !found {
+		return text, false, err
 	}
 	for _, f := range header.Fields() {
 		if named(s.Fields, f.Name) != not {
@@ -175,7 +200,20 @@ func (b *body) fields(path []int, s *imap.Section) (text []byte, found bool, err
 			}
 		}
 	}
-	return append(text, "\r\n"...), true, nil
+	text = append(text, "\r\n"...)
+	return text, true, nil
+}
+
+// headerOf is header, from the kept index where that has all fields of these
+// names.
+func (b *body) headerOf(path []int, outer bool, names []string) (message.Header, bool, error) {
+	if err := b.whole(); err != nil {
+		return message.Header{}, false, err
+	}
+	if outer && b.keeps(names) {
+		return b.index.Header, true, nil
+	}
+	return b.header(path)
 }
 
 func named(names []string, name string) bool {
@@ -215,6 +253,10 @@ func (b *body) headerAt(at message.Span) (message.Header, error) {
 
 // whole makes sure that the tree of parts is known.
 func (b *body) whole() error {
+	if b.index == nil && b.row.kept != nil {
+		// What cannot be read is as good as not kept: the content tells the same.
+		b.index, _ = message.Unmarshal(b.row.kept)
+	}
 	if b.index == nil || b.index.Partial {
 		return b.parse()
 	}

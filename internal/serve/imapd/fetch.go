@@ -14,9 +14,10 @@ const (
 )
 
 // How many messages are read in one transaction: where only placements are
-// needed, and where each brings its index.
+// needed, where each brings what was kept of it, and where its content is read.
 const (
 	pageOfPlacements = 1000
+	pageOfViews      = 400
 	pageOfMessages   = 200
 )
 
@@ -32,33 +33,56 @@ type row struct {
 	number  int
 	message mailbox.Message
 	index   *message.Index // nil unless asked for, or where none was kept
+	kept    []byte         // what was kept, as it stands; nil likewise
 }
 
 // want says what of a message a command needs.
 type want struct {
 	message bool     // its row
-	index   bool     // its kept index
+	texts   bool     // what is kept of it ready to go out
+	index   bool     // its index, kept or made
 	content bool     // its octets
 	fields  []string // of its header
+	short   bool     // what is kept ready to go out holds those fields
 	flags   bool     // its flags are told
 	seen    bool     // it becomes \Seen
 
 	since mailbox.ModSeq // only what changed later
 }
 
-// rich says whether more than placements is needed.
-func (w want) rich() bool { return w.content || w.index }
+// kept says whether something kept beside the message is needed.
+func (w want) kept() bool { return w.texts || w.index || len(w.fields) > 0 }
 
-// fetchPlan finds out what items need.
-func fetchPlan(items []imap.FetchItem) want {
+// rich says whether more than placements is needed.
+func (w want) rich() bool { return w.content || w.kept() }
+
+// planned is an item of a FETCH in hand.
+type planned struct {
+	*imap.FetchItem
+	head  string // what stands before its value, the space between items too
+	write func(*session, *imap.FetchItem, *row, *body) error
+}
+
+// fetchPlan finds out what items need, and what is the same for all messages.
+func fetchPlan(items []imap.FetchItem) (want, []planned) {
 	var w want
+	plan := make([]planned, len(items))
 	for i := range items {
-		if need := fetchItems[items[i].Name].need; need != nil {
-			need(&w, &items[i])
+		it, kind := &items[i], fetchItems[items[i].Name]
+		if kind.need != nil {
+			kind.need(&w, it)
+		}
+		plan[i] = planned{it, it.Name, kind.write}
+		if kind.head != nil {
+			plan[i].head = kind.head(it)
+		}
+		if i > 0 {
+			plan[i].head = " " + plan[i].head
 		}
 	}
 	w.message = w.message || w.content
-	return w
+	w.short = message.ViewKeeps(w.fields)
+	return w, plan
 }
 
 // isWhole says whether a section is the message itself, for which no index is
@@ -77,11 +101,11 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 		return reply{}, err
 	}
 	items := cmd.Items
-	if cmd.UID && !hasItem(items, "UID") && !c.has(uidOnly) {
+	if cmd.UID && !hasItem(items, "UID") {
 		items = append([]imap.FetchItem{{Name: "UID"}}, items...)
 	}
 	items = c.wantsModSeqs(cmd, items)
-	w := fetchPlan(items)
+	w, plan := fetchPlan(items)
 	if cmd.ChangedSince != nil {
 		w.since = *cmd.ChangedSince
 		if spans, err = c.changedSince(cmd, spans); err != nil {
@@ -91,16 +115,22 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 	if v.readOnly {
 		w.seen = false
 	}
+	if !c.enc.Lent() {
+		c.enc.Lend(c.s.buffers.take())
+	}
+	m := c.s.shelves.take()
+	defer c.s.putShelf(m)
 	var failed error
 	missing, there := false, 0
 	for p := newPager(v, spans, w); !p.done(); {
+		p.shelf = m
 		rows, err := c.page(p)
 		if err != nil {
 			return reply{}, err
 		}
 		missing = missing || p.missing
 		there += len(rows)
-		if err := c.fetchPage(items, w, rows, &failed); err != nil {
+		if err := c.fetchPage(plan, w, rows, m, &failed); err != nil {
 			return reply{}, err
 		}
 	}
@@ -124,181 +154,6 @@ func hasItem(items []imap.FetchItem, name string) bool {
 		}
 	}
 	return false
-}
-
-// fetchPage answers for one page. What cannot be read of a message is left out,
-// and the first such failure is kept for the command's end; an error that comes
-// back is the connection's.
-func (c *session) fetchPage(items []imap.FetchItem, w want, rows []row, failed *error) error {
-	var read []mailbox.UID
-	for i := range rows {
-		r := &rows[i]
-		if err := c.fetchRow(items, w, r); err != nil {
-			c.report(err)
-			if c.enc.Err() != nil {
-				return &ending{reason: err.Error()}
-			}
-			if *failed == nil {
-				*failed = err
-			}
-			continue
-		}
-		if w.seen && !r.Flags.Has(flagSeen) {
-			read = append(read, r.UID)
-		}
-	}
-	if len(read) == 0 {
-		return c.enc.Err()
-	}
-	// Only what went out is \Seen: a message lost on the way stays new.
-	if err := c.enc.Flush(); err != nil {
-		return err
-	}
-	change := mailbox.FlagChange{Op: mailbox.FlagsAdd, Flags: flagSeen}
-	changed, _, err := c.o.Mailbox.SetFlags(c.work, c.account(), c.sel.account, c.sel.box, read, change, 0)
-	if err != nil {
-		c.report(err)
-		if *failed == nil {
-			*failed = err
-		}
-		return nil
-	}
-	for i := range changed {
-		if c.sel.number(changed[i].UID) > 0 {
-			c.fetchFlags(&changed[i], hasItem(items, "UID"))
-			c.sel.tell(&changed[i])
-		}
-	}
-	return c.enc.Err()
-}
-
-// fetchRow writes one FETCH response.
-func (c *session) fetchRow(items []imap.FetchItem, w want, r *row) error {
-	b := body{c: c, row: r}
-	defer b.close()
-	// What may fail is found out before the response begins.
-	if w.rich() {
-		if err := b.prepare(w); err != nil {
-			return err
-		}
-	}
-	if w.flags {
-		c.noteWords(r.Keywords)
-	}
-	c.beginFetch(&r.Placement)
-	for i := range items {
-		if i > 0 {
-			c.enc.SP()
-		}
-		it := &items[i]
-		c.enc.Raw(it.Name)
-		if err := fetchItems[it.Name].write(c, it, r, &b); err != nil {
-			return err
-		}
-	}
-	c.enc.Raw(")\r\n")
-	if w.flags {
-		c.sel.tell(&r.Placement)
-	}
-	return nil
-}
-
-// pager walks through spans of a view, a page at a time.
-type pager struct {
-	v       *view
-	spans   []span
-	w       want
-	size    int
-	missing bool // some of the last page are gone
-
-	walked, goal int // messages
-}
-
-func newPager(v *view, spans []span, w want) *pager {
-	p := &pager{v: v, spans: spans, w: w, size: pageOfPlacements}
-	if w.rich() {
-		p.size = pageOfMessages
-	}
-	for _, s := range spans {
-		p.goal += s.to - s.from
-	}
-	return p
-}
-
-func (p *pager) done() bool { return len(p.spans) == 0 }
-
-// take gives the spans of the next page.
-func (p *pager) take() []span {
-	var page []span
-	for left := p.size; left > 0 && len(p.spans) > 0; {
-		s := &p.spans[0]
-		n := min(left, s.to-s.from)
-		page = append(page, span{s.from, s.from + n})
-		left -= n
-		p.walked += n
-		if s.from += n; s.from == s.to {
-			p.spans = p.spans[1:]
-		}
-	}
-	return page
-}
-
-// page reads the next page in one transaction.
-func (c *session) page(p *pager) ([]row, error) {
-	c.progress(p.walked, p.goal)
-	page := p.take()
-	var rows []row
-	err := c.readSelected(func(tx *mailbox.Tx) error {
-		rows, p.missing = rows[:0], false
-		for _, s := range page {
-			there := 0
-			for pl, err := range tx.Placements(p.v.box, p.v.uids.at(s.from), p.v.uids.at(s.to-1)) {
-				if err != nil {
-					return err
-				}
-				// A UID between two that we know is one we know.
-				n := p.v.number(pl.UID)
-				if n == 0 {
-					continue
-				}
-				if there++; pl.ModSeq > p.w.since {
-					rows = append(rows, row{Placement: pl, number: n})
-				}
-			}
-			if there < s.to-s.from {
-				p.missing = true
-			}
-		}
-		return loadAll(tx, rows, p.w)
-	})
-	return rows, err
-}
-
-// loadAll reads what is kept of a page of messages beside their placements.
-func loadAll(tx *mailbox.Tx, rows []row, w want) error {
-	ids := make([]mailbox.MessageID, len(rows))
-	for i := range rows {
-		ids[i] = rows[i].Placement.Message
-	}
-	if w.message {
-		messages, err := tx.Messages(ids)
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			rows[i].message = messages[i]
-		}
-	}
-	if w.index {
-		indexes, err := tx.Indexes(ids)
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			rows[i].index = indexes[i]
-		}
-	}
-	return nil
 }
 
 // load reads what is kept of a message beside its placement.

@@ -6,6 +6,8 @@ import (
 
 // fetchItem is an item of FETCH.
 type fetchItem struct {
+	// head gives what stands before the value; nil: the item's name.
+	head func(*imap.FetchItem) string
 	// need says what is needed of a message; nil: no more than its placement.
 	need func(*want, *imap.FetchItem)
 	// write writes a space and the value behind the item's name, or what stands
@@ -15,9 +17,9 @@ type fetchItem struct {
 
 // fetchItems are the items of FETCH by imap.FetchItem.Name.
 var fetchItems = map[string]fetchItem{
-	"BODY":          {need: needSection, write: writeSection},
-	"BODYSTRUCTURE": {need: needIndex, write: writeStructure},
-	"ENVELOPE":      {need: needIndex, write: writeEnvelope},
+	"BODY":          {head: sectionHead, need: needSection, write: writeSection},
+	"BODYSTRUCTURE": {need: needTexts, write: writeStructure},
+	"ENVELOPE":      {need: needTexts, write: writeEnvelope},
 	"FLAGS":         {need: func(w *want, _ *imap.FetchItem) { w.flags = true }, write: writeFlags},
 	"INTERNALDATE":  {write: writeDate},
 	"MODSEQ":        {write: writeModSeq},
@@ -28,7 +30,7 @@ var fetchItems = map[string]fetchItem{
 	"UID":           {write: writeUID},
 }
 
-func needIndex(w *want, _ *imap.FetchItem) { w.index = true }
+func needTexts(w *want, _ *imap.FetchItem) { w.texts = true }
 
 func needSection(w *want, it *imap.FetchItem) {
 	if it.Section == nil {
@@ -40,11 +42,10 @@ func needSection(w *want, it *imap.FetchItem) {
 		w.content = true
 		return
 	}
-	w.index = true
 	if it.Section.Kind == "HEADER.FIELDS" && len(it.Section.Path) == 0 {
 		w.fields = append(w.fields, it.Section.Fields...)
 	} else {
-		w.content = true
+		w.index, w.content = true, true
 	}
 }
 
@@ -73,25 +74,46 @@ func writeSize(c *session, _ *imap.FetchItem, r *row, _ *body) error {
 }
 
 func writeEnvelope(c *session, _ *imap.FetchItem, _ *row, b *body) error {
+	if c.enc.SP(); b.listed {
+		c.enc.Text(b.view.Envelope())
+		return nil
+	}
 	env := b.index.Envelope()
-	encodeEnvelope(c.enc.SP(), &env)
+	c.enc.Append(env.AppendIMAP)
 	return nil
 }
 
 func writeStructure(c *session, _ *imap.FetchItem, _ *row, b *body) error {
-	encodeStructure(c.enc.SP(), b.index.Root, true)
+	if c.enc.SP(); b.listed {
+		c.enc.Text(b.view.Structure())
+		return nil
+	}
+	return writeTree(c, b, true)
+}
+
+func writeTree(c *session, b *body, extension bool) error {
+	c.enc.Append(func(to []byte) []byte { return b.index.Root.AppendIMAP(to, extension) })
 	return nil
+}
+
+// sectionHead writes the section and where a part of it begins.
+func sectionHead(it *imap.FetchItem) string {
+	var e imap.Encoder
+	e.Raw(it.Name)
+	if it.Section != nil {
+		e.Section(it.Section)
+	}
+	if it.Partial != nil {
+		e.Raw("<").Number(int64(it.Partial.Offset)).Raw(">")
+	}
+	return string(e.Bytes())
 }
 
 // writeSection is BODY: the structure without extension data, or a section.
 func writeSection(c *session, it *imap.FetchItem, _ *row, b *body) error {
 	if it.Section == nil {
-		encodeStructure(c.enc.SP(), b.index.Root, false)
-		return nil
-	}
-	c.enc.Section(it.Section)
-	if it.Partial != nil {
-		c.enc.Raw("<").Number(int64(it.Partial.Offset)).Raw(">")
+		c.enc.SP()
+		return writeTree(c, b, false)
 	}
 	return b.section(it.Section, it.Partial)
 }

@@ -64,7 +64,6 @@ func given[T int | int64 | time.Duration](v, d T) T {
 // Options are what a Server works with. Login and Mailbox are needed.
 type Options struct {
 	Hostname      string         // as the greeting says it
-	JMAP          string         // URL of the JMAP session resource; empty: there is none
 	TLS           *tls.Config    // nil: neither STARTTLS nor logins, unless PlaintextAuth
 	ImplicitTLS   bool           // TLS from the first octet (RFC 8314 §3.2)
 	PlaintextAuth bool           // logins without TLS
@@ -83,6 +82,9 @@ type Server struct {
 	o    Options
 	gate *door.Gate
 	all  door.Set[*session]
+
+	buffers pool[[]byte] // for long answers
+	shelves pool[*shelf]
 }
 
 // New makes a Server.
@@ -96,6 +98,8 @@ func New(o Options) *Server {
 		Total: max(0, l.Connections), PerAddress: max(0, l.PerAddress), PerNetwork: l.PerNetwork, Connects: l.Connects, Network: l.Network,
 	}, o.Guards, o.Sink)}
 	s.gate.OnCrowd(s.makeRoom)
+	s.buffers.make = func() []byte { return make([]byte, 0, answerBuffer) }
+	s.shelves.make = func() *shelf { return &shelf{} }
 	return s
 }
 

@@ -2,7 +2,9 @@ package imapd
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -14,6 +16,7 @@ type wire struct {
 	net.Conn
 	stop  context.Context
 	flush func() error // writes what waits to be written; called before a read, by the reader
+	over  bool         // Conn is a layer over the socket
 	idle  time.Duration
 	write time.Duration
 	until time.Time // reads end then at the latest, unless zero: nobody has logged in
@@ -40,13 +43,6 @@ func (w *wire) opened() {
 	w.until = time.Time{}
 }
 
-// closed says that nobody is logged in any more.
-func (w *wire) closed(until time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.until = until
-}
-
 // interrupt ends a read if the session only waits. It may be called by others
 // than the session.
 func (w *wire) interrupt() {
@@ -69,7 +65,7 @@ func (w *wire) breakOff() {
 func (w *wire) replace(c net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.Conn = c
+	w.Conn, w.over = c, true
 }
 
 // Read reads what comes within the idle time. Before it waits, answers given so
@@ -99,16 +95,28 @@ func (w *wire) arm() error {
 	return w.Conn.SetReadDeadline(deadline)
 }
 
-// Write writes p within the write time for each piece of 16 KiB.
+// piece is what the peer has to take within the write time, in octets.
+const piece = 16 << 10
+
+// Write writes p within the write time for each piece. What goes to the socket
+// itself goes at once, and on as long as pieces of it are taken in time; TLS and
+// compression cannot go on behind a write that was broken off.
 func (w *wire) Write(p []byte) (int, error) {
 	n := 0
 	for {
-		piece := p[n:min(len(p), n+16<<10)]
+		now := p[n:]
+		if w.over {
+			now = now[:min(len(now), piece)]
+		}
 		if err := w.Conn.SetWriteDeadline(time.Now().Add(w.write)); err != nil {
 			return n, err
 		}
-		k, err := w.Conn.Write(piece)
-		if n += k; err != nil || n == len(p) {
+		k, err := w.Conn.Write(now)
+		n += k
+		if !w.over && k >= piece && errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
+		if err != nil || n == len(p) {
 			return n, err
 		}
 	}

@@ -1,6 +1,8 @@
 package mailbox
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -17,42 +19,58 @@ const scanSpread = 3
 func (t *Tx) Messages(ids []MessageID) ([]Message, error) {
 	out := make([]Message, len(ids))
 	err := t.rowsOf(tagMessage, ids, func(i int, v []byte) error {
-		r, err := decodeMessage(ids[i], v)
+		r, err := decodeMessage(ids[i], bytes.Clone(v))
 		if err != nil {
 			return fault.As(fault.Corrupt, "mailbox.Messages", err)
 		}
-		if out[i], err = t.exportMessage(&r); t.foreign() && fault.Is(err, fault.NotFound) {
-			err = nil
-		}
+		out[i], err = t.exportMessage(&r)
 		return err
 	})
 	return out, fault.Wrap("mailbox.Messages", err)
+}
+
+// Sources is Messages without threads and places: what is needed to read their
+// content. They go into out, which is as long as ids; prefixes lie in room, which
+// grows and is given back.
+func (t *Tx) Sources(ids []MessageID, out []Message, room []byte) ([]byte, error) {
+	err := t.rowsOf(tagMessage, ids, func(i int, v []byte) error {
+		m, err := decodeSource(ids[i], v)
+		if err != nil {
+			return fault.As(fault.Corrupt, "mailbox.Sources", err)
+		}
+		at := len(room)
+		room = append(room, m.Prefix...)
+		m.Prefix = room[at:len(room):len(room)]
+		out[i] = m
+		return nil
+	})
+	return room, fault.Wrap("mailbox.Sources", err)
 }
 
 // Indexes gives what was kept of many messages, in the order of ids: nil where
 // nothing was, or it cannot be read. The content tells the same.
 func (t *Tx) Indexes(ids []MessageID) ([]*message.Index, error) {
 	out := make([]*message.Index, len(ids))
-	if t.foreign() {
-		readable, err := t.Messages(ids)
-		if err != nil {
-			return nil, err
-		}
-		ids = make([]MessageID, len(ids)) // no message is 0
-		for i := range readable {
-			ids[i] = readable[i].ID
-		}
-	}
-	err := t.rowsOf(tagView, ids, func(i int, v []byte) error {
+	err := t.Views(ids, func(i int, v []byte) {
 		if ix, err := message.Unmarshal(v); err == nil {
 			out[i] = ix
 		}
-		return nil
 	})
-	return out, fault.Wrap("mailbox.Indexes", err)
+	return out, err
+}
+
+// Views reads what was kept of many messages, and calls found with the place in
+// ids of each of which something was, and with that, as message.Index.Marshal
+// wrote it. It is good during the call only.
+func (t *Tx) Views(ids []MessageID, found func(i int, view []byte)) error {
+	return fault.Wrap("mailbox.Views", t.rowsOf(tagView, ids, func(i int, v []byte) error {
+		found(i, v)
+		return nil
+	}))
 }
 
 // rowsOf reads a row of each message, and calls found for those that are there.
+// The values are good during the call only.
 func (t *Tx) rowsOf(tag byte, ids []MessageID, found func(i int, v []byte) error) error {
 	if len(ids) == 0 {
 		return nil
@@ -82,12 +100,10 @@ func (t *Tx) rowsOf(tag byte, ids []MessageID, found func(i int, v []byte) error
 
 // rowsBetween reads the rows from first to last, and picks those of ids.
 func (t *Tx) rowsBetween(tag byte, ids []MessageID, first, last MessageID, found func(int, []byte) error) error {
-	wanted := make(map[MessageID][]int, len(ids))
-	for i, id := range ids {
-		wanted[id] = append(wanted[id], i)
-	}
+	order := byID(ids)
+	next := 0
 	prefix := t.key(tag)
-	for p, err := range t.r.Scan(kv.Range{From: t.msgKey(tag, first), To: kv.PrefixEnd(t.msgKey(tag, last))}) {
+	for p, err := range t.r.Scan(kv.Range{From: t.msgKey(tag, first), To: kv.PrefixEnd(t.msgKey(tag, last)), Borrow: true}) {
 		if err != nil {
 			return err
 		}
@@ -96,13 +112,28 @@ func (t *Tx) rowsBetween(tag byte, ids []MessageID, first, last MessageID, found
 		if err := k.Err(); err != nil {
 			return fault.As(fault.Corrupt, "mailbox.rowsBetween", err)
 		}
-		for _, i := range wanted[id] {
-			if err := found(i, p.Value); err != nil {
+		for ; next < len(order) && ids[order[next]] <= id; next++ {
+			if ids[order[next]] < id {
+				continue // not there
+			}
+			if err := found(int(order[next]), p.Value); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// byID is the places in ids, in the order of the ids. Most come so.
+func byID(ids []MessageID) []int32 {
+	order := make([]int32, len(ids))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	if !slices.IsSorted(ids) {
+		slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(ids[a], ids[b]) })
+	}
+	return order
 }
 
 // loadMessages takes the messages of placements in hand: those that came
@@ -115,7 +146,7 @@ func (t *Tx) loadMessages(rows []placed) error {
 		}
 	}
 	return fault.Wrap("mailbox.message", t.rowsOf(tagMessage, ids, func(i int, v []byte) error {
-		r, err := decodeMessage(ids[i], v)
+		r, err := decodeMessage(ids[i], bytes.Clone(v))
 		if err != nil {
 			return fault.As(fault.Corrupt, "mailbox.message", err)
 		}

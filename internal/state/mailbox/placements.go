@@ -47,7 +47,7 @@ func (t *Tx) rows(b BoxID, from, to UID) iter.Seq2[placed, error] {
 // plainRows reads placement rows as they stand.
 func (t *Tx) plainRows(b BoxID, from, to UID) iter.Seq2[placed, error] {
 	const op = "mailbox.Placements"
-	r := kv.Range{From: t.uidKey(b, from), To: t.uidKey(b, to).Uint8(0)}
+	r := kv.Range{From: t.uidKey(b, from), To: t.uidKey(b, to).Uint8(0), Borrow: true}
 	prefix := t.boxKey(tagUID, b)
 	return func(yield func(placed, error) bool) {
 		if from > to {
@@ -130,15 +130,6 @@ func (t *Tx) getPlain(b BoxID, uids []UID) ([]placed, error) {
 }
 
 func (t *Tx) exportPlacement(b BoxID, p placed) (Placement, error) {
-	if t.foreign() {
-		s, err := t.state(b)
-		if err == nil {
-			err = t.asSeen(s, &p)
-		}
-		if err != nil {
-			return Placement{}, err
-		}
-	}
 	out := Placement{
 		Box: b, UID: p.uid, Message: p.row.message, ModSeq: p.row.modSeq, Created: p.row.created,
 		Flags: p.row.flags, Size: p.row.size, Received: p.row.received, Saved: p.row.saved,
@@ -152,7 +143,7 @@ func (t *Tx) exportPlacement(b BoxID, p placed) (Placement, error) {
 // in order. A view of many should be taken in pages: it lasts at most 2 s.
 func (t *Tx) Placements(id BoxID, from, to UID) iter.Seq2[Placement, error] {
 	return func(yield func(Placement, error) bool) {
-		if _, err := t.may(id, RightRead); err != nil {
+		if _, err := t.live(id); err != nil {
 			yield(Placement{}, err)
 			return
 		}
@@ -170,7 +161,7 @@ func (t *Tx) Placements(id BoxID, from, to UID) iter.Seq2[Placement, error] {
 
 // Placement is one of them; fault.Expunged if it is not there.
 func (t *Tx) Placement(id BoxID, u UID) (Placement, error) {
-	if _, err := t.may(id, RightRead); err != nil {
+	if _, err := t.live(id); err != nil {
 		return Placement{}, err
 	}
 	rows, err := t.getRows(id, []UID{u})

@@ -18,7 +18,6 @@ const (
 	tagGone     = 'g' // TIME MSG: a message that is gone and can be restored
 	tagArrival  = 'i' // ARRIVAL: the message it became
 	tagKeywords = 'k' // the account's keywords
-	tagACL      = 'l' // BOX: who has rights to a mailbox besides the owner
 	tagMessage  = 'm' // MSG: a message
 	tagName     = 'n' // PARENT LEAF: the mailbox of that name
 	tagRole     = 'o' // ROLE: the mailbox that has it
@@ -28,10 +27,7 @@ const (
 	tagMember   = 'h' // THREAD MSG: a message of a thread
 	tagUID      = 'u' // BOX UID: a placement
 	tagView     = 'v' // MSG: what lists show of it
-	tagMark     = 'w' // BOX READER SPAN: what someone else has seen of 256 UIDs
 	tagVanished = 'x' // BOX SEQ UID: a placement that is gone
-	tagMarkLog  = 'y' // BOX READER SEQ SPAN: those by their last change
-	tagReader   = 'z' // BOX READER: how much someone else has seen
 )
 
 func (t *Tx) key(tag byte) kv.Key { return kv.NewKey(t.shard).Uint8(tag) }
@@ -266,11 +262,7 @@ func (r *messageRow) encode() []byte {
 
 func decodeMessage(id MessageID, b []byte) (messageRow, error) {
 	d := open(b)
-	r := messageRow{Message: Message{ID: id}}
-	d.fixed(r.Blob[:])
-	d.fixed(r.Arrival[:])
-	r.Size, r.Received, r.Created, r.Thread = d.size(), d.time(), d.uint(), d.uint()
-	r.Prefix = d.bytes()
+	r := messageRow{Message: d.source(id)}
 	for range d.count() {
 		r.threads = append(r.threads, d.uint())
 	}
@@ -278,6 +270,26 @@ func decodeMessage(id MessageID, b []byte) (messageRow, error) {
 		r.Places = append(r.Places, Place{Box: BoxID(d.uint()), UID: d.uint32()})
 	}
 	return r, d.done()
+}
+
+// source reads what stands first in a message's row. It shares the row's memory.
+func (d *reader) source(id MessageID) Message {
+	m := Message{ID: id}
+	d.fixed(m.Blob[:])
+	d.fixed(m.Arrival[:])
+	m.Size, m.Received, m.Created, m.Thread = d.size(), d.time(), d.uint(), d.uint()
+	m.Prefix = d.bytes()
+	return m
+}
+
+// decodeSource is decodeMessage without a look at threads and places.
+func decodeSource(id MessageID, b []byte) (Message, error) {
+	d := open(b)
+	m := d.source(id)
+	if d.bad {
+		return Message{}, errRow
+	}
+	return m, nil
 }
 
 // vanishedRow is what is remembered of a placement that is gone.

@@ -3,7 +3,6 @@ package mailbox
 import (
 	"context"
 	"errors"
-	"io"
 	"math"
 	"sync"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/search"
-	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
 // Options of a store. DB and Blobs are needed.
@@ -24,10 +22,6 @@ type Options struct {
 	// KeepOctets is the most octets of an account that can be restored, as they
 	// are in nobody's quota: beyond it the oldest go for good. 0 is 16 GiB.
 	KeepOctets int64
-	// Circle says of whom an account means anyone, where it shares with anyone:
-	// those of the same word, such as their domain. It is asked before transactions.
-	// nil: all accounts are one circle.
-	Circle func(context.Context, mail.AccountID) (string, error)
 }
 
 // Store holds all accounts.
@@ -38,7 +32,6 @@ type Store struct {
 	batches sync.Pool     // of the indexer
 	lagged  chan struct{} // see Lagged
 	keep    time.Duration
-	circle  func(context.Context, mail.AccountID) (string, error)
 	most    int64  // octets of an account that can be restored
 	run     uint32 // most UIDs of a block; tests lower it
 	piece   int    // most messages of a transaction
@@ -52,12 +45,9 @@ func New(o Options) *Store {
 	if o.KeepOctets == 0 {
 		o.KeepOctets = defaultKeepOctets
 	}
-	if o.Circle == nil {
-		o.Circle = func(context.Context, mail.AccountID) (string, error) { return "", nil }
-	}
 	return &Store{
 		db: o.DB, blobs: o.Blobs, search: search.New(o.DB), lagged: make(chan struct{}, 1), keep: o.Keep,
-		circle: o.Circle, most: o.KeepOctets, run: maxRun, piece: maxPiece,
+		most: o.KeepOctets, run: maxRun, piece: maxPiece,
 	}
 }
 
@@ -69,45 +59,17 @@ func (s *Store) View(ctx context.Context, a mail.AccountID, fn func(*Tx) error) 
 	})
 }
 
-// ViewAs is View in the name of who: anyone but the owner sees the mailboxes
-// that he has rights to, each with a \Seen of his own.
-func (s *Store) ViewAs(ctx context.Context, who, a mail.AccountID, fn func(*Tx) error) error {
-	mate, err := s.mates(ctx, who, a)
-	if err != nil {
-		return err
-	}
-	return s.View(ctx, a, func(t *Tx) error {
-		t.who, t.mate = who, mate
-		return fn(t)
-	})
-}
-
-// mates says whether anyone, in account a, means who.
-func (s *Store) mates(ctx context.Context, who, a mail.AccountID) (bool, error) {
-	if who == 0 || who == a {
-		return true, nil
-	}
-	theirs, err := s.circle(ctx, a)
-	if err != nil {
-		return false, fault.Wrap("mailbox.circle", err)
-	}
-	own, err := s.circle(ctx, who)
-	return own == theirs, fault.Wrap("mailbox.circle", err)
-}
-
-// Update runs fn over account a in the name of who: the account itself, 0 for
-// the server, or someone whom the access control lists of the mailboxes let do
-// what fn does. All that fn does carries the same
+// Update runs fn over account a in the name of who: the account itself, or 0
+// for the server. Anyone else is fault.Denied. All that fn does carries the same
 // new change number. fn may run more than once and does no I/O; if it returns an
 // error nothing is changed and Update returns that error.
 func (s *Store) Update(ctx context.Context, who, a mail.AccountID, fn func(*Tx) error) error {
-	mate, err := s.mates(ctx, who, a)
-	if err != nil {
-		return err
+	if who != a && who != 0 {
+		return fault.New(fault.Denied, "mailbox.Update", "")
 	}
 	return s.db.Update(ctx, []kv.Shard{kv.AccountShard(a)}, func(w kv.Tx) error {
 		t := newTx(s, a, w)
-		t.w, t.hold, t.who, t.mate = w, true, who, mate
+		t.w, t.hold = w, true
 		if err := fn(t); err != nil {
 			return err
 		}
@@ -130,71 +92,6 @@ func (s *Store) Watch(ctx context.Context, a mail.AccountID) <-chan kv.Version {
 	return s.db.Watch(ctx, kv.AccountShard(a))
 }
 
-// ContentWriter takes a message's bytes; see blob.Writer.
-type ContentWriter = blob.Writer
-
-// Blob begins a message's content for APPEND. What its Commit returns goes into
-// NewMessage.Content.
-func (s *Store) Blob(ctx context.Context) (*ContentWriter, error) { return s.blobs.Create(ctx) }
-
-// Content reads a message as clients see it: our prefix, then the blob. It may
-// be read from several goroutines.
-type Content struct {
-	prefix []byte
-	blob   *blob.Reader
-}
-
-// OpenMessage opens m's content; close it after use. A blob that is not there is
-// fault.Corrupt, as every message holds its blob.
-func (s *Store) OpenMessage(ctx context.Context, a mail.AccountID, m Message) (*Content, error) {
-	r, err := s.blobs.Open(ctx, m.Blob)
-	if fault.Is(err, fault.NotFound) {
-		return nil, fault.As(fault.Corrupt, "mailbox.OpenMessage", err)
-	} else if err != nil {
-		return nil, fault.Wrap("mailbox.OpenMessage", err)
-	}
-	return &Content{prefix: m.Prefix, blob: r}, nil
-}
-
-// Index reads content that was just written, with a prefix in front of it, as
-// NewMessage wants its index.
-func (s *Store) Index(ctx context.Context, prefix []byte, h blob.Handle) (*message.Index, error) {
-	const op = "mailbox.Index"
-	r, err := s.blobs.OpenHandle(ctx, h)
-	if err != nil {
-		return nil, fault.Wrap(op, err)
-	}
-	c := &Content{prefix: prefix, blob: r}
-	ix, err := message.Parse(c, c.Size())
-	return ix, fault.Wrap(op, errors.Join(err, c.Close()))
-}
-
-// ReadAt is io.ReaderAt.
-func (c *Content) ReadAt(b []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, errors.New("negative offset")
-	}
-	n := 0
-	if off < int64(len(c.prefix)) {
-		if n = copy(b, c.prefix[off:]); n == len(b) {
-			return n, nil
-		}
-	}
-	m, err := c.blob.ReadAt(b[n:], off+int64(n)-int64(len(c.prefix)))
-	return n + m, err
-}
-
-// WriteTo copies all of it to w.
-func (c *Content) WriteTo(w io.Writer) (int64, error) {
-	return io.Copy(w, io.NewSectionReader(c, 0, c.Size()))
-}
-
-// Size is prefix and blob together, in octets.
-func (c *Content) Size() int64 { return int64(len(c.prefix)) + c.blob.Size() }
-
-// Close lets the blob go.
-func (c *Content) Close() error { return c.blob.Close() }
-
 // RemoveAccount removes all that is a's, in pieces. Nobody may use the account
 // any more: the directory has let it go before. It can be repeated. Nothing of it
 // can be restored.
@@ -212,7 +109,7 @@ func (s *Store) RemoveAccount(ctx context.Context, a mail.AccountID) error {
 			return err
 		}
 	}
-	return errors.Join(s.search.Remove(ctx, a), s.forgetRecent(ctx, a), s.forgetShares(ctx, a))
+	return errors.Join(s.search.Remove(ctx, a), s.forgetRecent(ctx, a))
 }
 
 // removeMessages releases one piece of the account's messages, and after the
