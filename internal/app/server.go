@@ -109,7 +109,7 @@ func (s *Server) Close() error {
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	services := []Service{
 		ServiceFunc(s.heap), ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.rooms.policies.Run), ServiceFunc(s.rooms.reporter.Run),
-		s.rooms.login, ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail),
+		s.rooms.login, ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), ServiceFunc(s.lease), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail),
 	}
 	servers := s.rooms.servers(&s.config, s.tls.config)
 	s.web(servers)
@@ -186,4 +186,9 @@ func Offline(c Config, version string) (http.Handler, func() error, error) {
 		return nil, nil, err
 	}
 	return r.api(version), r.close, nil
+}
+
+// lease keeps the leases of the queue's partitions.
+func (s *Server) lease(ctx context.Context) error {
+	return s.rooms.leases.Run(ctx, func(err error) { s.rooms.sink.Emit(ctx, event.Failed{Where: "lease", Err: err}) })
 }

@@ -45,6 +45,7 @@ type rooms struct {
 	directory *directory.Store
 	mailbox   *mailbox.Store
 	queue     *queue.Store
+	leases    *queue.Leases
 	history   *history.Store
 	refusals  *history.Refusals
 	bans      *ban.Store
@@ -83,6 +84,8 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Keep: time.Duration(c.Store.KeepDeleted)})
 	r.queue = queue.New(db, blobs)
 	r.queue.OnChange = relay.Record
+	// The engine lets one process open the store, so no other can work the queue.
+	r.leases = queue.NewLeases(queue.LeaseOptions{DB: db, Node: c.Hostname, Sole: true})
 	r.history, r.refusals = history.New(db), history.NewRefusals(db)
 	bans := c.Limits.bans()
 	bans.Sink = sink
@@ -146,7 +149,7 @@ func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	ro := relay.Options{
 		Sites:   sites,
 		Refused: r.submit.Refused, Bounced: r.returns.Bounced,
-		DB: r.db, Blobs: r.blobs, Queue: r.queue, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
+		DB: r.db, Blobs: r.blobs, Queue: r.queue, Leases: r.leases, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
 		Answer: r.answerer(c), Here: r.directory.Here,
 		Hostname: c.Hostname, Local: source, Sources: c.sources(), SOCKS5: o.SOCKS5, RootCAs: r.roots,
 		Policy: queue.Policy{

@@ -70,26 +70,31 @@ func (r *result) outcome(jitter float64) queue.Outcome {
 // attempt tries one batch and settles it. It says false if nothing became of
 // it because of ourselves.
 func (r *Relay) attempt(ctx context.Context, b queue.Batch) bool {
-	m, ds, err := r.load(ctx, b)
+	hold, ok := r.o.Leases.Hold(queue.Ref{Message: b.Message}.Partition())
+	if !ok {
+		return false
+	}
+	defer hold.Done()
+	m, ds, err := r.load(ctx, b, hold)
 	if err != nil {
 		r.failed(ctx, err)
 		return false
 	}
 	if m.By.Return && m.By.Passed(time.Now()) {
-		return r.expire(ctx, m.Message, ds)
+		return r.expire(ctx, m, ds)
 	}
 	here, there, err := r.divide(ctx, b.Hop, ds)
 	if err != nil {
 		r.failed(ctx, err)
 		return false
 	}
-	ok := len(here)+len(there) == len(ds)
+	ok = len(here)+len(there) == len(ds)
 	if len(here) > 0 {
-		ok = r.lay(ctx, m.Message, here)
+		ok = r.lay(ctx, m, here)
 	}
 	if len(there) > 0 {
 		r.sendPaced(ctx, b, m, there)
-		ok = r.settle(ctx, m.Message, there, nil) && ok
+		ok = r.settle(ctx, m, there, nil) && ok
 	}
 	return ok
 }
@@ -123,7 +128,7 @@ func (r *Relay) send(ctx context.Context, m parcel, hop mail.Domain, rs []result
 	source := r.source(m.From.Domain, k)
 	k.source = source.Hostname
 	l := r.idle.take(ctx, k, func(l *line) bool { return l.fits(&m.Message) })
-	t := &transfer{r: r, m: m.Message, rs: rs, l: l, domain: d, trunk: k, source: source}
+	t := &transfer{r: r, m: m, rs: rs, l: l, domain: d, trunk: k, source: source}
 	defer func() { r.idle.put(t.trunk, l) }()
 	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) && !waives(&m.Message, reply) {
 		putAll(rs, reply, "", false)
@@ -202,7 +207,7 @@ func putAll(rs []result, reply smtp.Reply, host string, final bool) {
 // transfer is one message on its way to the hosts of one hop.
 type transfer struct {
 	r        *Relay
-	m        queue.Message
+	m        parcel
 	rs       []result
 	l        *line
 	domain   mail.Domain
@@ -370,7 +375,7 @@ func (t *transfer) carry(ctx context.Context, of []*result) (rest []*result) {
 // carryTo is one transaction.
 func (t *transfer) carryTo(ctx context.Context, of []*result, to []smtpc.Recipient) {
 	l := t.l
-	msg := smtpc.Message{From: t.m.ReversePath(), Demands: t.m.Demands, To: to, Options: smtp.MailOptions{
+	msg := smtpc.Message{From: t.m.ReversePath(), Demands: t.m.Demands, To: to, Still: t.m.hold.Good, Options: smtp.MailOptions{
 		EightBit: t.m.EightBit, UTF8: t.m.UTF8, HeadersOnly: t.m.HeadersOnly, EnvelopeID: t.m.EnvID, Quoted: t.m.Quoted && t.m.Path.IsNull(), RequireTLS: t.m.RequireTLS,
 	}}
 	size := int64(len(t.m.Prefix)) + t.m.Size

@@ -50,7 +50,7 @@ func isUnproven(err error) bool {
 
 // expire returns what was to be delivered by now, without another attempt (RFC
 // 2852 §4.1.3).
-func (r *Relay) expire(ctx context.Context, m queue.Message, ds []queue.Delivery) bool {
+func (r *Relay) expire(ctx context.Context, m parcel, ds []queue.Delivery) bool {
 	var rs []result
 	for _, d := range ds {
 		rs = append(rs, result{Delivery: d})

@@ -70,6 +70,11 @@ func (r *Relay) takeFresh() {
 		r.hints.keep(part)
 	}
 	for _, f := range all {
+		epoch, ours := r.o.Leases.Epoch(queue.Ref{Message: f.Message.ID}.Partition())
+		if !ours {
+			continue // who has the lease hears of the commit
+		}
+		f.Epoch = epoch
 		var taken []uint32
 		for _, d := range f.Dues() {
 			part := d.Partition()
@@ -93,17 +98,18 @@ func (r *Relay) passed(part uint8, to queue.Cursor) {
 }
 
 // load reads what b names, or has it already, sometimes with the content.
-func (r *Relay) load(ctx context.Context, b queue.Batch) (parcel, []queue.Delivery, error) {
-	if b.Fresh != nil && r.o.Queue.IsCurrent(b.Fresh) {
-		return parcel{b.Fresh.Message, b.Fresh.Body}, b.Fresh.Pick(b.N), nil
+func (r *Relay) load(ctx context.Context, b queue.Batch, h *queue.Hold) (parcel, []queue.Delivery, error) {
+	if b.Fresh != nil && b.Fresh.Epoch == h.Epoch() && r.o.Queue.IsCurrent(b.Fresh) {
+		return parcel{b.Fresh.Message, h, b.Fresh.Body}, b.Fresh.Pick(b.N), nil
 	}
 	m, ds, err := r.o.Queue.Load(ctx, b.Message, b.N)
-	return parcel{Message: m}, ds, err
+	return parcel{Message: m, hold: h}, ds, err
 }
 
-// parcel is a message on its way, with its content if that is at hand.
+// parcel is a message on its way, with its content if that is at hand, else nil.
 type parcel struct {
 	queue.Message
+	hold *queue.Hold // of its partition's lease
 	body []byte
 }
 
@@ -120,4 +126,5 @@ func (r *Relay) open(ctx context.Context, m parcel) (blob.Prefixed, io.Closer, e
 type reading struct {
 	cursors [kv.Partitions]queue.Cursor // where to go on
 	seen    [kv.Partitions]queue.Cursor // the farthest they have been
+	epochs  [kv.Partitions]uint64       // of the lease under which that was
 }

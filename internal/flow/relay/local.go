@@ -5,13 +5,12 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
-	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
 
 // lay delivers what waits for accounts of ours: the recipients beyond those that
 // the acceptance itself could write. Their copies and the end of their rows are
 // one commit, so that each is laid down once.
-func (r *Relay) lay(ctx context.Context, m queue.Message, rs []result) bool {
+func (r *Relay) lay(ctx context.Context, m parcel, rs []result) bool {
 	h, err := r.o.Blobs.Handle(ctx, m.Blob)
 	if err != nil {
 		r.failed(ctx, err)

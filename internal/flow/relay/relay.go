@@ -48,6 +48,7 @@ type Options struct {
 	Router  *route.Router
 	Sites   *route.Sites       // what hops are one destination; nil: each is its own
 	History *history.Store     // is trimmed; nil: it is not
+	Leases  *queue.Leases      // of the partitions it works; nil: all
 	Deliver *deliver.Deliverer // lays reports down
 	Answer  *answer.Answerer   // composes them
 	Sink    event.Sink
@@ -148,7 +149,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		watchers.Go(func() {
 			var looked kv.Version
 			for v := range changed {
-				if r.o.Queue.Readied(part) > looked {
+				// What other nodes have queued is known by the version alone.
+				if r.o.Queue.Readied(part) > looked || !r.o.Leases.Sole() {
 					looked = v // the look to come sees this version, or a later one
 					r.hints.add(part)
 				}
@@ -198,6 +200,8 @@ func (r *Relay) loop(ctx, work context.Context) {
 		case <-ctx.Done():
 		case <-r.hints.wake:
 		case <-r.fresh:
+		case <-r.o.Leases.Changed():
+			r.hints.all()
 		case <-timer.C:
 			r.fallDue(time.Now())
 		case w := <-r.wants:
@@ -250,6 +254,9 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 	}
 	rows := 0
 	for _, part := range r.hints.take() {
+		if !r.leased(part) {
+			continue
+		}
 		if rows >= rowsAtOnce {
 			r.hints.keep(part)
 			again = true
@@ -281,6 +288,17 @@ func (r *Relay) look(ctx context.Context) (again bool) {
 		r.failed(ctx, failed)
 	}
 	return again && !r.plan.Full() && failed == nil
+}
+
+// leased says whether a partition is ours to work. One that has come anew is read
+// from its beginning.
+func (r *Relay) leased(part uint8) bool {
+	epoch, ok := r.o.Leases.Epoch(part)
+	if ok && epoch != r.epochs[part] {
+		r.epochs[part] = epoch
+		r.cursors[part], r.seen[part] = queue.Cursor{}, queue.Cursor{}
+	}
+	return ok
 }
 
 // refill reads once more what there was no room for.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -26,6 +27,7 @@ const (
 type settlement struct {
 	r       *Relay
 	m       queue.Message
+	hold    *queue.Hold // of its partition's lease
 	at      time.Time
 	jitter  float64
 	parts   []settled
@@ -45,9 +47,9 @@ type settled struct {
 }
 
 // settle writes what is known of an attempt. It says false if it could not.
-func (r *Relay) settle(ctx context.Context, m queue.Message, rs []result, local *deliver.Plan) bool {
+func (r *Relay) settle(ctx context.Context, m parcel, rs []result, local *deliver.Plan) bool {
 	// One draw for all: recipients of one message stay together.
-	s := &settlement{r: r, m: m, at: time.Now(), local: local, jitter: rand.Float64()}
+	s := &settlement{r: r, m: m.Message, hold: m.hold, at: time.Now(), local: local, jitter: rand.Float64()}
 	policy := r.o.Policy
 	policy.By = m.By
 	for _, res := range rs {
@@ -79,6 +81,9 @@ func (r *Relay) settle(ctx context.Context, m queue.Message, rs []result, local 
 		}
 		if try == 1 || try%20 == 0 {
 			r.failed(ctx, err)
+		}
+		if errors.Is(err, queue.ErrLost) {
+			return false // what becomes of them is another node's to say
 		}
 		select {
 		case <-ctx.Done():
@@ -183,6 +188,9 @@ func (s *settlement) write(ctx context.Context) error {
 
 // record writes how far the deliveries have come, and their story.
 func (s *settlement) record(tx kv.Tx) error {
+	if err := s.hold.Fence(tx); err != nil {
+		return err
+	}
 	ds := make([]queue.Delivery, len(s.parts))
 	entries := make([]history.Entry, len(s.parts))
 	for i := range s.parts {

@@ -377,11 +377,24 @@ func (t *transaction) content(content io.Reader) error {
 	if t.size > 0 && total != t.size {
 		return fault.As(fault.Corrupt, "smtpc.Send", fmt.Errorf("content of %d octets has %d", t.size, total))
 	}
+	if err := t.still(); err != nil {
+		return err
+	}
 	if err := w.Close(); err != nil {
 		return t.cut(err)
 	}
 	if err := t.out.Flush(); err != nil {
 		return t.cut(err)
+	}
+	return nil
+}
+
+var errTakenBack = errors.New("the message was taken back before its end")
+
+// still asks the caller whether the message is to be ended, and so to be taken.
+func (t *transaction) still() error {
+	if t.m.Still != nil && !t.m.Still() {
+		return lost(errTakenBack)
 	}
 	return nil
 }
@@ -412,6 +425,11 @@ func (t *transaction) chunk(content io.Reader) error {
 			}
 			if err != nil {
 				return t.cut(err)
+			}
+		}
+		if ended {
+			if err := t.still(); err != nil {
+				return err
 			}
 		}
 		if _, err := t.out.Write(buf[:n]); err != nil {

@@ -100,6 +100,10 @@ type Message struct {
 	// keep a time cannot have what must be returned at it.
 	Demands mail.Demands
 	To      []Recipient
+
+	// Still is asked when all but the end of the content has been sent; on false the
+	// connection is cut, and nobody has taken the message. nil is true.
+	Still func() bool
 }
 
 // Result is what became of each recipient.

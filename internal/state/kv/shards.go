@@ -39,5 +39,8 @@ func SuppressShard() Shard { return Shard("u/") }
 // published, and how it went with them.
 func OthersShard() Shard { return Shard("o/") }
 
+// ClusterShard holds which nodes there are, and which of them works what.
+func ClusterShard() Shard { return Shard("c/") }
+
 // Loose is the prefix of the rows that lie in no shard.
 const Loose = "b/"

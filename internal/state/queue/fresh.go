@@ -13,6 +13,7 @@ import (
 type Fresh struct {
 	Message    Message
 	Deliveries []Delivery // those that were due at once
+	Epoch      uint64     // of the partition's lease, when it was taken
 	Body       []byte     // the content, if it is small and was in memory; nobody may change it
 
 	changes uint64 // by operators, before
