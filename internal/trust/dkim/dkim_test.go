@@ -168,7 +168,7 @@ func TestPartial(t *testing.T) {
 	_, _ = body.Write([]byte("Hi.\r\n"))
 	body.Close()
 	fields := NewFields(message.ParseHeader([]byte(head)))
-	data := fields.appendSigned(nil, []string{"from"}, Relaxed)
+	data := fields.AppendSigned(nil, []string{"from"}, Relaxed)
 	field, err := s.sign(data, []string{"From"}, sum.Sum(), now)
 	if err != nil {
 		t.Fatal(err)

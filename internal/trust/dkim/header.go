@@ -66,9 +66,9 @@ func NewFields(h message.Header) Fields {
 	return all
 }
 
-// appendSigned adds the fields that names lists: of those with one name the last
+// AppendSigned adds the fields that names lists: of those with one name the last
 // first, and nothing where there are no more (RFC 6376 §5.4.2).
-func (all Fields) appendSigned(dst []byte, names []string, c Canon) []byte {
+func (all Fields) AppendSigned(dst []byte, names []string, c Canon) []byte {
 	taken := make(map[string]int, len(names))
 	for _, name := range names {
 		same := all[name]

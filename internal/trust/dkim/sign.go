@@ -3,7 +3,6 @@ package dkim
 import (
 	"crypto"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -23,7 +22,8 @@ type Signer struct {
 	Key      crypto.Signer // *rsa.PrivateKey or ed25519.PrivateKey
 }
 
-func (s Signer) algorithm() string {
+// Algorithm is the name of what the signer does (RFC 6376 §3.3, RFC 8463 §3).
+func (s Signer) Algorithm() string {
 	if _, ok := s.Key.(ed25519.PrivateKey); ok {
 		return Ed25519SHA256
 	}
@@ -71,7 +71,7 @@ func Sign(h message.Header, body []byte, keys []Signer, now time.Time) ([]byte, 
 	for i, n := range names {
 		lower[i] = strings.ToLower(n)
 	}
-	signed := all.appendSigned(nil, lower, Relaxed)
+	signed := all.AppendSigned(nil, lower, Relaxed)
 	var fields []byte
 	for _, k := range keys {
 		f, err := k.sign(slices.Clip(signed), names, body, now)
@@ -86,37 +86,46 @@ func Sign(h message.Header, body []byte, keys []Signer, now time.Time) ([]byte, 
 // sign makes one field over the canonical fields.
 func (s Signer) sign(signed []byte, names []string, body []byte, now time.Time) ([]byte, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "DKIM-Signature: v=1; a=%s; c=relaxed/relaxed; d=%s;\r\n\ts=%s; t=%d;\r\n\t", s.algorithm(), s.Domain, s.Selector, now.Unix())
-	foldList(&b, "h=", names)
-	fmt.Fprintf(&b, ";\r\n\tbh=%s;\r\n\tb=", base64.StdEncoding.EncodeToString(body))
-	sum := sha256.Sum256((&Signature{Field: b.String(), Head: Relaxed}).appendSelf(signed))
+	fmt.Fprintf(&b, "DKIM-Signature: v=1; a=%s; c=relaxed/relaxed; d=%s;\r\n\ts=%s; t=%d;\r\n\t", s.Algorithm(), s.Domain, s.Selector, now.Unix())
+	fmt.Fprintf(&b, "%s;\r\n\tbh=%s;\r\n\tb=", FoldNames("h=", names), base64.StdEncoding.EncodeToString(body))
+	value, err := s.Value((&Signature{Field: b.String(), Head: Relaxed}).appendSelf(signed))
+	if err != nil {
+		return nil, err
+	}
+	for room := lineRoom - len("b="); len(value) > room; room = lineRoom {
+		b.WriteString(value[:room] + "\r\n\t")
+		value = value[room:]
+	}
+	b.WriteString(value + "\r\n")
+	return []byte(b.String()), nil
+}
+
+// Value is the value of the tag b over data.
+func (s Signer) Value(data []byte) (string, error) {
+	sum := sha256.Sum256(data)
 	var value []byte
 	var err error
 	switch key := s.Key.(type) {
 	case *rsa.PrivateKey:
-		value, err = rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+		value, err = rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
 	case ed25519.PrivateKey: // RFC 8463 §3: over the hash
-		value, err = key.Sign(rand.Reader, sum[:], crypto.Hash(0))
+		value, err = key.Sign(nil, sum[:], crypto.Hash(0))
 	default:
 		err = fmt.Errorf("dkim: no signatures are made with a %T", s.Key)
 	}
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	text := base64.StdEncoding.EncodeToString(value)
-	for len(text) > lineRoom {
-		b.WriteString(text[:lineRoom] + "\r\n\t")
-		text = text[lineRoom:]
-	}
-	b.WriteString(text + "\r\n")
-	return []byte(b.String()), nil
+	return base64.StdEncoding.EncodeToString(value), nil
 }
 
 // lineRoom is how much of a list or of base64 stands in a line, in octets (RFC
 // 5322 §2.1.1).
 const lineRoom = 72
 
-func foldList(b *strings.Builder, begin string, names []string) {
+// FoldNames lists names with colons behind begin, folded.
+func FoldNames(begin string, names []string) string {
+	var b strings.Builder
 	b.WriteString(begin)
 	room := lineRoom - len(begin)
 	for i, n := range names {
@@ -131,6 +140,7 @@ func foldList(b *strings.Builder, begin string, names []string) {
 		b.WriteString(n)
 		room -= len(n)
 	}
+	return b.String()
 }
 
 // Record is what is published for a key (RFC 6376 §3.6.1, RFC 8463 §4).

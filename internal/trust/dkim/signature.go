@@ -61,7 +61,7 @@ func ParseSignature(raw string, kind Kind) (*Signature, error) {
 		return s, err
 	}
 	s.Domain, s.Selector = strings.ToLower(s.Tags.Value("d")), s.Tags.Value("s")
-	s.Algorithm = strings.ToLower(s.Tags.Value("a"))
+	s.Algorithm = s.Tags.Value("a")
 	if err := s.common(); err != nil {
 		return s, err
 	}
@@ -117,17 +117,15 @@ func (s *Signature) message() (err error) {
 	if s.Limit > maxBodyLen {
 		return errors.New("the tag l is too large")
 	}
-	for _, name := range words(s.Tags.Value("h")) {
+	h, ok := s.Tags.Get("h")
+	if !ok {
+		return errors.New("the tag h is missing")
+	}
+	for _, name := range words(h) {
 		s.Signed = append(s.Signed, strings.ToLower(name))
 	}
 	if len(s.Signed) > maxSigned {
 		return fmt.Errorf("over %d fields are signed", maxSigned)
-	}
-	if slices.Contains(s.Signed, "") {
-		return errors.New("the tag h is missing or malformed")
-	}
-	if !slices.Contains(s.Signed, "from") { // RFC 6376 §5.4
-		return errors.New("the From field is not signed")
 	}
 	return nil
 }
@@ -136,6 +134,9 @@ func (s *Signature) message() (err error) {
 func (s *Signature) mail() (err error) {
 	if v := s.Tags.Value("v"); v != "1" {
 		return fmt.Errorf("the version %.20q is not known", v)
+	}
+	if !slices.Contains(s.Signed, "from") { // RFC 6376 §5.4
+		return errors.New("the From field is not signed")
 	}
 	if q, ok := s.Tags.Get("q"); ok && !hasWord(strings.ToLower(q), "dns/txt") {
 		return errors.New("the key is not in the DNS")
@@ -157,7 +158,7 @@ func (s *Signature) mail() (err error) {
 }
 
 func canonOf(word string) (Canon, bool) {
-	switch strings.ToLower(strings.TrimSpace(word)) {
+	switch word {
 	case "simple":
 		return Simple, true
 	case "relaxed":
@@ -203,14 +204,19 @@ func (s *Signature) Short() string {
 	return b[:min(len(b), 8)]
 }
 
+// Own is the field itself as it was signed, canonical and without a line end.
+func (s *Signature) Own(c Canon) []byte {
+	field := AppendField(nil, Unsigned(s.Field), c)
+	return field[:len(field)-2]
+}
+
 // Data is what the signature is over: the fields that it lists, and itself without
 // its value (RFC 6376 §3.7).
 func (s *Signature) Data(all Fields) []byte {
-	dst := all.appendSigned(nil, s.Signed, s.Head)
+	dst := all.AppendSigned(nil, s.Signed, s.Head)
 	return s.appendSelf(dst)
 }
 
 func (s *Signature) appendSelf(dst []byte) []byte {
-	dst = AppendField(dst, Unsigned(s.Field), s.Head)
-	return dst[:len(dst)-2] // its line end does not count
+	return append(dst, s.Own(s.Head)...)
 }
