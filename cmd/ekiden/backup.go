@@ -77,8 +77,10 @@ func (c *RestoreCmd) Run() error {
 
 // VerifyCmd is `ekiden verify`.
 type VerifyCmd struct {
-	Store  verifyStoreCmd  `cmd:"" help:"Verify the store: every count, every reference and every body."`
-	Backup verifyBackupCmd `cmd:"" help:"Verify a backup: that all of it is there and as it was."`
+	Store   verifyStoreCmd   `cmd:"" help:"Verify the store: every count, every reference and every body."`
+	Backup  verifyBackupCmd  `cmd:"" help:"Verify a backup: that all of it is there and as it was."`
+	Message verifyMessageCmd `cmd:"" help:"Find out who wrote a message that is read from standard input (SPF, DKIM, DMARC, ARC, reverse DNS), and print it as an Authentication-Results field."`
+	SPF     verifySPFCmd     `cmd:"" name:"spf" help:"Find out whether a server may send in a domain's name, by SPF; the result comes first."`
 }
 
 type verifyStoreCmd struct{ At }

@@ -43,7 +43,7 @@ type cli struct {
 	Undelete UndeleteCmd `cmd:"" help:"Deleted messages, for as long as they are kept."`
 	Backup   BackupCmd   `cmd:"" help:"Take a backup while mail flows: only what is new since the last one in that directory is written."`
 	Restore  RestoreCmd  `cmd:"" help:"Bring a backup back into a data directory that holds no store; the server must not run."`
-	Verify   VerifyCmd   `cmd:"" help:"Read all that is stored, and say what is wrong."`
+	Verify   VerifyCmd   `cmd:"" help:"Verify what is stored, or where a message comes from."`
 	Sendmail sendmailCmd `cmd:"" help:"Send a message that is read from standard input, through the server that runs. Installed under the name sendmail it takes its options directly."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -46,7 +46,7 @@ func floors() []floor {
 func steps() map[string]int {
 	return map[string]int{
 		"login": 0, "judge": 0, "junk": 0, "sign": 0, "route": 0, "notify": 0,
-		"transfer": 0, "gather": 1, "answer": 1, "callout": 1, "returns": 1, "deliver": 2, "screen": 3, "receive": 4, "submit": 4, "relay": 4, "report": 5,
+		"transfer": 0, "prove": 1, "gather": 2, "answer": 1, "callout": 1, "returns": 1, "deliver": 2, "screen": 3, "receive": 4, "submit": 4, "relay": 4, "report": 5,
 	}
 }
 
@@ -54,6 +54,7 @@ func steps() map[string]int {
 func sideways() map[string][]string {
 	return map[string][]string{
 		"internal/event":             {},
+		"internal/trust/arc":         {"internal/trust/dkim"},
 		"internal/wire/message":      {},
 		"internal/wire/dsn":          {"internal/wire/message", "internal/wire/smtp", "internal/wire/bounce"},
 		"internal/wire/sendmail":     {"internal/wire/message", "internal/wire/smtp"},

@@ -10,7 +10,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
-// TestTooLong has a chain longer than is allowed, and one whose beginning was cut
+// TestTooLong has a chain longer than RFC 8617 §4.2.1 allows, and one whose beginning was cut
 // off.
 func TestTooLong(t *testing.T) {
 	for from, want := range map[int]string{

@@ -65,7 +65,7 @@ func read(text string) (message.Header, *Chain, []byte) {
 	return h, c, sum.Sum()
 }
 
-// TestValidation runs the validation suite.
+// TestValidation runs the validation suite of RFC 8617.
 func TestValidation(t *testing.T) {
 	n := 0
 	for _, s := range scenarios(t, "arc-draft-validation-tests.json") {

@@ -56,7 +56,7 @@ func FindKey(ctx context.Context, r dns.Resolver, selector, domain string) (*Key
 	case errors.Is(err, dns.ErrNoName), errors.Is(err, dns.ErrNoData), err == nil && len(answer.Records) == 0:
 		return nil, fmt.Errorf("%w: there is none at %s", ErrKey, name)
 	case err != nil:
-		return nil, fmt.Errorf("key at %s: %w", name, err)
+		return nil, fmt.Errorf("key at %s: %w", name, dns.Brief(err))
 	}
 	// Several records have no meaning: the first that can be read is taken.
 	for _, rec := range answer.Records {

@@ -41,7 +41,8 @@ func verify(t *testing.T, text string, r dns.Resolver, now time.Time) []Result {
 	return all
 }
 
-// TestVectors has messages signed by dkimpy and the example of RFC 8463 appendix A.
+// TestVectors has messages signed by dkimpy (RFC 6376) and the example of RFC 8463
+// appendix A.
 func TestVectors(t *testing.T) {
 	text, err := os.ReadFile("../../../test/vectors/dkim/vectors.json")
 	if err != nil {

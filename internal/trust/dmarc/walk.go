@@ -37,7 +37,7 @@ func (w *walker) record(domain string) (*Record, error) {
 	}
 	answer, err := w.r.Lookup(w.ctx, name, dns.TypeTXT)
 	if err != nil && !errors.Is(err, dns.ErrNoName) && !errors.Is(err, dns.ErrNoData) {
-		return nil, fmt.Errorf("TXT of %s: %w", name, err)
+		return nil, fmt.Errorf("TXT of %s: %w", name, dns.Brief(err))
 	}
 	var only *Record
 	n := 0

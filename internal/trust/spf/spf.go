@@ -175,7 +175,7 @@ func (e *evaluation) fetch(ctx context.Context, domain string) (*record, outcome
 	case absent(err):
 		return nil, outcome{code: None}
 	case err != nil:
-		return nil, temporary(fmt.Errorf("TXT of %s: %w", domain, err))
+		return nil, temporary(fmt.Errorf("TXT of %s: %w", domain, dns.Brief(err)))
 	}
 	text, n := "", 0
 	for _, r := range answer.Records {
@@ -282,7 +282,7 @@ func (e *evaluation) lookup(ctx context.Context, name string, t dns.Type, counts
 		}
 		return nil, nil
 	case err != nil:
-		bad := temporary(fmt.Errorf("%s of %s: %w", t, name, err))
+		bad := temporary(fmt.Errorf("%s of %s: %w", t, name, dns.Brief(err)))
 		return nil, &bad
 	}
 	return answer.Records, nil

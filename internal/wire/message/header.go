@@ -186,6 +186,10 @@ func (s *HeaderScanner) Size() int {
 	return len(s.buf)
 }
 
+// Rest is what came with the last part of the header and does not belong to it,
+// unless the header is too long.
+func (s *HeaderScanner) Rest() []byte { return s.buf[s.Size():] }
+
 // Header is the fields collected so far.
 func (s *HeaderScanner) Header() Header { return ParseHeader(s.buf[:s.Size()]) }
 
