@@ -26,7 +26,8 @@ func (c *session) authentications() (words []string) {
 // shown are the capabilities we have, in the order in which they are told.
 var shown = []capability{
 	{word: "IMAP4rev1", when: everywhere},
-	{word: "LITERAL+", when: everywhere},
+	{word: "LITERAL-", when: beforeLogin},
+	{word: "LITERAL+", when: afterLogin},
 	{word: "ID", when: everywhere},
 	{word: "ENABLE", when: everywhere},
 	{word: "SASL-IR", when: beforeLogin},
@@ -43,6 +44,11 @@ var shown = []capability{
 	{word: "LIST-EXTENDED", when: afterLogin},
 	{word: "LIST-STATUS", when: afterLogin},
 	{word: "STATUS=SIZE", when: afterLogin},
+	{word: "UTF8=ACCEPT", when: afterLogin},
+	{word: "UIDONLY", when: afterLogin},
+	{word: "UNAUTHENTICATE", when: afterLogin},
+	{word: "INPROGRESS", when: afterLogin},
+	{word: "JMAPACCESS", when: func(c *session) bool { return c.in && c.o.JMAP != "" }},
 	{word: "APPENDLIMIT=", when: afterLogin, more: func(c *session) string { return decimal(c.o.Limits.Message) }},
 	{word: "SPECIAL-USE", when: afterLogin},
 	{word: "CREATE-SPECIAL-USE", when: afterLogin},

@@ -23,36 +23,38 @@ type command struct {
 
 // commands are those we know, by imap.Command.Name.
 var commands = map[string]command{
-	"APPEND":       {when: loggedIn, do: with((*session).append)},
-	"AUTHENTICATE": {when: before, do: with((*session).authenticate)},
-	"CAPABILITY":   {when: always, do: plain((*session).capability)},
-	"CHECK":        {when: selected, do: (*session).noop},
-	"CLOSE":        {when: selected, do: plain((*session).close)},
-	"COPY":         {when: selected, do: with((*session).copy)},
-	"CREATE":       {when: loggedIn, do: with((*session).create)},
-	"DELETE":       {when: loggedIn, do: with((*session).delete)},
-	"ENABLE":       {when: loggedIn, do: with((*session).enable)},
-	"EXAMINE":      {when: loggedIn, do: with((*session).selectBox)},
-	"EXPUNGE":      {when: selected, do: with((*session).expunge)},
-	"FETCH":        {when: selected, do: with((*session).fetch), numbers: true},
-	"ID":           {when: always, do: with((*session).id)},
-	"IDLE":         {when: loggedIn, do: plain((*session).idle)},
-	"LIST":         {when: loggedIn, do: with((*session).list)},
-	"LOGIN":        {when: before, do: with((*session).login)},
-	"LOGOUT":       {when: always, do: plain((*session).logout)},
-	"LSUB":         {when: loggedIn, do: with((*session).list)},
-	"MOVE":         {when: selected, do: with((*session).copy)},
-	"NAMESPACE":    {when: loggedIn, do: plain((*session).namespace)},
-	"NOOP":         {when: always, do: (*session).noop},
-	"RENAME":       {when: loggedIn, do: with((*session).rename)},
-	"SEARCH":       {when: selected, do: with((*session).search), numbers: true},
-	"SELECT":       {when: loggedIn, do: with((*session).selectBox)},
-	"STARTTLS":     {when: before, do: (*session).upgrade},
-	"STATUS":       {when: loggedIn, do: with((*session).status)},
-	"STORE":        {when: selected, do: with((*session).store), numbers: true},
-	"SUBSCRIBE":    {when: loggedIn, do: with((*session).subscribe)},
-	"UNSELECT":     {when: selected, do: plain((*session).unselect)},
-	"UNSUBSCRIBE":  {when: loggedIn, do: with((*session).subscribe)},
+	"APPEND":         {when: loggedIn, do: with((*session).append)},
+	"AUTHENTICATE":   {when: before, do: with((*session).authenticate)},
+	"CAPABILITY":     {when: always, do: plain((*session).capability)},
+	"CHECK":          {when: selected, do: (*session).noop},
+	"CLOSE":          {when: selected, do: plain((*session).close)},
+	"COPY":           {when: selected, do: with((*session).copy)},
+	"CREATE":         {when: loggedIn, do: with((*session).create)},
+	"DELETE":         {when: loggedIn, do: with((*session).delete)},
+	"ENABLE":         {when: loggedIn, do: with((*session).enable)},
+	"EXAMINE":        {when: loggedIn, do: with((*session).selectBox)},
+	"EXPUNGE":        {when: selected, do: with((*session).expunge)},
+	"FETCH":          {when: selected, do: with((*session).fetch), numbers: true},
+	"GETJMAPACCESS":  {when: loggedIn, do: plain((*session).jmapAccess)},
+	"ID":             {when: always, do: with((*session).id)},
+	"IDLE":           {when: loggedIn, do: plain((*session).idle)},
+	"LIST":           {when: loggedIn, do: with((*session).list)},
+	"LOGIN":          {when: before, do: with((*session).login)},
+	"LOGOUT":         {when: always, do: plain((*session).logout)},
+	"LSUB":           {when: loggedIn, do: with((*session).list)},
+	"MOVE":           {when: selected, do: with((*session).copy)},
+	"NAMESPACE":      {when: loggedIn, do: plain((*session).namespace)},
+	"NOOP":           {when: always, do: (*session).noop},
+	"RENAME":         {when: loggedIn, do: with((*session).rename)},
+	"SEARCH":         {when: selected, do: with((*session).search), numbers: true},
+	"SELECT":         {when: loggedIn, do: with((*session).selectBox)},
+	"STARTTLS":       {when: before, do: (*session).upgrade},
+	"STATUS":         {when: loggedIn, do: with((*session).status)},
+	"STORE":          {when: selected, do: with((*session).store), numbers: true},
+	"SUBSCRIBE":      {when: loggedIn, do: with((*session).subscribe)},
+	"UNAUTHENTICATE": {when: loggedIn, do: plain((*session).unauthenticate)},
+	"UNSELECT":       {when: selected, do: plain((*session).unselect)},
+	"UNSUBSCRIBE":    {when: loggedIn, do: with((*session).subscribe)},
 }
 
 // with is a command that is done by its arguments.
@@ -70,14 +72,17 @@ func plain(do func(*session) (reply, error)) func(*session, imap.Request) (reply
 func (c *session) wrongState(name string, when moment) reply {
 	switch {
 	case when == before && c.in:
-		return bad("you are logged in already")
+		return clientBug("you are logged in already")
 	case when == selected && c.sel == nil:
-		return bad(name + " needs a selected mailbox")
+		return clientBug(name + " needs a selected mailbox")
 	case when == loggedIn && !c.in:
-		return bad(name + " needs a login")
+		return clientBug(name + " needs a login")
 	}
 	return reply{}
 }
+
+// clientBug is the reply to what no client should do (RFC 5530 §3).
+func clientBug(text string) reply { return reply{"BAD", "CLIENTBUG", text} }
 
 // mayExpunge says whether EXPUNGE responses may come before the command's
 // reply.

@@ -22,6 +22,7 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 		return reply{"NO", "USEATTR", "a mailbox here has one of the known special uses"}, nil
 	}
 	taken := false
+	var box mailbox.Box
 	err := c.update(func(tx *mailbox.Tx) error {
 		if role != mailbox.RoleNone {
 			_, err := tx.BoxByRole(role)
@@ -32,7 +33,8 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 				return err
 			}
 		}
-		_, err := tx.CreateBox(cmd.Mailbox, role)
+		var err error
+		box, err = tx.CreateBox(cmd.Mailbox, role)
 		return err
 	})
 	if err != nil {
@@ -40,6 +42,9 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 	}
 	if taken {
 		return reply{"NO", "USEATTR", "another mailbox has that special use"}, nil
+	}
+	if name := strings.TrimSuffix(cmd.Mailbox, mailbox.Separator); name != box.Name && c.has(rev2) {
+		c.tellRenamed(&box, name)
 	}
 	return ok("CREATE done"), nil
 }

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
@@ -12,7 +13,9 @@ func (c *session) delete(cmd *imap.BoxCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := c.o.Mailbox.DeleteBox(c.work, c.account(), c.account(), cmd.Mailbox); err != nil {
+	if err := c.o.Mailbox.DeleteBox(c.work, c.account(), c.account(), cmd.Mailbox); fault.Is(err, fault.Conflict) {
+		return reply{"NO", "HASCHILDREN", "there are mailboxes within it"}, nil // RFC 9051 §7.1
+	} else if err != nil {
 		return reply{}, err
 	}
 	if mine {

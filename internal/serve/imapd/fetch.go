@@ -101,7 +101,7 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 		return reply{}, err
 	}
 	items := cmd.Items
-	if cmd.UID && !hasItem(items, "UID") {
+	if cmd.UID && !hasItem(items, "UID") && !c.has(uidOnly) {
 		items = append([]imap.FetchItem{{Name: "UID"}}, items...)
 	}
 	items = c.wantsModSeqs(cmd, items)

@@ -29,6 +29,8 @@ type pager struct {
 	size    int
 	missing bool // some of the last page are gone
 	shelf   *shelf
+
+	walked, goal int // messages
 }
 
 func newPager(v *view, spans []span, w want) *pager {
@@ -38,6 +40,9 @@ func newPager(v *view, spans []span, w want) *pager {
 		p.size = pageOfMessages
 	case w.rich():
 		p.size = pageOfViews
+	}
+	for _, s := range spans {
+		p.goal += s.to - s.from
 	}
 	return p
 }
@@ -52,6 +57,7 @@ func (p *pager) take() []span {
 		n := min(left, s.to-s.from)
 		page = append(page, span{s.from, s.from + n})
 		left -= n
+		p.walked += n
 		if s.from += n; s.from == s.to {
 			p.spans = p.spans[1:]
 		}
@@ -61,6 +67,7 @@ func (p *pager) take() []span {
 
 // page reads the next page in one transaction. The rows are good until the next.
 func (c *session) page(p *pager) ([]row, error) {
+	c.progress(p.walked, p.goal)
 	page, m := p.take(), p.shelf
 	err := c.readSelected(func(tx *mailbox.Tx) error {
 		m.rows, p.missing = m.rows[:0], false

@@ -64,6 +64,7 @@ func given[T int | int64 | time.Duration](v, d T) T {
 // Options are what a Server works with. Login and Mailbox are needed.
 type Options struct {
 	Hostname      string         // as the greeting says it
+	JMAP          string         // URL of the JMAP session resource; empty: there is none
 	TLS           *tls.Config    // nil: neither STARTTLS nor logins, unless PlaintextAuth
 	ImplicitTLS   bool           // TLS from the first octet (RFC 8314 §3.2)
 	PlaintextAuth bool           // logins without TLS

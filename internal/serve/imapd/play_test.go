@@ -162,6 +162,8 @@ func configure(o *imapd.Options, d *datadriven.TestData) {
 			o.PlaintextAuth = false
 		case "implicit-tls":
 			o.ImplicitTLS, o.PlaintextAuth = true, false
+		case "jmap":
+			o.JMAP = a.Vals[0]
 		case "no-tls":
 			o.TLS = nil
 		case "per-address":

@@ -9,8 +9,11 @@ import (
 // the mailbox selected before is not any more. SELECT takes the messages that
 // are new since the last one as \Recent, EXAMINE leaves them so.
 func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
-	if cmd.Resync != nil && !c.has(qresync) {
+	switch {
+	case cmd.Resync != nil && !c.has(qresync):
 		return bad("QRESYNC has to be enabled first"), nil
+	case cmd.Resync != nil && cmd.Resync.Numbers != nil && c.has(uidOnly):
+		return uidRequired(), nil
 	}
 	if c.sel != nil {
 		c.leave()
@@ -54,15 +57,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	for _, w := range words {
 		v.addWord(w)
 	}
-	c.tellFlags()
-	c.enc.Untagged().Raw("OK [PERMANENTFLAGS ").Words(v.permanentFlags()).Raw("] flags that are kept\r\n")
-	c.tellExists()
-	if unseen > 0 {
-		c.enc.Untagged().Raw("OK [UNSEEN ").Number(int64(unseen)).Raw("] first unseen\r\n")
-	}
-	c.enc.Untagged().Raw("OK [UIDVALIDITY ").Number(int64(box.UIDValidity)).Raw("] UIDs are valid\r\n")
-	c.enc.Untagged().Raw("OK [UIDNEXT ").Number(int64(box.UIDNext)).Raw("] next UID\r\n")
-	c.tellHighest()
+	c.tellSelected(cmd, &box, unseen)
 	if err := c.tellResync(changed); err != nil {
 		return reply{}, err
 	}
@@ -70,6 +65,39 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		return reply{"OK", "READ-ONLY", cmd.Name() + " done"}, nil
 	}
 	return reply{"OK", "READ-WRITE", cmd.Name() + " done"}, nil
+}
+
+// tellSelected writes what a client has to know of a mailbox: for IMAP4rev2 its
+// name as LIST has it and nothing by sequence number (RFC 3501 §6.3.1, RFC 9051
+// §6.3.2).
+func (c *session) tellSelected(cmd *imap.SelectCommand, box *mailbox.Box, unseen uint32) {
+	v := c.sel
+	c.tellFlags()
+	c.enc.Untagged().Raw("OK [PERMANENTFLAGS ").Words(v.permanentFlags()).Raw("] flags that are kept\r\n")
+	c.tellExists()
+	if unseen > 0 && !c.has(rev2) && !c.has(uidOnly) {
+		c.enc.Untagged().Raw("OK [UNSEEN ").Number(int64(unseen)).Raw("] first unseen\r\n")
+	}
+	c.enc.Untagged().Raw("OK [UIDVALIDITY ").Number(int64(box.UIDValidity)).Raw("] UIDs are valid\r\n")
+	c.enc.Untagged().Raw("OK [UIDNEXT ").Number(int64(box.UIDNext)).Raw("] next UID\r\n")
+	c.tellHighest()
+	if c.has(rev2) {
+		c.tellRenamed(box, cmd.Mailbox)
+	}
+}
+
+// tellRenamed writes a LIST response for a mailbox, with the name that the
+// client used where that is not quite its own (RFC 9051 §6.3.9.7).
+func (c *session) tellRenamed(box *mailbox.Box, old string) {
+	var attrs []string
+	if use := uses[box.Role]; use != "" {
+		attrs = append(attrs, use)
+	}
+	c.listHead("LIST", box.Name, attrs)
+	if old != box.Name {
+		c.enc.Raw(` ("OLDNAME" (`).Mailbox(old).Raw("))")
+	}
+	c.enc.CRLF()
 }
 
 // takeRecent finds out what is \Recent in this session, and by SELECT notes

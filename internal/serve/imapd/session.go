@@ -63,6 +63,8 @@ type session struct {
 	held    time.Time // when the login was last known to hold
 	sel     *view     // the selected mailbox, or nil
 	enabled extension // what the client has enabled
+	tag     string    // of the command in hand
+	asked   time.Time // when it came, or progress was told of last
 
 	commands, bads, failures int
 }
@@ -200,6 +202,7 @@ func (c *session) countBad() error {
 // answer does one command and says its tagged reply. An error ends the session.
 func (c *session) answer(req imap.Request) error {
 	c.commands++
+	c.tag, c.asked = req.Tag, time.Now()
 	if err := c.still(); err != nil {
 		return err
 	}
@@ -262,6 +265,9 @@ func (c *session) do(req imap.Request) (reply, error) {
 	r := bad("unknown command")
 	if known {
 		r = c.wrongState(name, cmd.when)
+	}
+	if r.status == "" && c.has(uidOnly) && imap.ByNumber(req.Command) {
+		r = uidRequired()
 	}
 	if r.status == "" {
 		return cmd.do(c, req)

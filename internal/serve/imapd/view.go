@@ -226,7 +226,7 @@ func (v *view) mark(vanished []mailbox.UID) {
 // so that no number moves before it is told; or one VANISHED for all of them.
 func (c *session) tellExpunged() {
 	v := c.sel
-	if c.has(qresync) {
+	if c.vanishes() {
 		c.tellVanished(false, imap.SetOf(v.gone))
 		v.uids.remove(v.gone)
 		v.gone = nil
@@ -239,17 +239,20 @@ func (c *session) tellExpunged() {
 	v.gone = nil
 }
 
-// tellExists writes EXISTS and RECENT.
+// tellExists writes EXISTS and, but to a client of IMAP4rev2, RECENT.
 func (c *session) tellExists() {
 	v := c.sel
 	first, _ := v.uids.find(v.recent)
 	c.enc.Untagged().Number(int64(v.uids.n)).Raw(" EXISTS\r\n")
+	if c.has(rev2) {
+		return
+	}
 	c.enc.Untagged().Number(int64(v.uids.n - first)).Raw(" RECENT\r\n")
 }
 
 // flags are a message's flags as this session sees them.
 func (c *session) flags(p *mailbox.Placement) imap.Flags {
-	return imap.Flags{System: p.Flags, Keywords: p.Keywords, Recent: p.UID >= c.sel.recent}
+	return imap.Flags{System: p.Flags, Keywords: p.Keywords, Recent: p.UID >= c.sel.recent && !c.has(rev2)}
 }
 
 // leave ends the selection, if there is one. What came while the mailbox was
@@ -269,7 +272,7 @@ func (c *session) leave() {
 func (c *session) fetchFlags(p *mailbox.Placement, uid bool) {
 	c.noteWords(p.Keywords)
 	c.beginFetch(p)
-	if uid || c.has(qresync) {
+	if (uid || c.has(qresync)) && !c.has(uidOnly) {
 		c.enc.Raw("UID ").Number(int64(p.UID)).SP()
 	}
 	c.enc.Raw("FLAGS ").Flags(c.flags(p))
@@ -282,11 +285,19 @@ func (c *session) fetchFlags(p *mailbox.Placement, uid bool) {
 // fetchModSeq writes an untagged FETCH with the mod-sequence of p.
 func (c *session) fetchModSeq(p *mailbox.Placement) {
 	c.beginFetch(p)
-	c.enc.Raw("UID ").Number(int64(p.UID)).Raw(" MODSEQ (").Raw(decimal(p.ModSeq)).Raw("))\r\n")
+	if !c.has(uidOnly) {
+		c.enc.Raw("UID ").Number(int64(p.UID)).SP()
+	}
+	c.enc.Raw("MODSEQ (").Raw(decimal(p.ModSeq)).Raw("))\r\n")
 }
 
-// beginFetch writes a FETCH response as far as "(".
+// beginFetch writes a FETCH response as far as "(", or a UIDFETCH response, whose
+// number is the UID (RFC 9586 §3.3).
 func (c *session) beginFetch(p *mailbox.Placement) {
+	if c.has(uidOnly) {
+		c.enc.Untagged().Number(int64(p.UID)).Raw(" UIDFETCH (")
+		return
+	}
 	c.enc.Untagged().Number(int64(c.sel.number(p.UID))).Raw(" FETCH (")
 }
 

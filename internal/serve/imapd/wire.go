@@ -43,6 +43,13 @@ func (w *wire) opened() {
 	w.until = time.Time{}
 }
 
+// closed says that nobody is logged in any more.
+func (w *wire) closed(until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.until = until
+}
+
 // interrupt ends a read if the session only waits. It may be called by others
 // than the session.
 func (w *wire) interrupt() {

@@ -120,6 +120,13 @@ func ByUID(c Command) bool {
 	return ok && u.byUID()
 }
 
+// ByNumber says whether a command names messages by their sequence numbers,
+// where it could do so by UID (RFC 9586 §3). EXPUNGE names none.
+func ByNumber(c Command) bool {
+	u, ok := c.(interface{ byUID() bool })
+	return ok && !u.byUID() && c.Name() != "EXPUNGE"
+}
+
 func (p *parser) tag() string {
 	tag := p.some("a tag", isTag)
 	if len(tag) > MaxTag {
