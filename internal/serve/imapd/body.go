@@ -48,7 +48,7 @@ func (b *body) prepare(w want) error {
 	if err := b.open(); err != nil {
 		return err
 	}
-	return b.probe()
+	return probe(b.content)
 }
 
 // probeAt lies behind the prefix and in the first chunk that the store verifies.
@@ -57,12 +57,12 @@ const probeAt = mailbox.MaxPrefix + 1<<10
 // probe reads an octet, so that damage is found before a response begins: most
 // content is verified by that. What lies far behind it can only end the connection
 // in the midst of the literal.
-func (b *body) probe() error {
-	at := min(b.content.Size(), probeAt) - 1
+func probe(c *mailbox.Content) error {
+	at := min(c.Size(), probeAt) - 1
 	if at < 0 {
 		return nil
 	}
-	_, err := b.content.ReadAt(make([]byte, 1), at)
+	_, err := c.ReadAt(make([]byte, 1), at)
 	if err == io.EOF {
 		err = nil
 	}

@@ -4,21 +4,14 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 )
 
-// batchOctets is about how much content of small messages is read at once.
-const batchOctets = 256 << 10
-
-// fewOctets is how long a message may be to be counted as small: the store does
-// not read the content of longer ones ahead.
-const fewOctets = 64 << 10
-
 // shelf is the memory that one page of messages after the other is read into.
 type shelf struct {
 	rows     []row
 	ids      []mailbox.MessageID
 	messages []mailbox.Message
-	kept     []byte // what was kept of them, and their prefixes
-	bodies   []byte // the content of a batch
-	text     []byte // what is written next
+	kept     []byte   // what was kept of them, and their prefixes
+	batches  [2]batch // of their content
+	text     []byte   // what is written next
 }
 
 // pager walks through spans of a view, a page at a time.
@@ -120,44 +113,28 @@ func (m *shelf) load(tx *mailbox.Tx, w want) (err error) {
 	return nil
 }
 
-// batch opens the content of the first of rows, and says of how many.
-func (c *session) batch(rows []row, m *shelf) ([]mailbox.Opened, error) {
-	m.messages = m.messages[:0]
-	octets := int64(0)
-	for i := range rows {
-		if rows[i].Size <= fewOctets {
-			octets += rows[i].Size
-		}
-		if m.messages = append(m.messages, rows[i].message); octets > batchOctets {
-			break
-		}
-	}
-	var opened []mailbox.Opened
-	var err error
-	opened, m.bodies, err = c.o.Mailbox.OpenMessages(c.work, c.sel.account, m.messages, m.bodies[:0])
-	return opened, err
-}
-
 // fetchPage answers for one page. What cannot be read of a message is left out,
 // and the first such failure is kept for the command's end; an error that comes
 // back is the connection's.
 func (c *session) fetchPage(plan []planned, w want, rows []row, m *shelf, failed *error) error {
 	var read []mailbox.UID
-	var opened []mailbox.Opened
+	var contents *ahead
+	if w.content {
+		contents = c.readAhead(rows, m)
+		defer contents.stop()
+	}
+	var b body
 	for i := range rows {
-		if w.content && len(opened) == 0 {
-			var err error
-			if opened, err = c.batch(rows[i:], m); err != nil {
+		r := &rows[i]
+		b = body{c: c, row: r, shelf: m}
+		if w.content {
+			o, err := contents.take()
+			if err != nil {
 				return err
 			}
-		}
-		r := &rows[i]
-		b := body{c: c, row: r, shelf: m}
-		if w.content {
 			if r.message.ID != 0 { // else the row is asked for again, and why it is not there
-				b.content, b.failed = &opened[0].Content, opened[0].Err
+				b.content, b.failed = &o.Content, o.Err
 			}
-			opened = opened[1:]
 		}
 		if err := c.fetchRow(plan, w, r, &b); err != nil {
 			c.report(err)

@@ -86,6 +86,7 @@ type Server struct {
 
 	buffers pool[[]byte] // for long answers
 	shelves pool[*shelf]
+	ahead   chan struct{} // held by who reads ahead
 }
 
 // New makes a Server.
@@ -100,6 +101,7 @@ func New(o Options) *Server {
 	}, o.Guards, o.Sink)}
 	s.gate.OnCrowd(s.makeRoom)
 	s.buffers.make = func() []byte { return make([]byte, 0, answerBuffer) }
+	s.ahead = make(chan struct{}, mostAhead)
 	s.shelves.make = func() *shelf { return &shelf{} }
 	return s
 }

@@ -27,7 +27,7 @@ func (p *pool[T]) put(v T) { p.spare.Put(v) }
 
 // putShelf gives a shelf back, without what few FETCHes need.
 func (s *Server) putShelf(m *shelf) {
-	for _, b := range []*[]byte{&m.kept, &m.bodies, &m.text} {
+	for _, b := range []*[]byte{&m.kept, &m.text, &m.batches[0].room, &m.batches[1].room} {
 		if cap(*b) > keepOctets {
 			*b = nil
 		}
