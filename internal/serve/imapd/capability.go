@@ -48,6 +48,7 @@ var shown = []capability{
 	{word: "UIDONLY", when: afterLogin},
 	{word: "UNAUTHENTICATE", when: afterLogin},
 	{word: "INPROGRESS", when: afterLogin},
+	{word: "NOTIFY", when: afterLogin},
 	{word: "JMAPACCESS", when: func(c *session) bool { return c.in && c.o.JMAP != "" }},
 	{word: "APPENDLIMIT=", when: afterLogin, more: func(c *session) string { return decimal(c.o.Limits.Message) }},
 	{word: "SPECIAL-USE", when: afterLogin},

@@ -19,6 +19,8 @@ type command struct {
 	// numbers: sequence numbers are in use while it is in hand, so that no
 	// EXPUNGE may come, unless it is by UID (RFC 3501 §7.4.1).
 	numbers bool
+	// removes: what it did is told as news, even to a client that wants none.
+	removes bool
 }
 
 // commands are those we know, by imap.Command.Name.
@@ -33,7 +35,7 @@ var commands = map[string]command{
 	"DELETE":         {when: loggedIn, do: with((*session).delete)},
 	"ENABLE":         {when: loggedIn, do: with((*session).enable)},
 	"EXAMINE":        {when: loggedIn, do: with((*session).selectBox)},
-	"EXPUNGE":        {when: selected, do: with((*session).expunge)},
+	"EXPUNGE":        {when: selected, do: with((*session).expunge), removes: true},
 	"FETCH":          {when: selected, do: with((*session).fetch), numbers: true},
 	"GETJMAPACCESS":  {when: loggedIn, do: plain((*session).jmapAccess)},
 	"ID":             {when: always, do: with((*session).id)},
@@ -42,9 +44,10 @@ var commands = map[string]command{
 	"LOGIN":          {when: before, do: with((*session).login)},
 	"LOGOUT":         {when: always, do: plain((*session).logout)},
 	"LSUB":           {when: loggedIn, do: with((*session).list)},
-	"MOVE":           {when: selected, do: with((*session).copy)},
+	"MOVE":           {when: selected, do: with((*session).copy), removes: true},
 	"NAMESPACE":      {when: loggedIn, do: plain((*session).namespace)},
 	"NOOP":           {when: always, do: (*session).noop},
+	"NOTIFY":         {when: loggedIn, do: with((*session).notify)},
 	"RENAME":         {when: loggedIn, do: with((*session).rename)},
 	"SEARCH":         {when: selected, do: with((*session).search), numbers: true},
 	"SELECT":         {when: loggedIn, do: with((*session).selectBox)},

@@ -59,10 +59,8 @@ func idleUntil[Hint any](c *session, hints <-chan Hint, said <-chan heard) (hear
 	look := time.NewTicker(idleLook)
 	defer look.Stop()
 	for {
-		if c.sel != nil {
-			if err := c.fold(true); err != nil {
-				return heard{}, err
-			}
+		if err := c.news(true); err != nil {
+			return heard{}, err
 		}
 		if err := c.flush(); err != nil {
 			return heard{}, err

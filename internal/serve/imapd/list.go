@@ -68,6 +68,7 @@ func (c *session) list(cmd *imap.ListCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	c.wantsStatus(cmd.Status)
 	match := newPatterns(cmd.Reference, cmd.Patterns)
 	if cmd.Subscribed {
 		c.lsub(all, match[0])

@@ -63,6 +63,7 @@ type session struct {
 	held    time.Time // when the login was last known to hold
 	sel     *view     // the selected mailbox, or nil
 	enabled extension // what the client has enabled
+	notice  *notice   // what NOTIFY asked for; nil: there was none
 	tag     string    // of the command in hand
 	asked   time.Time // when it came, or progress was told of last
 
@@ -96,6 +97,7 @@ func (c *session) serve() {
 			Door: "imap", Peer: c.peer, User: c.who.Address, Duration: time.Since(c.began), Commands: c.commands, Reason: reason,
 		})
 	}()
+	defer c.endNotify()
 	reason = c.end(c.converse())
 	c.leave()
 }
@@ -161,7 +163,11 @@ func (c *session) converse() error {
 	c.enc.Untagged().Raw("OK [CAPABILITY ").Raw(c.capabilities()).Raw("] ").Raw(c.o.Hostname).Raw(" Ekiden IMAP ready\r\n")
 	for {
 		c.wire.wait(true)
-		req, err := c.dec.Read()
+		var req imap.Request
+		err := c.await()
+		if err == nil {
+			req, err = c.dec.Read()
+		}
 		c.wire.wait(false)
 		if err == nil {
 			err = c.answer(req)
@@ -222,8 +228,14 @@ func (c *session) answer(req imap.Request) error {
 			return err
 		}
 	}
-	if c.sel != nil {
-		if err := c.fold(commands[req.Command.Name()].mayExpunge(req.Command)); err != nil {
+	cmd := commands[req.Command.Name()]
+	if c.sel != nil && (cmd.removes || c.hears(messageNew)) {
+		if err := c.fold(cmd.mayExpunge(req.Command)); err != nil {
+			return err
+		}
+	}
+	if names := changedNames(req.Command); names != nil {
+		if err := c.tellOthers(names); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
@@ -12,18 +13,15 @@ import (
 // (RFC 7162 §3.1.7) and SIZE (RFC 8438). All numbers but RECENT are kept, not
 // counted.
 var statusItems = map[string]func(*session, *mailbox.Box) (string, error){
-	"APPENDLIMIT": func(c *session, _ *mailbox.Box) (string, error) { return decimal(c.o.Limits.Message), nil },
-	"DELETED":     func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Deleted), nil },
-	"HIGHESTMODSEQ": func(c *session, b *mailbox.Box) (string, error) {
-		c.turnOn(condstore) // RFC 7162 §3.1
-		return decimal(b.HighestModSeq), nil
-	},
-	"MESSAGES":    func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Messages), nil },
-	"RECENT":      (*session).countRecent,
-	"SIZE":        func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Size), nil },
-	"UIDNEXT":     func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDNext), nil },
-	"UIDVALIDITY": func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDValidity), nil },
-	"UNSEEN":      func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Unseen), nil },
+	"APPENDLIMIT":   func(c *session, _ *mailbox.Box) (string, error) { return decimal(c.o.Limits.Message), nil },
+	"DELETED":       func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Deleted), nil },
+	"HIGHESTMODSEQ": func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.HighestModSeq), nil },
+	"MESSAGES":      func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Messages), nil },
+	"RECENT":        (*session).countRecent,
+	"SIZE":          func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Size), nil },
+	"UIDNEXT":       func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDNext), nil },
+	"UIDVALIDITY":   func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDValidity), nil },
+	"UNSEEN":        func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Unseen), nil },
 }
 
 func decimal[N uint32 | int64 | uint64](n N) string { return strconv.FormatInt(int64(n), 10) }
@@ -36,12 +34,21 @@ func (c *session) status(cmd *imap.StatusCommand) (reply, error) {
 		return err
 	})
 	if err == nil {
+		c.wantsStatus(cmd.Items)
 		err = c.tellStatus(cmd.Mailbox, &box, cmd.Items)
 	}
 	if err != nil {
 		return reply{}, err
 	}
 	return ok("STATUS done"), nil
+}
+
+// wantsStatus turns CONDSTORE on where a client asks for a mod-sequence (RFC 7162
+// §3.1).
+func (c *session) wantsStatus(items []string) {
+	if slices.Contains(items, "HIGHESTMODSEQ") {
+		c.turnOn(condstore)
+	}
 }
 
 // tellStatus writes a STATUS response, by the name that the client uses.

@@ -68,7 +68,7 @@ func (c *session) change(cmd *imap.StoreCommand, uids []mailbox.UID) (changed []
 	if len(uids) == 0 {
 		return nil, nil, nil
 	}
-	return c.o.Mailbox.SetFlags(c.work, c.account(), c.sel.account, c.sel.box, uids, flagChange(cmd), since)
+	return c.o.Mailbox.SetFlags(c.work, c.account(), c.sel.account, c.sel.box, uids, flagsOf(cmd), since)
 }
 
 // setOf writes UIDs as a set of UIDs or of sequence numbers.
@@ -130,7 +130,7 @@ func (v *view) tellSilent(others *news, changed []mailbox.Placement) {
 	}
 }
 
-func flagChange(cmd *imap.StoreCommand) mailbox.FlagChange {
+func flagsOf(cmd *imap.StoreCommand) mailbox.FlagChange {
 	change := mailbox.FlagChange{Op: mailbox.FlagsSet, Flags: cmd.Flags.System, Keywords: cmd.Flags.Keywords}
 	switch cmd.Op {
 	case imap.FlagsAdd:

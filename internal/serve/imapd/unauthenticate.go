@@ -9,6 +9,7 @@ import (
 // unauthenticate is UNAUTHENTICATE (RFC 8437): all is as it was before login,
 // but for TLS and compression. The mailbox is left without an expunge.
 func (c *session) unauthenticate() (reply, error) {
+	c.endNotify()
 	c.leave()
 	c.who, c.in, c.enabled = login.Who{}, false, 0
 	c.turnOn(0)

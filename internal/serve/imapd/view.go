@@ -203,9 +203,14 @@ func (c *session) fold(expunge bool) error {
 	}
 	if v.uids.n > before {
 		c.tellExists()
+		if err := c.fetchNew(before, v.uids.n); err != nil {
+			return err
+		}
 	}
-	for i := range flags {
-		c.fetchFlags(&flags[i], true)
+	if c.hears(flagChange) {
+		for i := range flags {
+			c.fetchFlags(&flags[i], true)
+		}
 	}
 	v.told = nil
 	return nil

@@ -24,6 +24,8 @@ type wire struct {
 	mu      sync.Mutex
 	waiting bool // nothing is in hand
 	cut     bool // the read in progress was broken off
+	listens bool // the session would be woken
+	woken   bool // and was
 }
 
 // past is a deadline that is over.
@@ -58,6 +60,34 @@ func (w *wire) interrupt() {
 	if w.waiting {
 		_ = w.Conn.SetReadDeadline(past())
 	}
+}
+
+// listen says that the session may be woken while it reads.
+func (w *wire) listen() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listens = true
+}
+
+// wake ends a read of a session that listens, or the next.
+func (w *wire) wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.woken = true; w.listens {
+		_ = w.Conn.SetReadDeadline(past())
+	}
+}
+
+// heard ends listening, and says whether the session was woken; if it takes
+// that, it has to look for what there is.
+func (w *wire) heard(take bool) (woken bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listens = false
+	if woken = w.woken; take {
+		w.woken = false
+	}
+	return woken
 }
 
 // breakOff ends the read in progress or the next one, until wait is called.
@@ -96,7 +126,7 @@ func (w *wire) arm() error {
 	if !w.until.IsZero() && deadline.After(w.until) {
 		deadline = w.until
 	}
-	if w.cut || w.waiting && w.stop.Err() != nil {
+	if w.cut || w.waiting && w.stop.Err() != nil || w.listens && w.woken {
 		deadline = past()
 	}
 	return w.Conn.SetReadDeadline(deadline)
