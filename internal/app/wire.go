@@ -81,7 +81,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	}
 	r := &rooms{db: db, blobs: blobs, sink: sink}
 	r.directory = directory.New(db)
-	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Keep: time.Duration(c.Store.KeepDeleted)})
+	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Keep: time.Duration(c.Store.KeepDeleted), Circle: r.circle})
 	r.queue = queue.New(db, blobs)
 	r.queue.OnChange = relay.Record
 	// The engine lets one process open the store, so no other can work the queue.

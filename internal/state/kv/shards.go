@@ -42,5 +42,8 @@ func OthersShard() Shard { return Shard("o/") }
 // ClusterShard holds which nodes there are, and which of them works what.
 func ClusterShard() Shard { return Shard("c/") }
 
+// ShareShard holds which accounts share mailboxes with which.
+func ShareShard() Shard { return Shard("h/") }
+
 // Loose is the prefix of the rows that lie in no shard.
 const Loose = "b/"

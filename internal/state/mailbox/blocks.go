@@ -170,7 +170,7 @@ type Run struct{ First, Last UID }
 // Runs is all UIDs of a mailbox in order, as UIDs gives them one by one: the map
 // from sequence numbers. It reads one row for up to 1,000 UIDs.
 func (t *Tx) Runs(id BoxID) ([]Run, error) {
-	b, err := t.live(id)
+	b, err := t.may(id, RightRead)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (t *Tx) Runs(id BoxID) ([]Run, error) {
 
 // UIDs is all UIDs of a mailbox in order.
 func (t *Tx) UIDs(id BoxID) ([]UID, error) {
-	b, err := t.live(id)
+	b, err := t.may(id, RightRead)
 	if err != nil {
 		return nil, err
 	}
@@ -206,9 +206,15 @@ func (t *Tx) UIDs(id BoxID) ([]UID, error) {
 // SELECT's UNSEEN (RFC 3501 §7.1); zeros if there is none. It reads the blocks
 // up to the first with an unseen one, and the placements of that one.
 func (t *Tx) FirstUnseen(id BoxID) (uid UID, number uint32, err error) {
-	b, err := t.live(id)
-	if err != nil || b.row.Unseen == 0 {
+	b, err := t.may(id, RightRead)
+	if err != nil {
 		return 0, 0, err
+	}
+	if t.foreign() {
+		return t.firstUnmarked(b)
+	}
+	if b.row.Unseen == 0 {
+		return 0, 0, nil
 	}
 	blocks, err := t.allBlocks(b)
 	if err != nil {

@@ -22,7 +22,7 @@ var provisioned = [...]struct {
 // Provision gives a new account its mailboxes. An account that has any is left
 // as it is, so that a mailbox its owner removed stays away.
 func (t *Tx) Provision() error {
-	if err := t.begin("mailbox.Provision"); err != nil {
+	if err := t.beginOwn("mailbox.Provision"); err != nil {
 		return err
 	}
 	defer t.done()
@@ -93,6 +93,15 @@ func (t *Tx) Box(id BoxID) (Box, error) {
 
 func (t *Tx) export(b *boxState) (Box, error) {
 	box := b.row.Box
+	if t.foreign() {
+		h, err := t.markHead(b)
+		if err != nil {
+			return box, err
+		}
+		box.Unseen = box.Messages - min(h.seen, box.Messages)
+		box.HighestModSeq = max(box.HighestModSeq, h.highest)
+		box.Role, box.Subscribed = RoleNone, false // these are the owner's
+	}
 	var err error
 	box.Name, err = t.fullName(b.row)
 	return box, err
@@ -121,7 +130,8 @@ func (t *Tx) BoxByRole(r Role) (Box, error) {
 	return t.Box(id)
 }
 
-// Boxes is all mailboxes: INBOX first, then by name, each before those within it.
+// Boxes is all mailboxes, to others than the owner those with RightLookup: INBOX
+// first, then by name, each before those within it.
 func (t *Tx) Boxes() ([]Box, error) {
 	t.sync()
 	var boxes []Box
@@ -142,13 +152,24 @@ func (t *Tx) Boxes() ([]Box, error) {
 			boxes = append(boxes, row.Box)
 		}
 	}
-	for i := range boxes {
-		b, err := t.Box(boxes[i].ID)
+	listed := boxes[:0]
+	for _, row := range boxes {
+		b, err := t.state(row.ID)
 		if err != nil {
 			return nil, err
 		}
-		boxes[i] = b
+		if r, err := t.rights(b); err != nil {
+			return nil, err
+		} else if !r.Has(RightLookup) {
+			continue
+		}
+		box, err := t.export(b)
+		if err != nil {
+			return nil, err
+		}
+		listed = append(listed, box)
 	}
+	boxes = listed
 	slices.SortFunc(boxes, func(a, b Box) int { return compareNames(a.Name, b.Name) })
 	return boxes, nil
 }
@@ -179,7 +200,7 @@ func (t *Tx) insertBox(parent BoxID, leaf string, role Role) (*boxState, error) 
 	if role != RoleNone {
 		t.set(t.roleKey(role), encodeID(a.lastBox))
 	}
-	return b, nil
+	return b, t.inherit(b)
 }
 
 // CreateBox makes a mailbox and the parents it lacks (RFC 9051 §6.3.4). One
@@ -198,7 +219,13 @@ func (t *Tx) CreateBox(name string, role Role) (Box, error) {
 	if id, err := t.lookup(levels); err != nil {
 		return Box{}, err
 	} else if id != 0 {
+		if _, err := t.live(id); err != nil { // that it is there is not told
+			return Box{}, errNotYours()
+		}
 		return Box{}, fault.New(fault.Exists, "mailbox.CreateBox", "that mailbox exists already")
+	}
+	if err := t.mayCreate(levels); err != nil {
+		return Box{}, err
 	}
 	if role != RoleNone {
 		if _, err := t.BoxByRole(role); err == nil {
@@ -284,6 +311,12 @@ func (t *Tx) RenameBox(from, to string) error {
 	} else if id != 0 {
 		return fault.New(fault.Exists, op, "that mailbox exists already")
 	}
+	if _, err := t.may(old.ID, RightDelete); err != nil {
+		return err
+	}
+	if err := t.mayCreate(levels); err != nil {
+		return err
+	}
 	isInbox := old.Name == inbox
 	if !isInbox && strings.HasPrefix(name, old.Name+Separator) {
 		return fault.New(fault.Unsupported, op, "a mailbox cannot lie within itself")
@@ -292,6 +325,9 @@ func (t *Tx) RenameBox(from, to string) error {
 		if err := t.checkDepth(old.Name, grows); err != nil {
 			return err
 		}
+	}
+	if isInbox && t.foreign() {
+		return fault.New(fault.Denied, op, "only its owner renames INBOX")
 	}
 	if isInbox {
 		if err := t.splitInbox(old.ID); err != nil {

@@ -66,7 +66,20 @@ func TestAccountsAreApart(t *testing.T) {
 		equal(t, "version", tx.Version(), 0)
 		return err
 	}))
-	b.fails(fault.Denied, b.Update(t.Context(), alice+1, alice, func(*Tx) error { return nil }))
+	b.fails(fault.Denied, b.Update(t.Context(), alice+1, alice, func(tx *Tx) error { return tx.Provision() }))
+	b.fails(fault.Denied, b.Update(t.Context(), alice+1, alice, func(tx *Tx) error {
+		_, err := tx.CreateBox("Mine", RoleNone)
+		return err
+	}))
+	b.must(b.ViewAs(t.Context(), alice+1, alice, func(tx *Tx) error {
+		boxes, err := tx.Boxes()
+		equal(t, "mailboxes that a stranger sees", len(boxes), 0)
+		_, err2 := tx.BoxByName("INBOX")
+		b.fails(fault.NotFound, err2)
+		_, err2 = tx.Message(1)
+		b.fails(fault.NotFound, err2)
+		return err
+	}))
 }
 
 func TestCreate(t *testing.T) {

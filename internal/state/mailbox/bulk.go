@@ -106,12 +106,9 @@ func (t *Tx) displace(b *boxState, p placed) error {
 // error the UIDs are what was done before it.
 func (s *Store) Expunge(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, force bool) (gone []UID, err error) {
 	ctx = kv.Freeing(ctx)
-	if who != a && who != 0 {
-		return nil, fault.New(fault.Denied, "mailbox.Expunge", "")
-	}
 	if uids == nil {
-		err := s.View(ctx, a, func(t *Tx) (err error) {
-			bs, err := t.live(b)
+		err := s.ViewAs(ctx, who, a, func(t *Tx) (err error) {
+			bs, err := t.may(b, RightExpunge)
 			switch {
 			case err != nil:
 			case force:
@@ -139,7 +136,11 @@ func (s *Store) Expunge(ctx context.Context, who, a mail.AccountID, b BoxID, uid
 }
 
 func (t *Tx) expunge(id BoxID, uids []UID, force bool) (gone []UID, n int, err error) {
-	b, err := t.live(id)
+	need := RightExpunge
+	if force {
+		need |= RightDeleteMail
+	}
+	b, err := t.may(id, need)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -174,12 +175,16 @@ func (s *Store) Copy(ctx context.Context, who, a mail.AccountID, b BoxID, uids [
 	all := len(uids) <= s.piece
 	if all {
 		err = s.Update(ctx, who, a, func(t *Tx) error {
-			d, err := t.live(dest)
+			d, err := t.may(dest, RightInsert)
+			if err != nil {
+				return err
+			}
+			rights, err := t.rights(d)
 			if err != nil {
 				return err
 			}
 			var n int
-			src, dst, n, err = t.transfer(b, uids, d, false)
+			src, dst, n, err = t.transfer(b, uids, d, rights, false)
 			if all = err != nil || n == len(uids); !all {
 				return errPiece
 			}
@@ -193,6 +198,9 @@ func (s *Store) Copy(ctx context.Context, who, a mail.AccountID, b BoxID, uids [
 		if err == nil {
 			// It is done for all who look. What fails here Tidy does.
 			_ = s.settleStage(context.WithoutCancel(ctx), a, id)
+		}
+		if err == nil && who != 0 && who != a {
+			err = s.copySeen(ctx, who, place{a, b}, src, place{a, dest}, dst)
 		}
 	}
 	if err != nil {
@@ -211,8 +219,8 @@ func (s *Store) Move(ctx context.Context, who, a mail.AccountID, b BoxID, uids [
 	uids = ordered(uids)
 	// Also says that there is no such mailbox. Where b is dest a later piece must
 	// not take what an earlier one made.
-	err = s.View(ctx, a, func(t *Tx) error {
-		d, err := t.live(dest)
+	err = s.ViewAs(ctx, who, a, func(t *Tx) error {
+		d, err := t.may(dest, RightInsert)
 		if err != nil {
 			return err
 		}
@@ -221,7 +229,7 @@ func (s *Store) Move(ctx context.Context, who, a mail.AccountID, b BoxID, uids [
 			n, _ := slices.BinarySearch(uids, d.row.UIDNext)
 			uids = uids[:n]
 		}
-		_, err = t.live(b)
+		_, err = t.may(b, moveRights)
 		return err
 	})
 	if err != nil {
@@ -229,17 +237,30 @@ func (s *Store) Move(ctx context.Context, who, a mail.AccountID, b BoxID, uids [
 	}
 	var from, to []UID
 	err = s.pieces(ctx, who, a, uids, func(t *Tx, uids []UID) (n int, err error) {
-		d, err := t.live(dest)
+		d, err := t.may(dest, RightInsert)
+		var rights Rights
 		if err == nil {
-			from, to, n, err = t.transfer(b, uids, d, true)
+			rights, err = t.rights(d)
+		}
+		if err == nil {
+			from, to, n, err = t.transfer(b, uids, d, rights, true)
 		}
 		return n, err
 	}, func() { src, dst = append(src, from...), append(dst, to...) })
 	return src, dst, uidvalidity, err
 }
 
-func (t *Tx) transfer(id BoxID, uids []UID, d *boxState, move bool) (from, to []UID, n int, err error) {
-	b, err := t.live(id)
+// moveRights are what MOVE needs where it takes from: those of COPY, of STORE
+// \Deleted and of EXPUNGE (RFC 6851 §3.3).
+const moveRights = RightRead | RightDeleteMail | RightExpunge
+
+// transfer copies or moves a piece. Rights are those to what d is, or is a stage of.
+func (t *Tx) transfer(id BoxID, uids []UID, d *boxState, rights Rights, move bool) (from, to []UID, n int, err error) {
+	need := RightRead
+	if move {
+		need = moveRights
+	}
+	b, err := t.may(id, need)
 	if err != nil {
 		return nil, nil, 0, err
 	}
@@ -258,9 +279,19 @@ func (t *Tx) transfer(id BoxID, uids []UID, d *boxState, move bool) (from, to []
 		if err != nil {
 			return nil, nil, 0, fault.As(fault.Corrupt, "mailbox.Copy", err)
 		}
-		row := p.row
+		view := p
+		if t.foreign() {
+			if err := t.asSeen(b, &view); err != nil {
+				return nil, nil, 0, err
+			}
+		}
+		row := rights.narrow(view.row)
 		row.saved = now()
+		mine := t.ownSeen(&row)
 		q, err := t.place(d, m, row)
+		if err == nil && mine && !d.row.hidden {
+			_, err = t.setMark(d, q.uid, true)
+		}
 		if err != nil {
 			return nil, nil, 0, err
 		}
@@ -343,19 +374,20 @@ func (t *Tx) DeleteBox(name string) error {
 	if err != nil {
 		return err
 	}
-	b, err := t.live(box.ID)
+	b, err := t.may(box.ID, RightDelete)
 	if err != nil {
 		return err
 	}
-	if box.Subscribed {
+	if b.row.Subscribed {
 		if err := t.leaveSubscription(box.Name); err != nil {
 			return err
 		}
 	}
 	t.del(t.nameKey(b.row.Parent, b.row.leaf))
-	if box.Role != RoleNone {
-		t.del(t.roleKey(box.Role))
+	if b.row.Role != RoleNone {
+		t.del(t.roleKey(b.row.Role))
 	}
+	t.del(t.boxKey(tagACL, box.ID))
 	dead := deadRow{created: b.row.Created, at: now()}
 	t.set(t.deadKey(t.seq(), box.ID), dead.encode())
 	a.boxes--

@@ -19,15 +19,15 @@ import (
 // log does not reach back to since it is fault.Expunged: compare UIDs instead.
 func (t *Tx) Changes(id BoxID, since ModSeq) (changed []Placement, vanished []UID, err error) {
 	const op = "mailbox.Changes"
-	b, err := t.live(id)
+	b, err := t.may(id, RightRead)
 	if err != nil {
 		return nil, nil, err
 	}
 	if since < b.row.floor {
 		return nil, nil, fault.New(fault.Expunged, op, "")
 	}
-	if since >= b.row.HighestModSeq {
-		return nil, nil, nil
+	if highest, err := t.highest(b); err != nil || since >= highest {
+		return nil, nil, err
 	}
 	uids, _, err := t.changedUIDs(b, since, math.MaxInt)
 	if err != nil {
@@ -55,11 +55,27 @@ func (t *Tx) Changes(id BoxID, since ModSeq) (changed []Placement, vanished []UI
 // are at most limit: it costs less than they themselves. all says whether it is
 // all of them.
 func (t *Tx) ChangedUIDs(id BoxID, since ModSeq, limit int) (uids []UID, all bool, err error) {
-	b, err := t.live(id)
-	if err != nil || since >= b.row.HighestModSeq {
+	b, err := t.may(id, RightRead)
+	if err != nil {
+		return nil, true, err
+	}
+	if highest, err := t.highest(b); err != nil || since >= highest {
 		return nil, true, err
 	}
 	return t.changedUIDs(b, since, limit)
+}
+
+// highest is the change number of the last change to a mailbox's placements, as
+// whom the transaction is for sees them.
+func (t *Tx) highest(b *boxState) (ModSeq, error) {
+	if !t.foreign() {
+		return b.row.HighestModSeq, nil
+	}
+	h, err := t.markHead(b)
+	if err != nil {
+		return 0, err
+	}
+	return max(b.row.HighestModSeq, h.highest), nil
 }
 
 func (t *Tx) changedUIDs(b *boxState, since ModSeq, limit int) (uids []UID, all bool, err error) {
@@ -84,6 +100,14 @@ func (t *Tx) changedUIDs(b *boxState, since ModSeq, limit int) (uids []UID, all 
 			uids = append(uids, p.uid)
 		}
 	}
+	if t.foreign() {
+		more, err := t.marked(b, since)
+		if err != nil {
+			return nil, false, err
+		}
+		uids = ordered(append(uids, more...))
+		return uids[:min(limit, len(uids))], len(uids) <= limit, nil
+	}
 	slices.Sort(uids)
 	return uids, true, nil
 }
@@ -93,7 +117,7 @@ func (t *Tx) changedUIDs(b *boxState, since ModSeq, limit int) (uids []UID, all 
 // knowing a later change number (RFC 7162 §3.2.6). If the log does not reach
 // back to since it is fault.Expunged.
 func (t *Tx) Vanished(id BoxID, since ModSeq) ([]UID, error) {
-	b, err := t.live(id)
+	b, err := t.may(id, RightRead)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +181,7 @@ func (t *Tx) scanLog(tag byte, id BoxID, since ModSeq) func(yield func(logged, e
 }
 
 // Tidy ends what was left unfinished (mailboxes deleted but not yet emptied,
-// stages of a COPY),
+// stages of a COPY), forgets what is known of shares and readers that are gone,
 // purges what went too long ago to be restored, and forgets what vanished before
 // the given time, in pieces. Changes that reach back behind that are
 // fault.Expunged from then on.
@@ -186,6 +210,9 @@ func (s *Store) Tidy(ctx context.Context, a mail.AccountID, before time.Time) er
 		if err := s.finishBox(ctx, a, id); err != nil {
 			return err
 		}
+	}
+	if err := errors.Join(s.tidyShares(ctx, a), s.tidyMarks(ctx, a)); err != nil {
+		return err
 	}
 	if err := errors.Join(s.Purge(ctx, a, s.keepUntil(time.Now())), s.purgeOldest(ctx, a)); err != nil {
 		return err

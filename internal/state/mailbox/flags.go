@@ -37,6 +37,13 @@ func (t *Tx) setFlags(id BoxID, uids []UID, c FlagChange, unchangedSince ModSeq)
 	if err != nil {
 		return nil, nil, 0, err
 	}
+	rights, err := t.rights(b)
+	if err == nil {
+		c, err = c.within(rights)
+	}
+	if err != nil {
+		return nil, nil, 0, err
+	}
 	words, err := t.keywordNumbers(c.Keywords, c.Op != FlagsRemove)
 	if err != nil {
 		return nil, nil, 0, err
@@ -50,19 +57,33 @@ func (t *Tx) setFlags(id BoxID, uids []UID, c FlagChange, unchangedSince ModSeq)
 		if t.full() {
 			return changed, modified, slices.Index(uids, p.uid), nil
 		}
-		if unchangedSince > 0 && p.row.modSeq > unchangedSince {
+		view := *p
+		if t.foreign() {
+			if err := t.asSeen(b, &view); err != nil {
+				return nil, nil, 0, err
+			}
+		}
+		if unchangedSince > 0 && view.row.modSeq > unchangedSince {
 			modified = append(modified, p.uid)
 			continue
 		}
-		flags, kws := combine(p.row, c, words)
-		if flags == p.row.flags && slices.Equal(kws, p.row.keywords) {
+		flags, kws := combine(view.row, c, words, rights)
+		if flags == view.row.flags && slices.Equal(kws, p.row.keywords) {
 			continue
 		}
 		if len(kws) > MaxKeywords {
 			return nil, nil, 0, fault.Newf(fault.TooMany, "mailbox.SetFlags", "a message has at most %d keywords", MaxKeywords)
 		}
-		if err := t.reflag(b, p, flags, kws); err != nil {
-			return nil, nil, 0, err
+		if t.foreign() {
+			if _, err := t.setMark(b, p.uid, flags.Has(seen)); err != nil {
+				return nil, nil, 0, err
+			}
+			flags = flags&^seen | p.row.flags&seen // the owner's
+		}
+		if flags != p.row.flags || !slices.Equal(kws, p.row.keywords) {
+			if err := t.reflag(b, p, flags, kws); err != nil {
+				return nil, nil, 0, err
+			}
 		}
 		out, err := t.exportPlacement(id, *p)
 		if err != nil {
@@ -73,8 +94,59 @@ func (t *Tx) setFlags(id BoxID, uids []UID, c FlagChange, unchangedSince ModSeq)
 	return changed, modified, len(uids), nil
 }
 
-// combine gives flags and keywords after a change. Words are those of c.
-func combine(r placementRow, c FlagChange, words []uint32) (mail.Flags, []uint32) {
+// flags are the system flags that rights let change (RFC 4314 §4).
+func (r Rights) flags() mail.Flags {
+	f := ^(seen | deleted)
+	if !r.Has(RightWrite) {
+		f = 0
+	}
+	if r.Has(RightSeen) {
+		f |= seen
+	}
+	if r.Has(RightDeleteMail) {
+		f |= deleted
+	}
+	return f
+}
+
+// narrow leaves out of a row that is laid down what rights do not let set.
+func (r Rights) narrow(row placementRow) placementRow {
+	row.flags &= r.flags()
+	if !r.Has(RightWrite) {
+		row.keywords = nil
+	}
+	return row
+}
+
+// within is what of a change rights allow. Nothing at all of it is fault.Denied
+// (RFC 4314 §4: STORE should not fail where one flag may be changed).
+func (c FlagChange) within(r Rights) (FlagChange, error) {
+	asked := c
+	c.Flags &= r.flags()
+	if !r.Has(RightWrite) {
+		c.Keywords = nil
+	}
+	none := c.Flags == 0 && len(c.Keywords) == 0 && (asked.Flags != 0 || len(asked.Keywords) > 0)
+	if r&(RightSeen|RightWrite|RightDeleteMail) == 0 || none && c.Op != FlagsSet {
+		return c, fault.New(fault.Denied, "mailbox.SetFlags", "you may not change these flags in that mailbox")
+	}
+	return c, nil
+}
+
+// ownSeen takes \Seen out of a row that someone else than the owner lays down,
+// and says whether it was there: it is his alone.
+func (t *Tx) ownSeen(r *placementRow) (was bool) {
+	if !t.foreign() {
+		return false
+	}
+	was = r.flags.Has(seen)
+	r.flags &^= seen
+	return was
+}
+
+// combine gives flags and keywords after a change that rights allow. Words are
+// those of c.
+func combine(r placementRow, c FlagChange, words []uint32, rights Rights) (mail.Flags, []uint32) {
 	switch c.Op {
 	case FlagsAdd:
 		if len(words) == 0 {
@@ -90,7 +162,10 @@ func combine(r placementRow, c FlagChange, words []uint32) (mail.Flags, []uint32
 		rest := slices.Clone(r.keywords)
 		return r.flags &^ c.Flags, slices.DeleteFunc(rest, func(k uint32) bool { return slices.Contains(words, k) })
 	}
-	return c.Flags, words
+	if !rights.Has(RightWrite) {
+		words = r.keywords
+	}
+	return r.flags&^rights.flags() | c.Flags, words
 }
 
 // reflag writes p with other flags.

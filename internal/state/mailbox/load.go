@@ -23,7 +23,9 @@ func (t *Tx) Messages(ids []MessageID) ([]Message, error) {
 		if err != nil {
 			return fault.As(fault.Corrupt, "mailbox.Messages", err)
 		}
-		out[i], err = t.exportMessage(&r)
+		if out[i], err = t.exportMessage(&r); t.foreign() && fault.Is(err, fault.NotFound) {
+			err = nil
+		}
 		return err
 	})
 	return out, fault.Wrap("mailbox.Messages", err)
@@ -33,7 +35,11 @@ func (t *Tx) Messages(ids []MessageID) ([]Message, error) {
 // content. They go into out, which is as long as ids; prefixes lie in room, which
 // grows and is given back.
 func (t *Tx) Sources(ids []MessageID, out []Message, room []byte) ([]byte, error) {
-	err := t.rowsOf(tagMessage, ids, func(i int, v []byte) error {
+	ids, err := t.readableIDs(ids)
+	if err != nil {
+		return room, err
+	}
+	err = t.rowsOf(tagMessage, ids, func(i int, v []byte) error {
 		m, err := decodeSource(ids[i], v)
 		if err != nil {
 			return fault.As(fault.Corrupt, "mailbox.Sources", err)
@@ -63,10 +69,31 @@ func (t *Tx) Indexes(ids []MessageID) ([]*message.Index, error) {
 // ids of each of which something was, and with that, as message.Index.Marshal
 // wrote it. It is good during the call only.
 func (t *Tx) Views(ids []MessageID, found func(i int, view []byte)) error {
+	ids, err := t.readableIDs(ids)
+	if err != nil {
+		return err
+	}
 	return fault.Wrap("mailbox.Views", t.rowsOf(tagView, ids, func(i int, v []byte) error {
 		found(i, v)
 		return nil
 	}))
+}
+
+// readableIDs is ids with 0, which no message has, for those of messages that who
+// looks may not read.
+func (t *Tx) readableIDs(ids []MessageID) ([]MessageID, error) {
+	if !t.foreign() {
+		return ids, nil
+	}
+	messages, err := t.Messages(ids)
+	if err != nil {
+		return nil, err
+	}
+	readable := make([]MessageID, len(ids))
+	for i := range messages {
+		readable[i] = messages[i].ID
+	}
+	return readable, nil
 }
 
 // rowsOf reads a row of each message, and calls found for those that are there.

@@ -318,7 +318,7 @@ func TestSetFlags(t *testing.T) {
 		return err
 	})
 	_, _, err := b.SetFlags(t.Context(), 99, alice, box.ID, []UID{1}, FlagChange{}, 0)
-	b.fails(fault.Denied, err)
+	b.fails(fault.NotFound, err)
 }
 
 func TestExpungeAndCopy(t *testing.T) {

@@ -13,8 +13,9 @@ import (
 // Add lays a message down in a mailbox. With an Arrival that was added to this
 // mailbox before it changes nothing and gives the placement of then, which may
 // have moved on or be gone by now; one that was added to another mailbox of the
-// account gives the same message a second place. Add does not ask about quota:
-// see Usage.Room.
+// account gives the same message a second place. Flags that whoever adds has no
+// right to set are left out (RFC 4314 §4). Add does not ask about quota: see
+// Usage.Room.
 func (t *Tx) Add(id BoxID, m NewMessage) (Placement, error) {
 	const op = "mailbox.Add"
 	if err := t.begin(op); err != nil {
@@ -27,7 +28,11 @@ func (t *Tx) Add(id BoxID, m NewMessage) (Placement, error) {
 	if err := checkKeywords(m.Keywords); err != nil {
 		return Placement{}, err
 	}
-	b, err := t.live(id)
+	b, err := t.may(id, RightInsert)
+	if err != nil {
+		return Placement{}, err
+	}
+	rights, err := t.rights(b)
 	if err != nil {
 		return Placement{}, err
 	}
@@ -35,11 +40,15 @@ func (t *Tx) Add(id BoxID, m NewMessage) (Placement, error) {
 	if err != nil || before != nil {
 		return t.addedBefore(id, arrival, before, err)
 	}
+	if !rights.Has(RightWrite) {
+		m.Keywords = nil
+	}
 	words, err := t.keywordNumbers(m.Keywords, true)
 	if err != nil {
 		return Placement{}, err
 	}
-	row := placementRow{flags: m.Flags, keywords: words, received: m.Received, saved: now()}
+	row := placementRow{flags: m.Flags & rights.flags(), keywords: words, received: m.Received, saved: now()}
+	mine := t.ownSeen(&row)
 	var ms *messageState
 	if arrival.message != 0 {
 		ms, err = t.message(arrival.message)
@@ -52,6 +61,9 @@ func (t *Tx) Add(id BoxID, m NewMessage) (Placement, error) {
 	}
 	row.size, row.received = ms.row.Size, ms.row.Received
 	p, err := t.place(b, ms, row)
+	if err == nil && mine {
+		_, err = t.setMark(b, p.uid, true)
+	}
 	if err != nil {
 		return Placement{}, err
 	}
@@ -131,7 +143,7 @@ func (m *NewMessage) Prepare() {
 // an account that is provisioned if it is not yet: what a delivery does, in one
 // call. See Add.
 func (t *Tx) Deliver(r Role, m NewMessage) (Placement, error) {
-	if err := t.begin("mailbox.Deliver"); err != nil {
+	if err := t.beginOwn("mailbox.Deliver"); err != nil {
 		return Placement{}, err
 	}
 	defer t.done()
@@ -232,18 +244,24 @@ func (t *Tx) Message(id MessageID) (Message, error) {
 }
 
 // exportMessage is a message as others see it: without its places in mailboxes
-// that are going.
+// that are going, or that they may not read; fault.NotFound if that is all of them.
 func (t *Tx) exportMessage(r *messageRow) (Message, error) {
 	out := r.Message
 	out.Places = make([]Place, 0, len(r.Places))
 	for _, p := range r.Places {
 		q, ok, err := t.placeOf(p)
+		if ok && t.foreign() {
+			ok, err = t.readable(q.Box)
+		}
 		if err != nil {
 			return Message{}, err
 		}
 		if ok {
 			out.Places = append(out.Places, q)
 		}
+	}
+	if t.foreign() && len(out.Places) == 0 {
+		return Message{}, errNoMessage()
 	}
 	return out, nil
 }
@@ -253,6 +271,11 @@ func (t *Tx) exportMessage(r *messageRow) (Message, error) {
 // without one.
 func (t *Tx) Index(id MessageID) (*message.Index, error) {
 	var ix *message.Index
+	if t.foreign() {
+		if _, err := t.Message(id); err != nil {
+			return nil, err
+		}
+	}
 	ok, err := t.get("mailbox.Index", t.msgKey(tagView, id), func(v []byte) (err error) {
 		ix, err = message.Unmarshal(v)
 		return err

@@ -130,6 +130,15 @@ func (t *Tx) getPlain(b BoxID, uids []UID) ([]placed, error) {
 }
 
 func (t *Tx) exportPlacement(b BoxID, p placed) (Placement, error) {
+	if t.foreign() {
+		s, err := t.state(b)
+		if err == nil {
+			err = t.asSeen(s, &p)
+		}
+		if err != nil {
+			return Placement{}, err
+		}
+	}
 	out := Placement{
 		Box: b, UID: p.uid, Message: p.row.message, ModSeq: p.row.modSeq, Created: p.row.created,
 		Flags: p.row.flags, Size: p.row.size, Received: p.row.received, Saved: p.row.saved,
@@ -143,7 +152,7 @@ func (t *Tx) exportPlacement(b BoxID, p placed) (Placement, error) {
 // in order. A view of many should be taken in pages: it lasts at most 2 s.
 func (t *Tx) Placements(id BoxID, from, to UID) iter.Seq2[Placement, error] {
 	return func(yield func(Placement, error) bool) {
-		if _, err := t.live(id); err != nil {
+		if _, err := t.may(id, RightRead); err != nil {
 			yield(Placement{}, err)
 			return
 		}
@@ -161,7 +170,7 @@ func (t *Tx) Placements(id BoxID, from, to UID) iter.Seq2[Placement, error] {
 
 // Placement is one of them; fault.Expunged if it is not there.
 func (t *Tx) Placement(id BoxID, u UID) (Placement, error) {
-	if _, err := t.live(id); err != nil {
+	if _, err := t.may(id, RightRead); err != nil {
 		return Placement{}, err
 	}
 	rows, err := t.getRows(id, []UID{u})

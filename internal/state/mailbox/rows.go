@@ -18,6 +18,7 @@ const (
 	tagGone     = 'g' // TIME MSG: a message that is gone and can be restored
 	tagArrival  = 'i' // ARRIVAL: the message it became
 	tagKeywords = 'k' // the account's keywords
+	tagACL      = 'l' // BOX: who has rights to a mailbox besides the owner
 	tagMessage  = 'm' // MSG: a message
 	tagName     = 'n' // PARENT LEAF: the mailbox of that name
 	tagRole     = 'o' // ROLE: the mailbox that has it
@@ -27,7 +28,10 @@ const (
 	tagMember   = 'h' // THREAD MSG: a message of a thread
 	tagUID      = 'u' // BOX UID: a placement
 	tagView     = 'v' // MSG: what lists show of it
+	tagMark     = 'w' // BOX READER SPAN: what someone else has seen of 256 UIDs
 	tagVanished = 'x' // BOX SEQ UID: a placement that is gone
+	tagMarkLog  = 'y' // BOX READER SEQ SPAN: those by their last change
+	tagReader   = 'z' // BOX READER: how much someone else has seen
 )
 
 func (t *Tx) key(tag byte) kv.Key { return kv.NewKey(t.shard).Uint8(tag) }

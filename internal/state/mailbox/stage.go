@@ -93,7 +93,7 @@ func (t *Tx) stageOf(id BoxID) (*boxState, error) {
 // join gives the placements of a stage to mailbox dest: one small commit, as
 // only blocks and counts are written. It gives the first UID.
 func (t *Tx) join(id, dest BoxID) (first UID, uidvalidity uint32, err error) {
-	d, err := t.live(dest)
+	d, err := t.may(dest, RightInsert)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -203,6 +203,9 @@ func (t *Tx) settlePiece(id BoxID) (more bool, err error) {
 func (t *Tx) dropBox(b *boxState) {
 	b.due = false
 	t.del(t.boxKey(tagBox, b.row.ID))
+	if !b.row.hidden {
+		t.dropMarks(b.row.ID)
+	}
 	b.row = nil
 }
 
@@ -307,7 +310,7 @@ func (t *Tx) placeOf(p Place) (q Place, ok bool, err error) {
 // copyStaged is Copy of any number of messages, but for the settling.
 func (s *Store) copyStaged(ctx context.Context, who, a mail.AccountID, b BoxID, uids []UID, dest BoxID) (id BoxID, src, dst []UID, uidvalidity uint32, err error) {
 	err = s.Update(ctx, who, a, func(t *Tx) error {
-		if _, err := t.live(dest); err != nil {
+		if _, err := t.may(dest, RightInsert); err != nil {
 			return err
 		}
 		id, err = t.newStage(b)
@@ -318,9 +321,13 @@ func (s *Store) copyStaged(ctx context.Context, who, a mail.AccountID, b BoxID, 
 	}
 	var from []UID
 	err = s.pieces(ctx, who, a, uids, func(t *Tx, uids []UID) (n int, err error) {
+		var rights Rights
 		st, err := t.stageOf(id)
 		if err == nil {
-			from, _, n, err = t.transfer(b, uids, st, false)
+			rights, err = t.Rights(dest)
+		}
+		if err == nil {
+			from, _, n, err = t.transfer(b, uids, st, rights, false)
 		}
 		return n, err
 	}, func() { src = append(src, from...) })

@@ -22,7 +22,7 @@ func (b *bench) beginCopy(box BoxID, uids []UID) {
 	b.must(b.pieces(context.Background(), alice, alice, ordered(uids), func(t *Tx, uids []UID) (n int, err error) {
 		st, err := t.stageOf(id)
 		if err == nil {
-			_, _, n, err = t.transfer(box, uids, st, false)
+			_, _, n, err = t.transfer(box, uids, st, AllRights, false)
 		}
 		return n, err
 	}, func() {}))

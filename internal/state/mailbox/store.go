@@ -22,6 +22,10 @@ type Options struct {
 	// KeepOctets is the most octets of an account that can be restored, as they
 	// are in nobody's quota: beyond it the oldest go for good. 0 is 16 GiB.
 	KeepOctets int64
+	// Circle says of whom an account means anyone, where it shares with anyone:
+	// those of the same word, such as their domain. It is asked before transactions.
+	// nil: all accounts are one circle.
+	Circle func(context.Context, mail.AccountID) (string, error)
 }
 
 // Store holds all accounts.
@@ -32,6 +36,7 @@ type Store struct {
 	batches sync.Pool     // of the indexer
 	lagged  chan struct{} // see Lagged
 	keep    time.Duration
+	circle  func(context.Context, mail.AccountID) (string, error)
 	most    int64  // octets of an account that can be restored
 	run     uint32 // most UIDs of a block; tests lower it
 	piece   int    // most messages of a transaction
@@ -45,9 +50,12 @@ func New(o Options) *Store {
 	if o.KeepOctets == 0 {
 		o.KeepOctets = defaultKeepOctets
 	}
+	if o.Circle == nil {
+		o.Circle = func(context.Context, mail.AccountID) (string, error) { return "", nil }
+	}
 	return &Store{
 		db: o.DB, blobs: o.Blobs, search: search.New(o.DB), lagged: make(chan struct{}, 1), keep: o.Keep,
-		most: o.KeepOctets, run: maxRun, piece: maxPiece,
+		circle: o.Circle, most: o.KeepOctets, run: maxRun, piece: maxPiece,
 	}
 }
 
@@ -59,17 +67,45 @@ func (s *Store) View(ctx context.Context, a mail.AccountID, fn func(*Tx) error) 
 	})
 }
 
-// Update runs fn over account a in the name of who: the account itself, or 0
-// for the server. Anyone else is fault.Denied. All that fn does carries the same
+// ViewAs is View in the name of who: anyone but the owner sees the mailboxes
+// that he has rights to, each with a \Seen of his own.
+func (s *Store) ViewAs(ctx context.Context, who, a mail.AccountID, fn func(*Tx) error) error {
+	mate, err := s.mates(ctx, who, a)
+	if err != nil {
+		return err
+	}
+	return s.View(ctx, a, func(t *Tx) error {
+		t.who, t.mate = who, mate
+		return fn(t)
+	})
+}
+
+// mates says whether anyone, in account a, means who.
+func (s *Store) mates(ctx context.Context, who, a mail.AccountID) (bool, error) {
+	if who == 0 || who == a {
+		return true, nil
+	}
+	theirs, err := s.circle(ctx, a)
+	if err != nil {
+		return false, fault.Wrap("mailbox.circle", err)
+	}
+	own, err := s.circle(ctx, who)
+	return own == theirs, fault.Wrap("mailbox.circle", err)
+}
+
+// Update runs fn over account a in the name of who: the account itself, 0 for
+// the server, or someone whom the access control lists of the mailboxes let do
+// what fn does. All that fn does carries the same
 // new change number. fn may run more than once and does no I/O; if it returns an
 // error nothing is changed and Update returns that error.
 func (s *Store) Update(ctx context.Context, who, a mail.AccountID, fn func(*Tx) error) error {
-	if who != a && who != 0 {
-		return fault.New(fault.Denied, "mailbox.Update", "")
+	mate, err := s.mates(ctx, who, a)
+	if err != nil {
+		return err
 	}
 	return s.db.Update(ctx, []kv.Shard{kv.AccountShard(a)}, func(w kv.Tx) error {
 		t := newTx(s, a, w)
-		t.w, t.hold = w, true
+		t.w, t.hold, t.who, t.mate = w, true, who, mate
 		if err := fn(t); err != nil {
 			return err
 		}
@@ -109,7 +145,7 @@ func (s *Store) RemoveAccount(ctx context.Context, a mail.AccountID) error {
 			return err
 		}
 	}
-	return errors.Join(s.search.Remove(ctx, a), s.forgetRecent(ctx, a))
+	return errors.Join(s.search.Remove(ctx, a), s.forgetRecent(ctx, a), s.forgetShares(ctx, a))
 }
 
 // removeMessages releases one piece of the account's messages, and after the

@@ -42,7 +42,7 @@ func (t *Tx) Subscriptions() ([]string, error) {
 // a mailbox of that name, else fault.NotFound; to take off what is not on the
 // list is no error.
 func (t *Tx) Subscribe(name string, on bool) error {
-	if err := t.begin("mailbox.Subscribe"); err != nil {
+	if err := t.beginOwn("mailbox.Subscribe"); err != nil {
 		return err
 	}
 	defer t.done()

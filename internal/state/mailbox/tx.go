@@ -18,6 +18,8 @@ import (
 type Tx struct {
 	store   *Store
 	account mail.AccountID
+	who     mail.AccountID // in whose name; 0: the server's
+	mate    bool           // who is of the account's circle
 	shard   kv.Shard
 	r       kv.Reader
 	w       kv.Tx // nil in View
@@ -43,6 +45,11 @@ type boxState struct {
 	blocks map[UID]*block
 	last   *block   // the one used last: neighbours are used together
 	all    []*block // all of them, in a View
+
+	acl     aclRow
+	aclRead bool
+	marks   map[UID]*markRow // of the one who is not the owner, by UID/markSpan
+	head    *markHead
 }
 
 type messageState struct {
@@ -95,12 +102,20 @@ func (t *Tx) weigh(octets int) {
 	t.load.octets += octets
 }
 
-// begin opens a call that writes, and done closes it.
+// begin opens a call that writes and asks for rights itself, and done closes it.
 func (t *Tx) begin(op string) error {
 	if t.w == nil {
 		return fault.As(fault.Internal, op, errors.New("a view cannot write"))
 	}
 	return nil
+}
+
+// beginOwn is begin of a call that only the owner, or the server, may make.
+func (t *Tx) beginOwn(op string) error {
+	if t.foreign() {
+		return fault.New(fault.Denied, op, "that is not your account")
+	}
+	return t.begin(op)
 }
 
 func (t *Tx) done() {
@@ -135,6 +150,7 @@ func (t *Tx) flush() {
 		for _, k := range b.blocks {
 			t.flushBlock(id, k)
 		}
+		t.flushMarks(id, b)
 	}
 	for id, m := range t.messages {
 		if m.due {
@@ -218,17 +234,25 @@ func (t *Tx) state(id BoxID) (*boxState, error) {
 	return b, nil
 }
 
-// live is state of a mailbox that must be there.
+// live is state of a mailbox that must be there, and not hidden from whom the
+// transaction is for.
 func (t *Tx) live(id BoxID) (*boxState, error) {
 	b, err := t.state(id)
 	if err != nil {
 		return nil, err
 	}
 	if b.row == nil || b.row.doomed || b.row.hidden {
-		return nil, fault.New(fault.NotFound, "mailbox.box", "there is no such mailbox")
+		return nil, errNoBox()
+	}
+	if r, err := t.rights(b); err != nil {
+		return nil, err
+	} else if r&visible == 0 {
+		return nil, errNoBox()
 	}
 	return b, nil
 }
+
+func errNoBox() error { return fault.New(fault.NotFound, "mailbox.box", "there is no such mailbox") }
 
 // changed notes that a mailbox's row must be written.
 func (t *Tx) changed(b *boxState) {
@@ -266,13 +290,17 @@ func (t *Tx) message(id MessageID) (*messageState, error) {
 		return nil, err
 	}
 	if !ok {
-		return nil, fault.New(fault.NotFound, "mailbox.message", "there is no such message")
+		return nil, errNoMessage()
 	}
 	// A view reads many messages once each: it need not keep them.
 	if t.w != nil {
 		t.messages[id] = m
 	}
 	return m, nil
+}
+
+func errNoMessage() error {
+	return fault.New(fault.NotFound, "mailbox.message", "there is no such message")
 }
 
 func (t *Tx) messageChanged(m *messageState) {
@@ -300,10 +328,11 @@ func (t *Tx) keywords() (*keywordTable, error) {
 }
 
 // Keywords is every keyword that was ever used in the account, as first
-// written: what SELECT lists in FLAGS beside the system flags.
+// written: what SELECT lists in FLAGS beside the system flags. Others than the
+// owner are told of none, as the list is not of one mailbox.
 func (t *Tx) Keywords() ([]string, error) {
 	k, err := t.keywords()
-	if err != nil {
+	if err != nil || t.foreign() {
 		return nil, err
 	}
 	return append([]string(nil), k.names...), nil
