@@ -45,5 +45,8 @@ func ClusterShard() Shard { return Shard("c/") }
 // ShareShard holds which accounts share mailboxes with which.
 func ShareShard() Shard { return Shard("h/") }
 
+// ZoneShard holds the zones that we are the authority for.
+func ZoneShard() Shard { return Shard("z/") }
+
 // Loose is the prefix of the rows that lie in no shard.
 const Loose = "b/"
