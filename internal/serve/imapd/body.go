@@ -6,6 +6,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/search"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
@@ -15,6 +16,7 @@ import (
 // body is a message's content and index while a command looks into it.
 type body struct {
 	c       *session
+	account mail.AccountID // whose message it is
 	row     *row
 	content *mailbox.Content // open or nil
 	failed  error            // why it could not be opened
@@ -84,7 +86,7 @@ func (b *body) open() error {
 		return nil
 	}
 	if b.row.message.ID == 0 {
-		err := b.c.readSelected(func(tx *mailbox.Tx) (err error) {
+		err := b.c.readIn(b.account, func(tx *mailbox.Tx) (err error) {
 			b.row.message, err = tx.Message(b.row.Placement.Message)
 			return err
 		})
@@ -93,7 +95,7 @@ func (b *body) open() error {
 		}
 	}
 	var err error
-	b.content, err = b.c.o.Mailbox.OpenMessage(b.c.work, b.c.sel.account, b.row.message)
+	b.content, err = b.c.o.Mailbox.OpenMessage(b.c.work, b.account, b.row.message)
 	return err
 }
 

@@ -1,6 +1,9 @@
 package imapd
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // capability is a word of CAPABILITY.
 type capability struct {
@@ -53,7 +56,26 @@ var shown = []capability{
 	{word: "APPENDLIMIT=", when: afterLogin, more: func(c *session) string { return decimal(c.o.Limits.Message) }},
 	{word: "SPECIAL-USE", when: afterLogin},
 	{word: "CREATE-SPECIAL-USE", when: afterLogin},
+	{word: "ESEARCH", when: afterLogin},
+	{word: "SEARCHRES", when: afterLogin},
+	{word: "WITHIN", when: afterLogin},
+	{word: "SEARCH=FUZZY", when: afterLogin},
+	{word: "SORT", when: afterLogin},
+	{word: "SORT=DISPLAY", when: afterLogin},
+	{word: "ESORT", when: afterLogin},
+	{word: "THREAD=ORDEREDSUBJECT", when: afterLogin},
+	{word: "THREAD=REFERENCES", when: afterLogin},
+	{word: "THREAD=REFS", when: afterLogin},
+	{word: "CONTEXT=SEARCH", when: afterLogin},
+	{word: "CONTEXT=SORT", when: afterLogin},
+	{word: "PARTIAL", when: afterLogin},
+	{word: "MULTISEARCH", when: afterLogin},
+	{word: "MESSAGELIMIT=", when: afterLogin, more: messageLimit},
+	{word: "UIDBATCHES", when: afterLogin},
+	{word: "I18NLEVEL=1", when: afterLogin},
 }
+
+func messageLimit(c *session) string { return strconv.Itoa(c.o.Limits.Messages) }
 
 // capabilities lists what the client may use now (RFC 3501 §6.1.1).
 func (c *session) capabilities() string {

@@ -34,6 +34,7 @@ type row struct {
 	message mailbox.Message
 	index   *message.Index // nil unless asked for, or where none was kept
 	kept    []byte         // what was kept, as it stands; nil likewise
+	sure    answer         // of a search, whether it matches
 }
 
 // want says what of a message a command needs.
@@ -100,6 +101,10 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	spans, lowest := c.limit(v, through(spans, cmd.Window))
+	if lowest > 0 && cmd.Window != nil {
+		return c.tooMany(), nil
+	}
 	items := cmd.Items
 	if cmd.UID && !hasItem(items, "UID") && !c.has(uidOnly) {
 		items = append([]imap.FetchItem{{Name: "UID"}}, items...)
@@ -139,9 +144,14 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 		return reply{}, failed
 	case missing && !cmd.UID && there == 0:
 		return reply{}, errGone()
+	case lowest > 0 && (cmd.UID || !missing):
+		return reply{"OK", c.limitCode(lowest), "FETCH done for the newest messages"}, nil
 	case missing && !cmd.UID:
 		// RFC 2180 §4.1 leaves a choice; the code of RFC 5530 says it without
 		// failing what was fetched.
+		if lowest > 0 {
+			c.enc.Status("", "NO", c.limitCode(lowest), "FETCH done for the newest messages only")
+		}
 		return reply{"OK", codes[fault.Expunged], "FETCH done; some of these messages are gone"}, nil
 	}
 	return ok("FETCH done"), nil
@@ -154,20 +164,4 @@ func hasItem(items []imap.FetchItem, name string) bool {
 		}
 	}
 	return false
-}
-
-// load reads what is kept of a message beside its placement.
-func load(tx *mailbox.Tx, r *row, w want) (err error) {
-	if w.message {
-		if r.message, err = tx.Message(r.Placement.Message); err != nil {
-			return err
-		}
-	}
-	if w.index {
-		// Without a kept index the content is parsed.
-		if r.index, err = tx.Index(r.Placement.Message); err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Corrupt) {
-			return err
-		}
-	}
-	return nil
 }

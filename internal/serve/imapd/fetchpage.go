@@ -126,7 +126,7 @@ func (c *session) fetchPage(plan []planned, w want, rows []row, m *shelf, failed
 	var b body
 	for i := range rows {
 		r := &rows[i]
-		b = body{c: c, row: r, shelf: m}
+		b = body{c: c, account: c.sel.account, row: r, shelf: m}
 		if w.content {
 			o, err := contents.take()
 			if err != nil {

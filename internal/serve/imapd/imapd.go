@@ -30,6 +30,7 @@ type Limits struct {
 	Connects    limit.Rate    // of an address; default none
 	Network     limit.Rate    // of a network; default none
 	Message     int64         // octets of an APPEND; default 64 MiB
+	Messages    int           // that one command may look at (RFC 9738); default 1,000,000
 	Bad         int           // bad commands in a row; default 10
 	Logins      int           // failed logins of one connection; default 5
 	PreAuth     time.Duration // from the connection to the login; default 1 minute
@@ -43,6 +44,7 @@ func (l Limits) withDefaults() Limits {
 	l.Connections = given(l.Connections, 10_000)
 	l.PerAddress = given(l.PerAddress, 100)
 	l.Message = given(l.Message, 64<<20)
+	l.Messages = given(l.Messages, 1_000_000)
 	l.Bad = given(l.Bad, 10)
 	l.Logins = given(l.Logins, 5)
 	l.PreAuth = given(l.PreAuth, time.Minute)

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"math"
 	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -16,9 +17,9 @@ const fewIDs = 4
 const maxSeen = 50_000
 
 // consult asks the index for each key that looks into texts.
-func (c *session) consult(k *key) error {
+func (f *finder) consult(k *key) error {
 	for i := range k.keys {
-		if err := c.consult(&k.keys[i]); err != nil {
+		if err := f.consult(&k.keys[i]); err != nil {
 			return err
 		}
 	}
@@ -35,10 +36,10 @@ func (c *session) consult(k *key) error {
 	default:
 		return nil
 	}
-	r, err := c.o.Mailbox.Search(c.work, c.sel.account, q)
+	r, err := f.c.o.Mailbox.Search(f.c.work, f.v.account, q)
 	if fault.Is(err, fault.Corrupt) {
 		// The index can be made again; the messages themselves are looked at.
-		c.report(err)
+		f.c.report(err)
 		return nil
 	}
 	if err == nil && !r.Blind {
@@ -48,12 +49,12 @@ func (c *session) consult(k *key) error {
 }
 
 // learn tells the index what was found out beside it.
-func (c *session) learn(k *key) {
+func (f *finder) learn(k *key) {
 	for i := range k.keys {
-		c.learn(&k.keys[i])
+		f.learn(&k.keys[i])
 	}
 	if k.found != nil {
-		c.o.Mailbox.Learn(c.sel.account, k.asked, k.seen)
+		f.c.o.Mailbox.Learn(f.v.account, k.asked, k.seen)
 	}
 }
 
@@ -83,6 +84,8 @@ func (k *key) candidates() (candidates, bool) {
 	switch {
 	case k.found != nil:
 		return candidates{merged(k.found.Sure, k.found.Maybe), k.found.UpTo}, true
+	case k.op == "ID":
+		return candidates{k.ids, math.MaxUint64}, true
 	case k.op == "AND":
 		var best candidates
 		found := false
@@ -115,63 +118,53 @@ func merged(a, b []uint64) []uint64 {
 // placed says whether a key must see the placement, and not the text only.
 func (k *key) placed() bool {
 	switch k.op {
-	case "HEADER", "BODY", "TEXT", "SENTBEFORE", "SENTON", "SENTSINCE", "ALL":
+	case "HEADER", "BODY", "TEXT", "SENTBEFORE", "SENTON", "SENTSINCE", "ALL", "ID", "UID":
 		return false
 	}
 	return !slices.Contains([]string{"AND", "OR", "NOT"}, string(k.op)) || slices.ContainsFunc(k.keys, func(k key) bool { return k.placed() })
 }
 
-// searchFew looks at the candidates, and at all messages that the index does not
+// findFew looks at the candidates, and at all messages that the index does not
 // know yet.
-func (c *session) searchFew(all *key, some candidates, uid bool, m *search.Scratch) ([]int64, error) {
-	var found []int64
+func (f *finder) findFew(some candidates) error {
 	ids := make([]mailbox.MessageID, 0, len(some.ids))
 	for _, id := range some.ids {
 		if id <= some.upTo {
 			ids = append(ids, mailbox.MessageID(id))
 		}
 	}
-	var behind []mailbox.MessageID
-	err := c.readSelected(func(tx *mailbox.Tx) (err error) {
-		behind, err = tx.Behind(mailbox.MessageID(some.upTo))
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for ids = append(ids, behind...); len(ids) > 0; {
-		page := ids[:min(len(ids), pageOfPlacements)]
-		ids = ids[len(page):]
-		rows, err := c.rowsOf(page, all)
+	if some.upTo < math.MaxUint64 {
+		err := f.c.readOf(f.v, func(tx *mailbox.Tx) error {
+			behind, err := tx.Behind(mailbox.MessageID(some.upTo))
+			ids = append(ids[:len(ids):len(ids)], behind...)
+			return err
+		})
 		if err != nil {
-			return nil, err
-		}
-		for i := range rows {
-			hit, err := c.matches(all, &rows[i], m)
-			switch {
-			case err != nil:
-				return nil, err
-			case !hit:
-			case uid:
-				found = append(found, int64(rows[i].UID))
-			default:
-				found = append(found, int64(rows[i].number))
-			}
-		}
-		if err := c.work.Err(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	slices.Sort(found)
-	return found, nil
+	size := pageOfPlacements
+	if f.rows || f.all.placed() {
+		size = pageOfMessages
+	}
+	for done := 0; done < len(ids); done += size {
+		rows, err := f.rowsOf(ids[done:min(done+size, len(ids))])
+		if err != nil {
+			return err
+		}
+		if err := f.judge(rows, done, len(ids)); err != nil {
+			return err
+		}
+	}
+	inMailboxOrder(f.hits)
+	return nil
 }
 
-// rowsOf reads those of a page of messages that lie in the selected mailbox and
-// may match.
-func (c *session) rowsOf(page []mailbox.MessageID, all *key) ([]row, error) {
-	v, w, placed := c.sel, all.needs(), all.placed()
+// rowsOf reads those of a page of messages that lie in the mailbox and may match.
+func (f *finder) rowsOf(page []mailbox.MessageID) ([]row, error) {
+	w := f.all.needs()
 	var rows []row
-	err := c.readSelected(func(tx *mailbox.Tx) error {
+	err := f.c.readOf(f.v, func(tx *mailbox.Tx) error {
 		rows = rows[:0]
 		messages, err := tx.Messages(page)
 		if err != nil {
@@ -179,30 +172,49 @@ func (c *session) rowsOf(page []mailbox.MessageID, all *key) ([]row, error) {
 		}
 		for _, m := range messages { // one that is gone has no places
 			for _, p := range m.Places {
-				r := row{Placement: mailbox.Placement{Box: p.Box, UID: p.UID, Message: m.ID}, message: m}
-				if p.Box != v.box {
-					continue
+				if p.Box == f.v.box && f.v.number(p.UID) > 0 && p.UID >= f.lowest {
+					rows = append(rows, row{Placement: mailbox.Placement{Box: p.Box, UID: p.UID, Message: m.ID}, message: m})
 				}
-				if r.number = v.number(p.UID); r.number == 0 {
-					continue
-				}
-				if placed {
-					if r.Placement, err = tx.Placement(p.Box, p.UID); err != nil {
-						return err
-					}
-				}
-				switch all.cheap(&r) {
-				case never:
-					continue
-				case perhaps:
-					if err := load(tx, &r, w); err != nil {
-						return err
-					}
-				}
-				rows = append(rows, r)
 			}
 		}
-		return nil
+		if f.rows || f.all.placed() {
+			if err := f.place(tx, rows); err != nil {
+				return err
+			}
+		}
+		likely := rows[:0]
+		for _, r := range rows {
+			if r.sure = f.all.cheap(&r); r.sure != never && r.Placement.Message != 0 {
+				likely = append(likely, r)
+			}
+		}
+		rows = likely
+		return loadUnsure(tx, rows, w)
 	})
 	return rows, err
+}
+
+// place reads the placements of rows; one that is gone loses its message.
+func (f *finder) place(tx *mailbox.Tx, rows []row) error {
+	uids := make([]mailbox.UID, len(rows))
+	for i := range rows {
+		uids[i] = rows[i].UID
+	}
+	slices.Sort(uids)
+	places, err := tx.PlacementsAt(f.v.box, uids)
+	if err != nil {
+		return err
+	}
+	at := make(map[mailbox.UID]*mailbox.Placement, len(places))
+	for i := range places {
+		at[places[i].UID] = &places[i]
+	}
+	for i := range rows {
+		if p := at[rows[i].UID]; p != nil {
+			rows[i].Placement = *p
+		} else {
+			rows[i].Placement.Message = 0
+		}
+	}
+	return nil
 }

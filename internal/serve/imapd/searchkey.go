@@ -3,12 +3,14 @@ package imapd
 import (
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/search"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
@@ -28,37 +30,81 @@ type key struct {
 	seen   map[uint64]bool // what looking at messages has shown
 	number int64
 	date   time.Time
-	in     []span // of SET and UID: indexes into the view
+	uids   []imap.Range // of UID, ascending
+	ids    []uint64     // of ID, ascending: messages
 }
 
-// compile makes keys ready; in each list those that cost least come first.
-func compile(v *view, from []imap.SearchKey) ([]key, error) {
+// compile makes keys ready; in each list those that cost least come first. Within
+// a FUZZY key, texts are searched for word by word.
+func (f *finder) compile(tx *mailbox.Tx, from []imap.SearchKey, fuzzy bool) ([]key, error) {
 	out := make([]key, 0, len(from))
 	for i := range from {
-		k := &from[i]
-		sub, err := compile(v, k.Keys)
+		c, err := f.compileKey(tx, &from[i], fuzzy)
 		if err != nil {
 			return nil, err
 		}
-		c := key{op: k.Op, keys: sub, flag: k.Flag, field: k.Field, word: k.Text, number: int64(k.Number), date: k.Date}
-		switch k.Op {
-		case "SET", "UID":
-			if c.in, err = v.spans(k.Set, k.Op == "UID"); err != nil {
-				return nil, err
-			}
-		case "RECENT":
-			c.number = int64(v.recent)
-		case "MODSEQ":
-			c.number = int64(k.ModSeq)
-		case "SUBJECT", "FROM", "TO", "CC", "BCC":
-			c.op, c.field = "HEADER", string(k.Op)
-		}
-		c.raw = k.Text
-		c.text = search.NewNeedle(k.Text)
 		out = append(out, c)
 	}
 	slices.SortStableFunc(out, func(a, b key) int { return a.cost() - b.cost() })
 	return out, nil
+}
+
+func (f *finder) compileKey(tx *mailbox.Tx, k *imap.SearchKey, fuzzy bool) (key, error) {
+	sub, err := f.compile(tx, k.Keys, fuzzy || k.Op == "FUZZY")
+	if err != nil {
+		return key{}, err
+	}
+	c := key{op: k.Op, keys: sub, flag: k.Flag, field: k.Field, word: k.Text, number: int64(k.Number), date: k.Date, raw: k.Text}
+	switch k.Op {
+	case "SET", "UID":
+		c.op, c.uids = "UID", f.v.uidsOf(k.Set, k.Op == "UID")
+	case "UIDAFTER":
+		c.op, c.uids = "UID", imap.Set{{First: uint32(min(k.Number+1, math.MaxUint32)), Last: math.MaxUint32}}
+	case "UIDBEFORE":
+		c.op, c.uids = "UID", common(everyUID(), []imap.Range{{First: 1, Last: uint32(k.Number) - 1}})
+	case "RECENT":
+		c.number = int64(f.v.recent)
+	case "MODSEQ":
+		f.modSeq = true
+	case "FUZZY":
+		return sub[0], nil
+	case "SAVEDATESUPPORTED": // by every mailbox
+		c.op = "ALL"
+	case "YOUNGER", "OLDER": // RFC 5032 §2
+		c.date = f.now.Add(-time.Duration(k.Number) * time.Second)
+	case "EMAILID", "X-GM-MSGID", "THREADID", "X-GM-THRID", "X-GM-LABELS":
+		c.op = "ID"
+		c.ids, err = f.idsOf(tx, k)
+	case "X-GM-RAW":
+		var keys []imap.SearchKey
+		if keys, err = imap.ParseRaw(k.Text, f.now); err == nil {
+			c.op = "AND"
+			c.keys, err = f.compile(tx, keys, true)
+		}
+	case "SUBJECT", "FROM", "TO", "CC", "BCC":
+		c.op, c.field = "HEADER", string(k.Op)
+		return f.textKey(c, fuzzy), nil
+	case "HEADER", "BODY", "TEXT":
+		return f.textKey(c, fuzzy), nil
+	}
+	return c, err
+}
+
+// textKey makes a key with a text ready, or one for each of its words.
+func (f *finder) textKey(k key, fuzzy bool) key {
+	words := strings.Fields(k.raw)
+	if !fuzzy || len(words) == 0 {
+		k.text = search.NewNeedle(k.raw)
+		return k
+	}
+	f.fuzzy = append(f.fuzzy, newFuzzyText(k.raw, words))
+	all := key{op: "AND"}
+	for _, w := range words {
+		one := k
+		one.raw, one.text = w, search.NewNeedle(w)
+		all.keys = append(all.keys, one)
+	}
+	return all
 }
 
 // cost says what has to be read for a key: 0 the placement, 1 the header, 2 the
@@ -125,10 +171,13 @@ func (k *key) cheap(r *row) answer {
 		return yes(hasWord(r.Keywords, k.word))
 	case "UNKEYWORD":
 		return yes(!hasWord(r.Keywords, k.word))
-	case "SET", "UID":
-		return yes(inSpans(k.in, r.number-1))
+	case "UID":
+		return yes(inRanges(k.uids, r.UID))
+	case "ID":
+		_, found := slices.BinarySearch(k.ids, uint64(r.Placement.Message))
+		return yes(found)
 	case "MODSEQ":
-		return yes(int64(r.ModSeq) >= k.number)
+		return yes(r.ModSeq >= uint64(k.number))
 	case "LARGER":
 		return yes(r.Size > k.number)
 	case "SMALLER":
@@ -139,22 +188,22 @@ func (k *key) cheap(r *row) answer {
 		return yes(day(r.Received).Equal(k.date))
 	case "SINCE":
 		return yes(!day(r.Received).Before(k.date))
+	case "SAVEDBEFORE":
+		return yes(day(r.Saved).Before(k.date))
+	case "SAVEDON":
+		return yes(day(r.Saved).Equal(k.date))
+	case "SAVEDSINCE":
+		return yes(!day(r.Saved).Before(k.date))
+	case "YOUNGER":
+		return yes(!r.Received.Before(k.date))
+	case "OLDER":
+		return yes(!r.Received.After(k.date))
 	}
 	return k.indexed(r)
 }
 
 func hasWord(words []string, word string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, word) })
-}
-
-func inSpans(spans []span, i int) bool {
-	at, _ := slices.BinarySearchFunc(spans, i, func(s span, i int) int {
-		if i >= s.to {
-			return -1
-		}
-		return 0
-	})
-	return at < len(spans) && spans[at].from <= i
 }
 
 // full asks the header and the content too.
@@ -269,4 +318,10 @@ func (k *key) inBody(b *body) (hit bool, err error) {
 		return !hit && failed == nil
 	})
 	return hit, fault.Wrap("imapd.search", errors.Join(err, failed))
+}
+
+// day is the date of t as IMAP compares it: without time and zone.
+func day(t time.Time) time.Time {
+	y, m, d := t.Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 }

@@ -295,9 +295,14 @@ func (c *session) read(fn func(*mailbox.Tx) error) error {
 	return c.o.Mailbox.View(c.work, c.who.Account, fn)
 }
 
+// readIn runs fn over one moment of an account, in the name of who logged in.
+func (c *session) readIn(a mail.AccountID, fn func(*mailbox.Tx) error) error {
+	return c.o.Mailbox.ViewAs(c.work, c.who.Account, a, fn)
+}
+
 // readSelected runs fn over one moment of the account of the selected mailbox.
 func (c *session) readSelected(fn func(*mailbox.Tx) error) error {
-	return c.o.Mailbox.View(c.work, c.sel.account, fn)
+	return c.readIn(c.sel.account, fn)
 }
 
 // update runs fn in one transaction on the account.

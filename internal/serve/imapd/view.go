@@ -21,6 +21,8 @@ type view struct {
 	recentTo mailbox.UID // it is noted that all below were told of
 	inbox    bool
 	uids     sequence
+	saved    []imap.Range                   // UIDs of the result that "$" stands for (RFC 5182), ascending
+	contexts []*searchContext               // searches whose result is kept up to date (RFC 5267)
 	gone     []mailbox.UID                  // those of uids that are expunged and not told, ascending
 	seen     mailbox.ModSeq                 // changes up to here are folded in
 	highest  mailbox.ModSeq                 // the mailbox's HIGHESTMODSEQ then
@@ -41,6 +43,9 @@ type span struct{ from, to int }
 // but a range with "*" ends at the last message; by UID, what is not there is left out
 // (RFC 3501 §6.4.8).
 func (v *view) spans(set imap.Set, uid bool) ([]span, error) {
+	if set.Saved() {
+		return v.spansOf(v.saved), nil
+	}
 	var out []span
 	n := uint32(v.uids.n)
 	if uid {
@@ -182,6 +187,7 @@ func (c *session) fold(expunge bool) error {
 		return err
 	}
 	if n != nil {
+		c.removeFound(n.vanished)
 		v.mark(n.vanished)
 		v.seen, v.highest = n.at, n.highest
 	}
@@ -212,6 +218,7 @@ func (c *session) fold(expunge bool) error {
 			c.fetchFlags(&flags[i], true)
 		}
 	}
+	c.updateFound(n.changed)
 	v.told = nil
 	return nil
 }

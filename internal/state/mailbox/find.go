@@ -313,3 +313,22 @@ func (t *Tx) Behind(after MessageID) (ids []MessageID, err error) {
 	})
 	return ids, err
 }
+
+// PlacementsAt is the placements of a mailbox with the given UIDs, which ascend,
+// without those that are gone.
+func (t *Tx) PlacementsAt(id BoxID, uids []UID) ([]Placement, error) {
+	if _, err := t.live(id); err != nil {
+		return nil, err
+	}
+	rows, err := t.getRows(id, uids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Placement, len(rows))
+	for i := range rows {
+		if out[i], err = t.exportPlacement(id, rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -52,8 +52,11 @@ func (p *parser) resync(c *SelectCommand) {
 	c.Resync = &r
 }
 
-// open says whether "*" is in the set.
+// open says whether "*" is in the set, or it is "$".
 func (s Set) open() bool {
+	if s != nil && s.Saved() {
+		return true
+	}
 	for _, r := range s {
 		if r.First == 0 || r.Last == 0 {
 			return true
@@ -102,5 +105,5 @@ func modSeqKey(p *parser, k *SearchKey, _ func() SearchKey) {
 		}
 		p.space()
 	}
-	k.ModSeq = p.modSeq(true)
+	k.Number = p.modSeq(true)
 }

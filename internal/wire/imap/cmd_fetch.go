@@ -1,6 +1,9 @@
 package imap
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // FetchCommand is FETCH or UID FETCH (RFC 3501 §6.4.5). Macros are expanded.
 type FetchCommand struct {
@@ -10,6 +13,7 @@ type FetchCommand struct {
 
 	ChangedSince *uint64 // RFC 7162 §3.1.4.1; nil: not given
 	Vanished     bool    // RFC 7162 §3.2.6
+	Window       *Window // of UID FETCH, RFC 9394 §3.3; nil: all
 }
 
 // FetchItem is one thing to be fetched. BODY.PEEK[…] is Name "BODY" with Peek;
@@ -42,12 +46,18 @@ func (c *FetchCommand) byUID() bool { return c.UID }
 func (c *FetchCommand) encode(e *Encoder) {
 	e.SP().Raw(c.Set.String()).SP()
 	e.List(len(c.Items), func(i int) { e.fetchItem(&c.Items[i]) })
+	var words []string
 	if c.ChangedSince != nil {
-		e.Raw(" (CHANGEDSINCE ").Number(int64(*c.ChangedSince))
-		if c.Vanished {
-			e.Raw(" VANISHED")
-		}
-		e.byte(')')
+		words = append(words, "CHANGEDSINCE "+strconv.FormatUint(*c.ChangedSince, 10))
+	}
+	if c.Vanished {
+		words = append(words, "VANISHED")
+	}
+	if c.Window != nil {
+		words = append(words, "PARTIAL "+c.Window.String())
+	}
+	if len(words) > 0 {
+		e.SP().Words(words)
 	}
 }
 
@@ -106,12 +116,16 @@ func (p *parser) fetch(uid bool) Command {
 	if c.Vanished && (!uid || c.ChangedSince == nil) {
 		p.fail("VANISHED is for UID FETCH with CHANGEDSINCE")
 	}
+	if c.Window != nil && !uid {
+		p.fail("PARTIAL is for UID FETCH")
+	}
 	return &c
 }
 
 // fetchModifiers are what may stand behind the items of FETCH (RFC 4466 §2.5).
 var fetchModifiers = options[*FetchCommand]{
 	"CHANGEDSINCE": (*parser).changedSince,
+	"PARTIAL":      func(p *parser, c *FetchCommand) { c.Window = p.window() },
 	"VANISHED":     func(_ *parser, c *FetchCommand) { c.Vanished = true },
 }
 

@@ -104,6 +104,11 @@ func (e *Encoder) Number(n int64) *Encoder {
 	return e
 }
 
+func (e *Encoder) unsigned(n uint64) *Encoder {
+	e.buf = strconv.AppendUint(e.buf, n, 10)
+	return e
+}
+
 // Untagged begins "* ".
 func (e *Encoder) Untagged() *Encoder { return e.Raw("* ") }
 

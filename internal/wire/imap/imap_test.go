@@ -28,7 +28,7 @@ var goodCommands = []string{
 	"a STATUS blurdybloop (UIDNEXT MESSAGES)", "a STATUS x (messages recent uidvalidity unseen)",
 	"a FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])", "a FETCH 1 ALL", "a FETCH 1:* fast", "a FETCH *:4,2 FULL",
 	"a UID FETCH 1:* (UID FLAGS RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY INTERNALDATE)",
-	"a FETCH 1 BODY.PEEK[1.2.MIME]<0.100>", "a FETCH 1 BODY[]", "a FETCH 1 BODY[TEXT]", "a FETCH 1 BODY[4.2.HEADER]",
+	"a UID FETCH 1:* (FLAGS) (PARTIAL -1:-3 CHANGEDSINCE 7)", "a UID FETCH 1:* UID (PARTIAL 5:1)", "a FETCH 1 BODY.PEEK[1.2.MIME]<0.100>", "a FETCH 1 BODY[]", "a FETCH 1 BODY[TEXT]", "a FETCH 1 BODY[4.2.HEADER]",
 	"a FETCH 1 (RFC822 RFC822.HEADER RFC822.TEXT BODY[3] BODY.PEEK[HEADER.FIELDS.NOT (Received \"X\")])",
 	`a STORE 2:4 +FLAGS (\Deleted)`, `a STORE 1 FLAGS \Seen \Answered $Forwarded`, "a UID STORE 1,3,* -FLAGS.SILENT (a A b)", "a STORE 1 FLAGS ()",
 	"a COPY 2:4 MEETING", "a UID COPY 1 {3+}\r\na b", "a MOVE 1 x", "a UID MOVE 1:* Trash", "a UID EXPUNGE 3000:3002",
@@ -47,6 +47,15 @@ var goodCommands = []string{
 	"a NOTIFY NONE", "a notify set status (selected (MessageNew (uid body.peek[header.fields (from to subject)]) MessageExpunge)) (subtree Lists (MessageNew MessageExpunge))",
 	"a NOTIFY SET (MAILBOXES (a b) (MessageNew)) (personal NONE) (inboxes (FlagChange Frobnication)) (subscribed (MailboxName)) (selected-delayed (MessageNew))",
 	"a SEARCH CHARSET KOI8-R TEXT {1}\r\n\xc1", "a SEARCH SUBJECT \"日本\"",
+	"a SEARCH $", "a SEARCH UID $ SMALLER 4096", "a FETCH $ FLAGS", "a STORE $ +FLAGS (a)", "a COPY $ x", "a UID EXPUNGE $", "a SEARCH OR $ 1,3000:3021 TEXT x",
+	"a SEARCH RETURN () ALL", "a SEARCH RETURN (MIN MAX COUNT ALL SAVE) CHARSET UTF-8 ALL", "a UID SEARCH RETURN (PARTIAL -1:-100) UNDELETED",
+	"a SEARCH RETURN (partial 4:2) ALL", "a SEARCH RETURN (UPDATE CONTEXT COUNT) ALL", "a SEARCH RETURN (RELEVANCY ALL) FUZZY TEXT Helo",
+	"a SEARCH YOUNGER 3600 OLDER 1 UIDAFTER 3 UIDBEFORE 4 EMAILID M-1_x THREADID T1 SAVEDBEFORE 1-Jan-2020 SAVEDON 1-Jan-2020 SAVEDSINCE 1-Jan-2020 SAVEDATESUPPORTED",
+	"a SEARCH X-GM-MSGID 9223372036854775807 X-GM-THRID 1 X-GM-LABELS \\Inbox X-GM-LABELS \"a b\" X-GM-RAW \"is:unread\"",
+	"a SORT (SUBJECT) UTF-8 SINCE 1-Feb-1994", "a UID SORT (REVERSE DATE ARRIVAL) us-ascii ALL", "a SORT RETURN (PARTIAL 1:10) (RELEVANCY) UTF-8 FUZZY TEXT World",
+	"a SORT (DISPLAYFROM DISPLAYTO CC FROM TO SIZE) \"UTF-8\" RETURN (COUNT) ALL", "a THREAD REFERENCES UTF-8 SINCE 5-MAR-2000", "a UID THREAD refs UTF-8 ALL",
+	`a CANCELUPDATE "B01" "B02"`, "a UIDBATCHES 2000", "a UIDBATCHES 2000 10:20", "a ESEARCH ALL", "a UID ESEARCH FROM x 1:100", "a ESEARCH RETURN (COUNT) UNSEEN",
+	`a ESEARCH IN (mailboxes "folder1" subtree (a b) subtree-one c selected inboxes personal subscribed) RETURN (MIN) CHARSET UTF-8 UNSEEN`,
 	"a APPEND saved-messages (\\Seen $x) \" 7-Feb-1994 21:52:25 -0800\" {3}\r\nabc", "a APPEND x {0+}\r\n",
 }
 
@@ -61,11 +70,18 @@ var badCommands = []string{
 	"a FETCH 1 BODY[]<0.0>", "a FETCH 1 BODY[]<0>", "a FETCH 1 BODY[x]", "a FETCH 1 BODY[HEADER.FIELDS (a:b)]", "a FETCH 1 BODY.PEEK",
 	`a STORE 1 FLAG (\Seen)`, `a STORE 1 FLAGS`, `a STORE 1 *FLAGS (\Seen)`, `a STORE 1 FLAGS (\Seen`, "a STORE 1 FLAGS (%)",
 	"a SEARCH", "a SEARCH ", "a SEARCH FROB", "a SEARCH OR 1", "a SEARCH NOT", "a SEARCH ()", "a SEARCH ON 32-Jan-2020", "a SEARCH BODY {1}\r\n\xff",
-	"a SEARCH RETURN (FROB) 1", "a SELECT x (QRESYNC (0 1))", "a SELECT x (QRESYNC (1 0))", "a SELECT x (QRESYNC (1 1 *))", "a SELECT x ()", "a SELECT x (FROB)",
+	"a SELECT x (QRESYNC (0 1))", "a SELECT x (QRESYNC (1 0))", "a SELECT x (QRESYNC (1 1 *))", "a SELECT x ()", "a SELECT x (FROB)",
 	"a FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "a UID FETCH 1 FLAGS (VANISHED)", "a FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)", "a FETCH 1 FLAGS ()",
 	`a STORE 1 (UNCHANGEDSINCE) FLAGS (\Seen)`, `a STORE 1 () FLAGS (\Seen)`, `a SEARCH MODSEQ "/flags/x" some 1`, `a LIST (RECURSIVEMATCH) "" *`, `a LIST "" ()`,
 	`a LIST "" * RETURN (STATUS)`, "a COMPRESS", "a NOTIFY", "a NOTIFY SET", "a NOTIFY SET STATUS", "a NOTIFY SET (selected MessageNew)", "a NOTIFY SET (mailboxes (MessageNew))",
 	"a NOTIFY SET (personal (MessageNew (UID)))", "a LANGUAGE" + strings.Repeat(" a", maxLanguages+1), "a APPEND x", "a APPEND x (\\Seen)", "a APPEND x \"1-Jan-2020\" {1}\r\na", "a ID", "a ID x", "a ID (\"a\")",
+	"a FETCH 1 UID (PARTIAL 1:2)", "a UID FETCH 1 UID (PARTIAL 1)", "a SEARCH RETURN (ALL)", "a SEARCH RETURN ALL 1", "a SEARCH RETURN (FOO) 1", "a SEARCH RETURN (PARTIAL 1) ALL", "a SEARCH RETURN (PARTIAL 1:*) ALL",
+	"a SEARCH RETURN (PARTIAL *:1) ALL", "a SEARCH RETURN (PARTIAL 1:-1) ALL", "a SEARCH RETURN (PARTIAL -1:1) ALL", "a SEARCH RETURN (PARTIAL 0:1) ALL",
+	"a SEARCH RETURN (PARTIAL 1:2 ALL) ALL", "a SEARCH RETURN (PARTIAL 1:2 PARTIAL 1:3) ALL", "a SEARCH RETURN (RELEVANCY) TEXT x", "a SEARCH $,1", "a SEARCH YOUNGER 0",
+	"a SEARCH MODSEQ 9223372036854775808", "a SEARCH EMAILID a.b", "a SEARCH FUZZY", "a SEARCH UIDAFTER *",
+	"a SORT () UTF-8 ALL", "a SORT (FROB) UTF-8 ALL", "a SORT (SUBJECT) ALL", "a SORT (REVERSE) UTF-8 ALL", "a SORT (RELEVANCY) UTF-8 TEXT x", "a SORT SUBJECT UTF-8 ALL",
+	"a THREAD FROB UTF-8 ALL", "a THREAD REFERENCES ALL", "a CANCELUPDATE", "a UIDBATCHES", "a UIDBATCHES 0", "a UIDBATCHES x", "a UIDBATCHES 2000 10", "a UIDBATCHES 2000 0:1",
+	"a ESEARCH", "a ESEARCH IN () ALL", "a ESEARCH IN (selected-delayed) ALL", "a ESEARCH IN (mailboxes) ALL", "a ESEARCH IN (personal (x)) ALL",
 	"a SEARCH " + strings.Repeat("(", 60) + "ALL" + strings.Repeat(")", 60),
 	"a SEARCH " + strings.Repeat("NOT ", 60) + "ALL", "a FETCH " + strings.Repeat("1,", MaxSet) + "1 FLAGS",
 	"a SEARCH " + strings.Repeat("ALL ", MaxList) + "ALL", strings.Repeat("a", MaxTag+1) + " NOOP",
@@ -248,5 +264,13 @@ func TestEncoder(t *testing.T) {
 	want := "* NO .\r\na OK [X 1] gr????e??\r\n" + `NIL "a\"b\\" {3}` + "\r\na?\n" + ` "nil" x] &ZeU- (\Seen \Draft k) " 7-Feb-1994 21:52:25 -0800"`
 	if got := string(e.Bytes()); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// UID EXPUNGE of the saved result is not EXPUNGE of all.
+func TestUIDExpungeSaved(t *testing.T) {
+	r, err := Parse([]byte("a UID EXPUNGE $"))
+	if c, ok := r.Command.(*ExpungeCommand); err != nil || !ok || !ByUID(c) || !c.Set.Saved() {
+		t.Errorf("%+v, %v", r.Command, err)
 	}
 }

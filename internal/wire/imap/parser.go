@@ -101,6 +101,25 @@ func (p *parser) number() uint32 {
 	return uint32(n)
 }
 
+// number64 reads up to 2^63-1, as mod-sequences go (RFC 7162 §7).
+func (p *parser) number64() uint64 {
+	s := p.some("a number", isDigit)
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err != nil {
+		p.fail("number too large")
+	}
+	return n
+}
+
+// positive is number without 0.
+func (p *parser) positive() uint32 {
+	n := p.number()
+	if n == 0 {
+		p.fail("0 is too small")
+	}
+	return n
+}
+
 // str reads a string: quoted or literal.
 func (p *parser) str() string {
 	switch p.peek() {

@@ -8,8 +8,12 @@ import (
 // Range is a pair of numbers of a sequence set, in any order; 0 stands for "*".
 type Range struct{ First, Last uint32 }
 
-// Set is a sequence-set (RFC 3501 §9): message sequence numbers or UIDs.
+// Set is a sequence-set (RFC 3501 §9): message sequence numbers or UIDs. One
+// without ranges is "$", the result that was saved last (RFC 5182 §4).
 type Set []Range
+
+// Saved says whether s is "$".
+func (s Set) Saved() bool { return len(s) == 0 }
 
 // Span gives the range in ascending order once "*" is known to be top.
 func (r Range) Span(top uint32) (from, to uint32) {
@@ -61,6 +65,9 @@ func SetOf(ns []uint32) Set {
 
 // String is the set as IMAP writes it.
 func (s Set) String() string {
+	if s.Saved() {
+		return "$"
+	}
 	var b []byte
 	for i, r := range s {
 		if i > 0 {
@@ -84,6 +91,9 @@ func appendSetNumber(b []byte, n uint32) []byte {
 
 // set reads a sequence-set.
 func (p *parser) set() Set {
+	if p.accept('$') {
+		return Set{} // and not nil, which is no set at all
+	}
 	var s Set
 	for {
 		r := Range{First: p.setNumber()}
