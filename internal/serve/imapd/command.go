@@ -31,6 +31,7 @@ var commands = map[string]command{
 	"CAPABILITY":     {when: always, do: plain((*session).capability)},
 	"CHECK":          {when: selected, do: (*session).noop},
 	"CLOSE":          {when: selected, do: plain((*session).close)},
+	"COMPRESS":       {when: loggedIn, do: (*session).compress},
 	"COPY":           {when: selected, do: with((*session).copy)},
 	"CREATE":         {when: loggedIn, do: with((*session).create)},
 	"DELETE":         {when: loggedIn, do: with((*session).delete)},

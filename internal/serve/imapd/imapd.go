@@ -88,7 +88,11 @@ type Server struct {
 
 	buffers pool[[]byte] // for long answers
 	shelves pool[*shelf]
-	ahead   chan struct{} // held by who reads ahead
+
+	// Of compressed connections.
+	inflaters pool[io.ReadCloser]
+	readings  pool[[]byte]
+	ahead     chan struct{} // held by who reads ahead
 }
 
 // New makes a Server.
@@ -105,6 +109,8 @@ func New(o Options) *Server {
 	s.buffers.make = func() []byte { return make([]byte, 0, answerBuffer) }
 	s.ahead = make(chan struct{}, mostAhead)
 	s.shelves.make = func() *shelf { return &shelf{} }
+	s.inflaters.make = newInflater
+	s.readings.make = func() []byte { return make([]byte, readBuffer) }
 	return s
 }
 

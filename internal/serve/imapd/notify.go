@@ -440,7 +440,7 @@ func (c *session) endNotify() {
 // await waits for the next command to begin, and meanwhile tells what the
 // client wants to hear of.
 func (c *session) await() error {
-	for c.notice != nil && c.notice.end != nil && c.lines.Buffered() == 0 {
+	for c.notice != nil && c.notice.end != nil && c.lines.Buffered() == 0 && (c.deflated == nil || c.deflated.resting()) {
 		c.wire.listen()
 		err := c.lines.More()
 		if woken := c.wire.heard(err != nil); err == nil || !woken || c.stop.Err() != nil {

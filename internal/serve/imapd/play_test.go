@@ -34,7 +34,7 @@ func TestPlays(t *testing.T) {
 	for _, f := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(f), ".play"), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &play{t: t, clients: map[string]*client{}}
+				p := &play{t: t, clients: map[string]*client{}, capabilities: strings.HasSuffix(f, "capability.play")}
 				defer p.close()
 				datadriven.RunTest(t, f, p.run)
 			})
@@ -49,6 +49,8 @@ type play struct {
 	clients map[string]*client
 	order   []string
 	events  int
+
+	capabilities bool // they are of interest
 }
 
 func (p *play) close() {
@@ -69,6 +71,7 @@ func (p *play) close() {
 //	c NAME                sends the lines of the input, each with CRLF
 //	raw NAME              sends Go strings as they are; "x" * N is N times x
 //	tls NAME              the client begins TLS
+//	deflate NAME          the client begins compression
 //	close NAME            the client goes away
 //	deliver BOX [N]       N messages come in from elsewhere; the input is the content
 //	file NAME TAG BOX F   APPENDs testdata/F
@@ -99,6 +102,8 @@ func (p *play) run(t *testing.T, d *datadriven.TestData) string {
 		if err := p.clients[arg(0)].startTLS(p.w.roots); err != nil {
 			return err.Error()
 		}
+	case "deflate":
+		p.clients[arg(0)].deflate()
 	case "close":
 		_ = p.clients[arg(0)].conn.Close()
 	case "deliver":
@@ -189,7 +194,10 @@ func (p *play) appendFile(name, tag, box, file string) {
 	p.send(name, fmt.Sprintf("%s APPEND %s {%d+}\r\n%s\r\n", tag, box, len(b), b))
 }
 
-var capabilityCode = regexp.MustCompile(`\[CAPABILITY [^]]*\]`)
+var (
+	capabilityCode = regexp.MustCompile(`\[CAPABILITY [^]]*\]`)
+	capabilityLine = regexp.MustCompile(`^\* CAPABILITY .*`)
+)
 
 // hear gives all that all clients got, once the server is at rest.
 func (p *play) hear() string {
@@ -202,6 +210,9 @@ func (p *play) hear() string {
 			for _, l := range strings.Split(got, "\r\n") {
 				// What is shown when is in capability.play.
 				l = capabilityCode.ReplaceAllString(l, "[CAPABILITY …]")
+				if !p.capabilities {
+					l = capabilityLine.ReplaceAllString(l, "* CAPABILITY …")
+				}
 				fmt.Fprintf(&out, "%s: %s\n", name, strings.ReplaceAll(l, "\r", `\r`))
 			}
 		}

@@ -45,27 +45,28 @@ func (e *ending) Error() string { return "session ended: " + e.reason }
 
 // session is one connection. Its goroutine owns everything.
 type session struct {
-	s       *Server
-	o       *Options
-	stop    context.Context // ends when the server stops: nothing new is begun
-	work    context.Context // ends with the grace time: nothing goes on
-	peer    netip.AddrPort
-	began   time.Time
-	raw     net.Conn // the TCP connection
-	tls     bool
-	secured *login.Secured // what tls is; nil without
-	wire    *wire          // raw, or TLS over it, with deadlines
-	lines   *line.Reader
-	dec     imap.Decoder
-	enc     imap.Encoder
-	who     login.Who
-	in      bool      // somebody logged in
-	held    time.Time // when the login was last known to hold
-	sel     *view     // the selected mailbox, or nil
-	enabled extension // what the client has enabled
-	notice  *notice   // what NOTIFY asked for; nil: there was none
-	tag     string    // of the command in hand
-	asked   time.Time // when it came, or progress was told of last
+	s        *Server
+	o        *Options
+	stop     context.Context // ends when the server stops: nothing new is begun
+	work     context.Context // ends with the grace time: nothing goes on
+	peer     netip.AddrPort
+	began    time.Time
+	raw      net.Conn // the TCP connection
+	tls      bool
+	secured  *login.Secured // what tls is; nil without
+	wire     *wire          // raw, or TLS over it, with deadlines
+	deflated *deflated      // what compresses below wire; nil without
+	lines    *line.Reader
+	dec      imap.Decoder
+	enc      imap.Encoder
+	who      login.Who
+	in       bool      // somebody logged in
+	held     time.Time // when the login was last known to hold
+	sel      *view     // the selected mailbox, or nil
+	enabled  extension // what the client has enabled
+	notice   *notice   // what NOTIFY asked for; nil: there was none
+	tag      string    // of the command in hand
+	asked    time.Time // when it came, or progress was told of last
 
 	commands, bads, failures int
 }

@@ -9,6 +9,8 @@ func (c *session) upgrade(req imap.Request) (reply, error) {
 	switch {
 	case c.o.TLS == nil:
 		return bad("there is no TLS here"), nil
+	case c.deflated != nil:
+		return bad("TLS cannot begin under compression"), nil
 	case c.tls:
 		return bad("TLS is on already"), nil
 	case c.lines.Buffered() > 0:

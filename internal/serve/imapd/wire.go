@@ -38,6 +38,13 @@ func (w *wire) wait(on bool) {
 	w.waiting, w.cut = on, false
 }
 
+// waits says whether nothing is in hand.
+func (w *wire) waits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiting
+}
+
 // opened says that somebody logged in: from now on only the idle time counts.
 func (w *wire) opened() {
 	w.mu.Lock()

@@ -1,6 +1,7 @@
 package imapd_test
 
 import (
+	"compress/flate"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"strings"
@@ -239,4 +241,34 @@ func (c *client) startTLS(roots *x509.CertPool) error {
 	c.conn = t
 	c.read()
 	return nil
+}
+
+// deflate goes on compressed.
+func (c *client) deflate() {
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+	<-c.done
+	_ = c.conn.SetReadDeadline(time.Time{})
+	w, err := flate.NewWriter(c.conn, flate.BestCompression)
+	if err != nil {
+		panic(err)
+	}
+	c.conn = &deflatedClient{c.conn, flate.NewReader(c.conn), w}
+	c.read()
+}
+
+// deflatedClient is the other side of COMPRESS.
+type deflatedClient struct {
+	net.Conn
+	r io.Reader
+	w *flate.Writer
+}
+
+func (c *deflatedClient) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+func (c *deflatedClient) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err == nil {
+		err = c.w.Flush()
+	}
+	return n, err
 }
