@@ -16,6 +16,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/judge"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 )
 
@@ -38,6 +39,7 @@ type Config struct {
 	SMTP     SMTP     `toml:"smtp"`
 	Checks   Checks   `toml:"checks"`
 	Filters  []Filter `toml:"filter"`
+	Lists    []List   `toml:"list"`
 
 	SmartHosts []SmartHost `toml:"smart_host"`
 	Sources    []Source    `toml:"source"`
@@ -135,7 +137,7 @@ func Default() Config {
 		SMTP:    defaultSMTP(),
 		Limits:  defaultLimits(),
 		Sending: defaultSending(),
-		Checks:  Checks{Budget: Duration(2 * time.Minute)},
+		Checks:  Checks{Budget: Duration(2 * time.Minute), Senders: true, DMARC: true, JunkAt: judge.DefaultJunkAt},
 		Outbound: Outbound{
 			Port: 25, HTTPSPort: 443, Reports: true, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
 		},
@@ -226,7 +228,7 @@ func (c *Config) Check() error {
 	if err := c.checkSending(); err != nil {
 		return err
 	}
-	if err := c.checkFilters(); err != nil {
+	if err := errors.Join(c.checkFilters(), c.checkLists()); err != nil {
 		return err
 	}
 	if err := c.SMTP.check(); err != nil {

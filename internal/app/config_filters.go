@@ -9,15 +9,19 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/flow/gather"
-	"github.com/ekiden-mail/ekiden/internal/flow/judge"
 	"github.com/ekiden-mail/ekiden/internal/flow/screen"
 	"github.com/ekiden-mail/ekiden/internal/reach/filter"
 )
 
 // Checks are what is found out about mail before it is taken.
 type Checks struct {
-	Off    bool     `toml:"off"`    // ask no filter: for load tests
-	Budget Duration `toml:"budget"` // for all filters together to say what they think of one message
+	Off            bool     `toml:"off"`             // look at nothing and ask no filter: for load tests
+	Budget         Duration `toml:"budget"`          // for all filters together to say what they think of one message
+	Senders        bool     `toml:"senders"`         // find out who sent strangers' mail (SPF, DKIM, DMARC, ARC, names of addresses, lists)
+	DMARC          bool     `toml:"dmarc"`           // do what domains want done with mail that is forged in their name: refuse it, or lay it into Junk
+	JunkAt         float64  `toml:"junk_at"`         // points against a sender that make a message junk; 0: none do
+	RejectAt       float64  `toml:"reject_at"`       // points for which it is refused; 0: none are enough
+	TrustedSealers []string `toml:"trusted_sealers"` // domains of servers that change messages on their way, such as mailing lists: what they sealed as in order before (ARC) is not forged
 }
 
 // Filter is a program outside that is asked about mail, one [[filter]] each. They
@@ -142,20 +146,21 @@ func (f *Filter) check() error {
 	return nil
 }
 
-// screener makes what has mail judged by the filters; nil if there are none.
+// screener makes what has mail judged; nil if nothing is looked at.
 func (r *rooms) screener(c *Config) *screen.Screener {
-	if c.Checks.Off || len(c.Filters) == 0 {
+	prover := r.prover(c)
+	if c.Checks.Off || len(c.Filters) == 0 && prover == nil {
 		return nil
 	}
-	g := gather.Options{Budget: time.Duration(c.Checks.Budget), Blobs: r.blobs, Sink: r.sink, Hostname: c.Hostname}
-	var settings judge.Settings
+	g := gather.Options{Prover: prover, Budget: time.Duration(c.Checks.Budget), Blobs: r.blobs, Sink: r.sink, Hostname: c.Hostname}
+	settings := c.judgement()
 	for _, f := range c.Filters {
 		g.Filters = append(g.Filters, f.make())
 		if f.OnFailure == onFailureDefer {
 			settings.Required = append(settings.Required, f.Name)
 		}
 	}
-	return screen.New(screen.Options{Gather: gather.New(g), Settings: settings, Deliver: r.deliver, Refusals: r.refusals, Sink: r.sink})
+	return screen.New(screen.Options{Gather: gather.New(g), Settings: settings, Deliver: r.deliver, Refusals: r.refusals, Sink: r.sink, Hostname: c.Hostname})
 }
 
 // make makes the filter, whose settings were checked.

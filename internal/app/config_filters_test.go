@@ -70,9 +70,12 @@ address = "http://127.0.0.1:11333"
 	if off.Checks.Off = true; r.screener(&off) != nil {
 		t.Error("somebody is asked, though it is off")
 	}
-	if off = c; true {
-		off.Filters = nil
+	off = c
+	off.Filters = nil
+	if r.screener(&off) == nil {
+		t.Error("nobody looks who sends")
 	}
+	off.Checks.Senders = false
 	if r.screener(&off) != nil {
 		t.Error("somebody is asked, though there is nobody")
 	}
@@ -103,6 +106,12 @@ func TestFiltersRefused(t *testing.T) {
 		good + "adress = \"x\"\n":                                                       `did you mean "filter.address"`,
 		good + "junk_if = \"X-Spam\"\n":                                                 "junk_if",
 		table + "name = \"a\"\nkind = \"clamd\"\naddress = \"/x\"\njunk_if = \"a:b\"\n": "for milters",
+		"[checks]\njunk_at = -1\n":                                                      "cannot be negative",
+		"[checks]\ntrusted_sealers = [\"a b\"]\n":                                       "is not a domain",
+		"[[list]]\nzone = \"\"\nscore = 1\n":                                            "not a zone",
+		"[[list]]\nzone = \"x.test\"\n":                                                 "neither score nor codes",
+		"[[list]]\nzone = \"x.test\"\nscore = 1\nkind = \"url\"\n":                      "neither address nor domain",
+		"[[list]]\nzone = \"x.test\"\n[list.codes]\n\"10.0.0.1\" = 1\n":                 "127.0.0.0/8",
 		"[checks]\nbudget = \"0s\"\n":                                                   "checks.budget",
 	} {
 		if _, err := load(t, text); err == nil || !strings.Contains(err.Error(), want) {

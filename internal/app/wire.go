@@ -102,8 +102,11 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 		Ask: r.ask, Missing: r.login.Missing, Answer: r.answerer(c), Paths: r.returns,
 		Fit: c.Limits.fit(),
 	})
+	if err := r.openOutside(c); err != nil {
+		return nil, fault.Wrap(op, errors.Join(err, r.close()))
+	}
 	screener := r.screener(c)
-	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting, Reports: r.takeReports})
+	r.receive = receive.New(receive.Options{Deliver: r.deliver, Blobs: blobs, Screen: screener, Hostname: c.Hostname, Received: c.received(), NoSoliciting: c.SMTP.NoSoliciting, Reports: r.takeReports})
 	r.sending = sending.New(db)
 	r.hostname, _ = mail.ParseDomain(c.Hostname)
 	r.users, _ = c.sendmailUsers()
@@ -113,9 +116,6 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 		Book: r.sending, Bounds: c.bounds(), NoWatch: !c.Sending.Watch || c.Limits.Off, HideClient: c.Sending.HideClient, Networks: c.networks(),
 		Priority: int8(c.SMTP.UserPriority), Suppressed: r.returns.Suppressed,
 	})
-	if err := r.openOutside(c); err != nil {
-		return nil, fault.Wrap(op, errors.Join(err, r.close()))
-	}
 	return r, nil
 }
 

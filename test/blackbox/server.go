@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,6 +109,10 @@ func (s *Server) arguments() []string {
 		"--hostname", s.Hostname, "--domain", s.Domain}
 	for _, a := range s.Accounts {
 		args = append(args, "--account", a+"@"+s.Domain+":"+Password)
+	}
+	if !slices.Contains(s.Args, "--resolver") {
+		// Nobody listens there, and says so at once: the DNS outside is no part of a test.
+		args = append(args, "--resolver", net.JoinHostPort(s.Bind, "53530"))
 	}
 	return append(args, s.Args...)
 }

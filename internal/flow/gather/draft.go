@@ -81,6 +81,9 @@ func appendFields(all []field, h message.Header, own bool) []field {
 
 // Close lets the contents go.
 func (d *Draft) Close() {
+	if d == nil {
+		return
+	}
 	_ = d.reader.Close()
 	if d.body != nil {
 		_ = d.body.Close()
@@ -276,9 +279,12 @@ func (d *Draft) replaceBody(ctx context.Context, s *spool) error {
 
 // Finish makes the changes the arrival's, and gives the content that it has
 // with them. Fields that were added are its prefix; where more was changed there
-// is a new content.
-func (d *Draft) Finish(ctx context.Context, a *mail.Arrival) (blob.Handle, error) {
+// is a new content. The nil Draft has changed nothing of what came as h.
+func (d *Draft) Finish(ctx context.Context, a *mail.Arrival, h blob.Handle) (blob.Handle, error) {
 	const op = "gather.Finish"
+	if d == nil {
+		return h, nil
+	}
 	if d.addressed {
 		a.Envelope.From, a.Envelope.To = d.from, d.to
 	}
@@ -297,8 +303,7 @@ func (d *Draft) Finish(ctx context.Context, a *mail.Arrival) (blob.Handle, error
 	if _, err := io.Copy(w, r); err != nil {
 		return blob.Handle{}, fault.Wrap(op, err)
 	}
-	h, err := w.Commit()
-	if err != nil {
+	if h, err = w.Commit(); err != nil {
 		return blob.Handle{}, fault.Wrap(op, err)
 	}
 	a.Prefix, a.Content, a.Size = nil, h.ID(), h.Size()

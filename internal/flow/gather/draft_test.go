@@ -43,7 +43,7 @@ func draft(t *testing.T, s *blob.Store, prefix, text string) (*Draft, *mail.Arri
 // finished is the prefix and the content that came of a draft.
 func finished(t *testing.T, s *blob.Store, d *Draft, a *mail.Arrival) (prefix, content string) {
 	t.Helper()
-	h, err := d.Finish(t.Context(), a)
+	h, err := d.Finish(t.Context(), a, blob.Handle{})
 	if err != nil {
 		t.Fatal(err)
 	}

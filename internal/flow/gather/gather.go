@@ -1,5 +1,6 @@
 // Package gather looks up what can be known about a message, so that a verdict
-// can be found: it asks the filters outside. It does not decide.
+// can be found: it asks the filters outside, and has the sender proved. It does
+// not decide.
 package gather
 
 import (
@@ -12,6 +13,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/flow/judge"
+	"github.com/ekiden-mail/ekiden/internal/flow/prove"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/reach/filter"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
@@ -37,6 +39,7 @@ type Filter struct {
 // Options are the filters, in the order in which they are asked.
 type Options struct {
 	Filters  []Filter
+	Prover   *prove.Prover // finds out who sent strangers' mail; nil: nobody does
 	Budget   time.Duration // for all answers about one content together; zero means two minutes
 	Blobs    *blob.Store
 	Sink     event.Sink
@@ -72,6 +75,9 @@ type Gathering struct {
 	show    filter.Message
 	filters []Filter
 	talks   []*filter.Talk // beside filters; nil where it is no milter
+	strange bool           // the sender is to be proved
+	proof   *prove.Proving // since the first recipient
+	proved  chan *judge.Sender
 }
 
 // Begin begins to ask about an arrival of which only the peer and the reverse-path
@@ -84,10 +90,11 @@ func (g *Gatherer) Begin(ctx context.Context, a *mail.Arrival, submitted bool) *
 	if submitted {
 		filters = g.ours
 	}
-	if len(filters) == 0 {
+	strange := g.o.Prover != nil && !submitted
+	if len(filters) == 0 && !strange {
 		return nil
 	}
-	t := &Gathering{g: g, filters: filters, talks: make([]*filter.Talk, len(filters)), show: filter.Message{
+	t := &Gathering{g: g, filters: filters, strange: strange, talks: make([]*filter.Talk, len(filters)), show: filter.Message{
 		ID: a.ID, At: a.At, Submitted: submitted, Hostname: g.o.Hostname, Peer: &a.Peer, Envelope: &a.Envelope,
 	}}
 	ctx, cancel := context.WithTimeout(ctx, g.o.Budget)
@@ -109,6 +116,10 @@ func (t *Gathering) Close() {
 	if t == nil {
 		return
 	}
+	if t.proved != nil {
+		<-t.proved
+	}
+	t.proof.Close()
 	for _, talk := range t.talks {
 		if talk != nil {
 			talk.Close()
@@ -131,8 +142,10 @@ func (t *Gathering) Sender() *judge.Evidence {
 	return e
 }
 
-// Recipient is the evidence about one more recipient.
+// Recipient is the evidence about one more recipient. With the first one it begins
+// to be found out who sends: whoever knows nobody here is worth no question.
 func (t *Gathering) Recipient(ctx context.Context, to mail.Recipient) *judge.Evidence {
+	t.prove(ctx)
 	ctx, cancel := context.WithTimeout(ctx, t.g.o.Budget)
 	defer cancel()
 	e := &judge.Evidence{}
@@ -155,18 +168,62 @@ func (t *Gathering) Recipient(ctx context.Context, to mail.Recipient) *judge.Evi
 	return e
 }
 
+func (t *Gathering) prove(ctx context.Context) {
+	if t.strange && t.proof == nil {
+		p := t.show.Peer
+		from := ""
+		if !t.show.Envelope.From.IsNull() {
+			from = t.show.Envelope.From.String()
+		}
+		t.proof = t.g.o.Prover.Begin(ctx, prove.Peer{IP: p.Addr.Addr(), Helo: p.Helo, From: from}, t.show.At)
+	}
+}
+
+// Write takes the content as it comes in, for signatures to be verified.
+func (t *Gathering) Write(p []byte) (int, error) {
+	if t == nil {
+		return len(p), nil
+	}
+	t.prove(context.Background())
+	return t.proof.Write(p)
+}
+
+// Wrote says that all of the content came in. What can be found out about it is,
+// while the caller does what else takes time.
+func (t *Gathering) Wrote(ctx context.Context) {
+	if t.proof == nil {
+		return
+	}
+	t.proved = make(chan *judge.Sender, 1)
+	go func() { t.proved <- t.proof.End(ctx, t.show.At) }()
+}
+
 // Content shows the message to all and gives the evidence, in the order of the
 // configuration, and the message as it is with their changes. Once a filter has
 // refused the message or thrown it away, those behind it are not asked. An error
-// is our own: of reading or storing the content.
+// is our own: of reading or storing the content. The Draft is nil where there are
+// no filters.
 func (t *Gathering) Content(ctx context.Context, a *mail.Arrival, h blob.Handle) (*judge.Evidence, *Draft, error) {
+	e := &judge.Evidence{}
+	d, err := t.askAll(ctx, e, a, h)
+	if t.proved != nil {
+		e.Sender = <-t.proved
+		t.proved = nil
+	}
+	return e, d, err
+}
+
+// askAll asks the filters.
+func (t *Gathering) askAll(ctx context.Context, e *judge.Evidence, a *mail.Arrival, h blob.Handle) (*Draft, error) {
+	if len(t.filters) == 0 {
+		return nil, nil
+	}
 	d, err := newDraft(ctx, t.g.o.Blobs, a, h)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.g.o.Budget)
 	defer cancel()
-	e := &judge.Evidence{}
 	for from, to := 0, 0; from < len(t.filters) && !settled(e); from = to {
 		if to = from + 1; t.talks[from] == nil {
 			for to < len(t.filters) && t.talks[to] == nil {
@@ -175,10 +232,10 @@ func (t *Gathering) Content(ctx context.Context, a *mail.Arrival, h blob.Handle)
 		}
 		if err := t.askTogether(ctx, d, e, from, to); err != nil {
 			d.Close()
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return e, d, nil
+	return d, nil
 }
 
 // settled says whether a verdict can only be to refuse or to throw away.

@@ -42,6 +42,7 @@ func (a Action) String() string {
 
 // Evidence is all that is known about a message, a field a source.
 type Evidence struct {
+	Sender  *Sender   // who sent it and who wrote it; nil: nobody looked
 	Filters []Opinion // of programs outside, in the order of the configuration
 }
 
@@ -60,6 +61,11 @@ type Opinion struct {
 // Settings are how the operator wants to have it.
 type Settings struct {
 	Required []string // filters without whose opinion a message is not taken
+
+	IgnoreDMARC bool     // what domains want done with forged mail is not done
+	JunkAt      float64  // points that make a message junk; 0: none do
+	RejectAt    float64  // points for which it is refused; 0: none are enough
+	Sealers     []string // domains whose word counts on what was in order before they changed it (ARC)
 }
 
 // Verdict is the decision and its reasons. Reply is set if it refuses.
@@ -100,6 +106,9 @@ func (v Verdict) Why() string {
 // held or thrown away says so again.
 func Judge(at Stage, e *Evidence, s *Settings) Verdict {
 	var v Verdict
+	if at == AtData && e.Sender != nil {
+		v = e.Sender.judge(s)
+	}
 	for _, o := range e.Filters {
 		wants, reply := weigh(o, s)
 		if at != AtData && wants != Defer && wants != Reject {
@@ -156,9 +165,12 @@ const maxChanges = 5
 
 // String tells what each source said, in one line, for the history.
 func (e *Evidence) String() string {
-	words := make([]string, len(e.Filters))
-	for i, o := range e.Filters {
-		words[i] = o.String()
+	var words []string
+	if e.Sender != nil {
+		words = append(words, e.Sender.String())
+	}
+	for _, o := range e.Filters {
+		words = append(words, o.String())
 	}
 	return strings.Join(words, "; ")
 }

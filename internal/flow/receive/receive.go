@@ -3,6 +3,7 @@
 package receive
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"io"
@@ -29,7 +30,8 @@ type Options struct {
 	Blobs   *blob.Store
 	Screen  *screen.Screener // nil: nobody else is asked
 
-	Received int // fields of a message before it is taken for one that goes in circles; 0: MaxReceived
+	Hostname string // ours: nobody else may say what it found out
+	Received int    // fields of a message before it is taken for one that goes in circles; 0: MaxReceived
 
 	// NoSoliciting are the classes of solicitation that are not taken, whether
 	// MAIL or the header names them (RFC 3865).
@@ -114,11 +116,10 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 		return d.RefuseAll(ctx, a, smtp.Fault(err))
 	}
 	defer w.Abort()
-	var head message.HeaderScanner
-	if _, err = d.Copy(io.MultiWriter(w, &head), content); err != nil {
+	header, err := t.copy(w, content)
+	if err != nil {
 		return d.RefuseAll(ctx, a, smtp.Fault(err))
 	}
-	header := head.Header()
 	deliver.Heed(a, header, most(&a.Peer))
 	if no := smtp.Unsolicited(a.Envelope.Solicit, t.r.o.NoSoliciting); no != "" {
 		return d.RefuseAll(ctx, a, smtp.Answer(550, smtp.Enhanced{5, 7, 1}, "mail of this kind is not wanted here: SOLICIT=%s", no))
@@ -137,6 +138,38 @@ func (t *Transaction) Data(ctx context.Context, content io.Reader) []smtp.Reply 
 	}
 	t.report(ctx, header, replies)
 	return replies
+}
+
+// copy reads the content to its end and gives its header. What others wrote in our
+// name about who sent it is left out, unless it is the server in front who did
+// (docs/decisions/014-results-of-others.md). What came is shown to the screening
+// before.
+func (t *Transaction) copy(w io.Writer, content io.Reader) (message.Header, error) {
+	block, rest, _, err := message.SplitHeader(content)
+	if err != nil {
+		return message.Header{}, err
+	}
+	_, _ = t.screening.Write(block)
+	header := message.ParseHeader(block)
+	seen := io.Reader(bytes.NewReader(block))
+	if forged := t.forged(header); len(forged) > 0 {
+		seen, _ = message.Without(bytes.NewReader(block), int64(len(block)), forged)
+	}
+	if t.screening != nil {
+		rest = io.TeeReader(rest, t.screening)
+	}
+	_, err = t.r.o.Deliver.Copy(w, io.MultiReader(seen, rest))
+	return header, err
+}
+
+// forged is where the fields lie that nobody but us may write.
+func (t *Transaction) forged(h message.Header) []message.Span {
+	if t.arrival.Peer.LMTP {
+		return nil
+	}
+	all := append(h.ForgedResults(t.r.o.Hostname), h.Spans(screen.VerdictField)...)
+	slices.SortFunc(all, func(a, b message.Span) int { return cmp.Compare(a.Offset, b.Offset) })
+	return all
 }
 
 // report hands on what may be a report: it says so, or nobody is to be told of it.

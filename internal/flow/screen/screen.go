@@ -13,6 +13,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -23,6 +24,7 @@ type Options struct {
 	Deliver  *deliver.Deliverer
 	Refusals *history.Refusals
 	Sink     event.Sink
+	Hostname string // by which we sign what was found out
 }
 
 // Screener has messages judged. The nil Screener has none.
@@ -72,12 +74,22 @@ func (c *Screening) Close() {
 	}
 }
 
+// Write takes the content as it comes in, before anything of it is changed. It
+// never fails.
+func (c *Screening) Write(p []byte) (int, error) {
+	if c == nil {
+		return len(p), nil
+	}
+	return c.asked.Write(p)
+}
+
 // Accept ends the writing of the arrival's content, has it judged, and refuses
 // it, throws it away, or delivers it as the filters changed it. Its replies are
 // as Deliverer.Accept's; one alone answers for all recipients.
 func (c *Screening) Accept(ctx context.Context, w *blob.Writer) []smtp.Reply {
 	defer c.Close()
 	d, a := c.s.o.Deliver, c.arrival
+	c.asked.Wrote(ctx)
 	h, err := w.Commit()
 	if err != nil {
 		return c.broken(ctx, err)
@@ -89,7 +101,7 @@ func (c *Screening) Accept(ctx context.Context, w *blob.Writer) []smtp.Reply {
 	}
 	defer draft.Close()
 	v := c.s.judge(ctx, judge.AtData, a, mail.Address{}, e)
-	a.Verdict, a.Opinions = v.Action.String(), e.String()
+	a.Verdict, a.Opinions = v.Action.String(), told(v, e)
 	switch v.Action {
 	case judge.Defer, judge.Reject:
 		return d.RefuseAll(ctx, a, v.Reply)
@@ -100,13 +112,39 @@ func (c *Screening) Accept(ctx context.Context, w *blob.Writer) []smtp.Reply {
 	case judge.Hold:
 		a.Hold = v.Why()
 	}
-	if h, err = draft.Finish(ctx, a); err != nil {
+	if h, err = draft.Finish(ctx, a, h); err != nil {
 		return c.broken(ctx, err)
+	}
+	if e.Sender != nil {
+		a.Prefix = append(c.s.found(v, e.Sender), a.Prefix...)
 	}
 	if len(a.Envelope.To) == 0 { // the filters have taken away every recipient
 		return d.Discard(ctx, a)
 	}
 	return one(d.AcceptStored(ctx, a, h))
+}
+
+// VerdictField is the header field that tells what was decided about a message and
+// why.
+const VerdictField = "Ekiden-Verdict"
+
+// found is what the message is told about itself: what was found out, for programs
+// (RFC 8601), and what was decided, for people.
+func (s *Screener) found(v judge.Verdict, found *judge.Sender) []byte {
+	text := v.Action.String()
+	if why := v.Why(); why != "" {
+		text += "; " + why
+	}
+	b := message.AppendText(nil, VerdictField, text)
+	return message.AppendAuthResults(b, s.o.Hostname, found.Results())
+}
+
+// told is the verdict's reasons and what everybody said, in one line.
+func told(v judge.Verdict, e *judge.Evidence) string {
+	if e.Sender == nil {
+		return e.String()
+	}
+	return v.Why() + " | " + e.String()
 }
 
 // one is the best of the replies: the filters may have changed the recipients,
@@ -133,7 +171,7 @@ func (s *Screener) judge(ctx context.Context, at judge.Stage, a *mail.Arrival, t
 	v := judge.Judge(at, e, &s.o.Settings)
 	if v.Refuses() {
 		s.o.Refusals.Note(a.ID, history.Entry{
-			At: time.Now(), What: history.Judged, From: a.Envelope.From, To: to, Account: a.Peer.Account, Action: v.Action.String(), Reply: e.String(),
+			At: time.Now(), What: history.Judged, From: a.Envelope.From, To: to, Account: a.Peer.Account, Action: v.Action.String(), Reply: told(v, e),
 		})
 	}
 	if v.Action != judge.Accept {

@@ -19,9 +19,12 @@ import (
 // (RFC 5322 §3.6.3), and From, Date and Message-ID come in front where they are
 // missing (RFC 6409 §8). A reply means that the message is refused.
 func (t *Transaction) copyRepaired(ctx context.Context, w io.Writer, content io.Reader) (smtp.Reply, error) {
-	block, rest, err := splitHeader(content)
+	block, rest, tooLong, err := message.SplitHeader(content)
 	if err != nil {
 		return smtp.Reply{}, err
+	}
+	if tooLong {
+		return smtp.Reply{}, fault.Newf(fault.TooLarge, "submit.copyRepaired", "the header is over %d octets", message.MaxHeader)
 	}
 	header := message.ParseHeader(block)
 	if reply, err := t.checkFrom(ctx, header); err != nil || !reply.IsZero() {
@@ -34,30 +37,6 @@ func (t *Transaction) copyRepaired(ctx context.Context, w io.Writer, content io.
 	seen, _ := message.Without(bytes.NewReader(block), int64(len(block)), blind)
 	_, err = t.s.o.Deliver.Copy(w, io.MultiReader(seen, rest))
 	return smtp.Reply{}, err
-}
-
-// splitHeader reads the header with its empty line, and gives what follows as
-// a reader.
-func splitHeader(content io.Reader) (block []byte, rest io.Reader, err error) {
-	var head message.HeaderScanner
-	var all []byte
-	chunk := make([]byte, 16<<10)
-	for !head.Done() {
-		n, err := content.Read(chunk)
-		all = append(all, chunk[:n]...)
-		_, _ = head.Write(chunk[:n])
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	if head.TooLong() {
-		return nil, nil, fault.Newf(fault.TooLarge, "submit.splitHeader", "the header is over %d octets", message.MaxHeader)
-	}
-	n := head.Size()
-	return all[:n:n], io.MultiReader(bytes.NewReader(all[n:]), content), nil
 }
 
 // checkFrom refuses a From or Sender that the account may not use: what the

@@ -62,7 +62,7 @@ type reading struct {
 type Result struct {
 	Code    Code
 	Sealers []string // domains of the seals, the first server's first
-	Results string   // what the first server found out, as in Authentication-Results; only of a chain that passes
+	Results string   // what the last server found out, as in Authentication-Results; only of a chain that passes
 	Problem string
 }
 
@@ -205,8 +205,8 @@ func (c *Chain) Verify(ctx context.Context, r dns.Resolver) Result {
 	for _, s := range c.sets {
 		res.Sealers = append(res.Sealers, s.seal.Domain)
 	}
-	first := message.Field{Raw: c.sets[0].fields[0]}
-	_, res.Results, _ = strings.Cut(first.Value(), ";")
+	last := message.Field{Raw: c.sets[len(c.sets)-1].fields[0]}
+	_, res.Results, _ = strings.Cut(last.Value(), ";")
 	res.Results = strings.TrimSpace(res.Results)
 	return res
 }

@@ -164,6 +164,38 @@ func skipComments(s string) string {
 	return ""
 }
 
+// ResultOf is the first result of a method in the value of an
+// Authentication-Results field, in lower case; "" if there is none. What stands in
+// comments and quoted strings is no result.
+func ResultOf(value, method string) string {
+	var bare strings.Builder
+	depth, quoted := 0, false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case c == '\\' && (quoted || depth > 0):
+			i++
+		case quoted:
+			quoted = c != '"'
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case depth > 0:
+		case c == '"':
+			quoted = true
+		default:
+			bare.WriteByte(c)
+		}
+	}
+	for part := range strings.SplitSeq(bare.String(), ";") {
+		name, rest, _ := strings.Cut(part, "=")
+		if words := strings.Fields(rest); strings.EqualFold(strings.TrimSpace(name), method) && len(words) > 0 {
+			return strings.ToLower(words[0])
+		}
+	}
+	return ""
+}
+
 // ForgedResults is where the Authentication-Results fields lie that say to be ours,
 // by one of the names, or whose author cannot be made out. They have to go before
 // a reader may believe what we write (RFC 8601 §5).

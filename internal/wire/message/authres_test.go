@@ -42,6 +42,17 @@ func TestForgedResults(t *testing.T) {
 	}
 }
 
+func TestResultOf(t *testing.T) {
+	for value, want := range map[string]string{
+		"mx.test; spf=fail; dmarc = Pass header.from=x.test": "pass", "dmarc=fail": "fail", "mx.test": "", "mx.test; xdmarc=pass": "",
+		`mx.test; spf=fail reason="; dmarc=pass"`: "", `mx.test; spf=fail (; dmarc=pass (b) ); dmarc=none`: "none", `mx.test; spf=fail reason="\"; dmarc=pass;\""`: "",
+	} {
+		if got := ResultOf(value, "dmarc"); got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
+
 // FuzzAuthResults sees that whatever others say, what we write is one field of lines
 // that are no field of their own, and that we know it again.
 func FuzzAuthResults(f *testing.F) {
@@ -59,5 +70,6 @@ func FuzzAuthResults(f *testing.F) {
 			}
 		}
 		AuthServID(value)
+		ResultOf(value, "spf")
 	})
 }

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"io"
 	"strings"
 )
 
@@ -189,6 +190,29 @@ func (s *HeaderScanner) Size() int {
 // Rest is what came with the last part of the header and does not belong to it,
 // unless the header is too long.
 func (s *HeaderScanner) Rest() []byte { return s.buf[s.Size():] }
+
+// SplitHeader reads the header of a content with its empty line, and gives what
+// follows as a reader. Of a header over MaxHeader tooLong is set, and the block is
+// its beginning.
+func SplitHeader(content io.Reader) (block []byte, rest io.Reader, tooLong bool, err error) {
+	var s HeaderScanner
+	chunk := make([]byte, 4<<10)
+	var over []byte // what the scanner did not keep
+	for !s.Done() {
+		n, err := content.Read(chunk)
+		before := len(s.buf)
+		_, _ = s.Write(chunk[:n])
+		over = chunk[len(s.buf)-before : n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, nil, false, err
+		}
+	}
+	n := s.Size()
+	return s.buf[:n:n], io.MultiReader(bytes.NewReader(s.buf[n:]), bytes.NewReader(over), content), s.TooLong(), nil
+}
 
 // Header is the fields collected so far.
 func (s *HeaderScanner) Header() Header { return ParseHeader(s.buf[:s.Size()]) }
