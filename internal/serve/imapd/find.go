@@ -86,6 +86,7 @@ func (f *finder) find() error {
 			return err
 		}
 	}
+	inMailboxOrder(f.hits)
 	return nil
 }
 
@@ -115,22 +116,26 @@ func (v *view) spansOf(uids []imap.Range) (out []span) {
 	return out
 }
 
-// page reads the next page and leaves only rows that may match, those that need
-// it with their message and index.
+// page reads the next page, keeps what matches by its placement and gives the rows
+// that are to be looked at, with what that takes.
 func (f *finder) page(p *pager) ([]row, error) {
 	w := f.all.needs()
-	page := p.take()
+	page, before := p.take(), len(f.hits)
 	var rows []row
 	err := f.c.readOf(f.v, func(tx *mailbox.Tx) error {
-		rows = rows[:0]
+		rows, f.hits = rows[:0], f.hits[:before]
+		var r row
 		for _, s := range page {
 			// A UID between two that we know is one we know.
 			for pl, err := range tx.Placements(f.v.box, f.v.uids.at(s.from), f.v.uids.at(s.to-1)) {
 				if err != nil {
 					return err
 				}
-				r := row{Placement: pl}
-				if r.sure = f.all.cheap(&r); r.sure != never {
+				r.Placement = pl
+				switch r.sure = f.all.cheap(&r); r.sure {
+				case surely:
+					f.hits = append(f.hits, hitOf(&r))
+				case perhaps:
 					rows = append(rows, r)
 				}
 			}
@@ -200,12 +205,14 @@ func (f *finder) judge(rows []row, done, total int) error {
 				continue
 			}
 		}
-		f.hits = append(f.hits, hit{
-			uid: r.UID, message: r.Placement.Message, modSeq: r.ModSeq, size: r.Size, received: r.Received,
-		})
+		f.hits = append(f.hits, hitOf(r))
 	}
 	f.c.progress(done+len(rows), total)
 	return f.c.work.Err()
+}
+
+func hitOf(r *row) hit {
+	return hit{uid: r.UID, message: r.Placement.Message, modSeq: r.ModSeq, size: r.Size, received: r.Received}
 }
 
 // matches decides about a row that is loaded.
@@ -217,7 +224,10 @@ func (f *finder) matches(r *row) (bool, error) {
 
 // inMailboxOrder sorts hits by UID.
 func inMailboxOrder(hits []hit) {
-	slices.SortFunc(hits, func(a, b hit) int { return cmp.Compare(a.uid, b.uid) })
+	byUID := func(a, b hit) int { return cmp.Compare(a.uid, b.uid) }
+	if !slices.IsSortedFunc(hits, byUID) {
+		slices.SortFunc(hits, byUID)
+	}
 }
 
 // everyUID is all there are and will be.

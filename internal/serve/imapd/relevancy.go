@@ -1,7 +1,6 @@
 package imapd
 
 import (
-	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/search"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
@@ -46,7 +45,7 @@ const (
 // score gives each hit its relevance: how much of what was searched for stands
 // where a person would look first.
 func (f *finder) score() error {
-	return f.headers(func(h *hit, header message.Header) {
+	return f.headers([]string{"Subject", "From", "To"}, func(h *hit, header message.Header) {
 		sum := 0.0
 		for _, t := range f.fuzzy {
 			best := subjectWorth * t.in(message.DecodeHeader(header.Get("Subject")))
@@ -57,48 +56,4 @@ func (f *finder) score() error {
 		}
 		h.score = uint8(1 + 99*sum/float64(max(1, len(f.fuzzy))))
 	})
-}
-
-// headers calls fn with the header fields of each hit that lists are made of, as
-// far as they are kept: no message is opened but those of which they are not.
-func (f *finder) headers(fn func(*hit, message.Header)) error {
-	for done := 0; done < len(f.hits); done += pageOfPlacements {
-		page := f.hits[done:min(done+pageOfPlacements, len(f.hits))]
-		ids := make([]mailbox.MessageID, len(page))
-		for i := range page {
-			ids[i] = page[i].message
-		}
-		var indexes []*message.Index
-		err := f.c.readOf(f.v, func(tx *mailbox.Tx) (err error) {
-			indexes, err = tx.Indexes(ids)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for i := range page {
-			h, err := f.header(&page[i], indexes[i])
-			if err != nil {
-				return err
-			}
-			fn(&page[i], h)
-		}
-		f.c.progress(done, len(f.hits))
-		if err := f.c.work.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// header is what is kept of a hit's header, or all of it from the content.
-func (f *finder) header(h *hit, ix *message.Index) (message.Header, error) {
-	if ix != nil && !ix.Partial {
-		return ix.Header, nil
-	}
-	r := row{Placement: mailbox.Placement{UID: h.uid, Message: h.message}}
-	b := body{c: f.c, account: f.v.account, row: &r}
-	defer b.close()
-	header, _, err := b.header(nil)
-	return header, lost(err)
 }

@@ -81,8 +81,12 @@ func (f *finder) sortables() ([]sortable, error) {
 	if !f.sortedBy(ofHeader) {
 		return sorted, nil
 	}
+	var names []string
+	for _, o := range f.order {
+		names = append(names, strings.TrimPrefix(o.Name, "DISPLAY"))
+	}
 	i := 0
-	err := f.headers(func(h *hit, header message.Header) {
+	err := f.headers(names, func(h *hit, header message.Header) {
 		for j, o := range f.order {
 			if ofHeader(o.Name) {
 				sorted[i].values[j] = headerValue(o.Name, h, header)

@@ -13,6 +13,9 @@ var threadings = map[string]func([]order.Message) []*order.Thread{
 	"REFS":           order.Refs,
 }
 
+// threadFields are the header fields that threads are made of.
+var threadFields = []string{"Date", "Subject", "Message-ID", "References", "In-Reply-To"}
+
 // thread is THREAD and UID THREAD (RFC 5256 §3).
 func (c *session) thread(cmd *imap.ThreadCommand) (reply, error) {
 	if r := c.refuses(&cmd.SearchCommand); r.status != "" {
@@ -27,7 +30,7 @@ func (c *session) thread(cmd *imap.ThreadCommand) (reply, error) {
 		return reply{}, err
 	}
 	messages := make([]order.Message, 0, len(f.hits))
-	err = f.headers(func(h *hit, header message.Header) { messages = append(messages, threaded(h, header)) })
+	err = f.headers(threadFields, func(h *hit, header message.Header) { messages = append(messages, threaded(h, header)) })
 	if err != nil {
 		return reply{}, err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/serve/imapd"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/kv/memkv"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
@@ -52,7 +53,7 @@ func (s *events) Emit(_ context.Context, e event.Event) {
 // world is a server with two accounts over a store in memory.
 type world struct {
 	t       testing.TB
-	db      *memkv.DB
+	db      kv.DB
 	blobs   *blob.Store
 	boxes   *mailbox.Store
 	dir     *directory.Store
@@ -72,17 +73,22 @@ func params() login.Params {
 }
 
 func newWorld(t testing.TB, change func(*imapd.Options)) *world {
+	return newWorldOn(t, memkv.New(memkv.Options{}), "", change)
+}
+
+// newWorldOn is newWorld over another store, with large bodies in dir.
+func newWorldOn(t testing.TB, db kv.DB, dir string, change func(*imapd.Options)) *world {
 	ctx := context.Background()
-	w := &world{t: t, db: memkv.New(memkv.Options{}), sink: &events{t: t}, ln: newListener(), served: make(chan error, 1)}
+	w := &world{t: t, db: db, sink: &events{t: t}, ln: newListener(), served: make(chan error, 1)}
 	var err error
-	if w.blobs, err = blob.Open(blob.Options{DB: w.db}); err != nil {
+	if w.blobs, err = blob.Open(blob.Options{DB: w.db, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	w.boxes = mailbox.New(mailbox.Options{DB: w.db, Blobs: w.blobs})
-	dir := directory.New(w.db)
-	w.dir = dir
-	l := login.New(login.Options{Directory: dir, Params: params()})
-	if err := dir.AddDomain(ctx, "example.test"); err != nil {
+	users := directory.New(w.db)
+	w.dir = users
+	l := login.New(login.Options{Directory: users, Params: params()})
+	if err := users.AddDomain(ctx, "example.test"); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"alice", "bob"} {
@@ -90,7 +96,7 @@ func newWorld(t testing.TB, change func(*imapd.Options)) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := dir.AddAccount(ctx, mail.Address{Local: name, Domain: "example.test"}, c, 0)
+		a, err := users.AddAccount(ctx, mail.Address{Local: name, Domain: "example.test"}, c, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,12 +3,10 @@ package mailbox
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,73 +14,9 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
 	"github.com/ekiden-mail/ekiden/internal/state/kv/pebblekv"
 	"github.com/ekiden-mail/ekiden/internal/state/search"
+	"github.com/ekiden-mail/ekiden/internal/testkit/letters"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
-
-// corpus makes letters whose words are as rare as those of a language are, one
-// in five of them Japanese.
-type corpus struct {
-	rnd   *rand.Rand
-	words []string
-	zipf  *rand.Zipf
-	kanji *rand.Zipf
-}
-
-func newCorpus(seed uint64) *corpus {
-	rnd := rand.New(rand.NewPCG(seed, 7))
-	c := &corpus{rnd: rnd, zipf: rand.NewZipf(rnd, 1.07, 4, 79_999), kanji: rand.NewZipf(rnd, 1.1, 20, 2_999)}
-	for i := range 80_000 {
-		var w []byte
-		for range 2 + min(i, 200)/40 + rnd.IntN(6) {
-			w = append(w, "etaoinshrdlucmfwypvbgkjqxz"[min(rnd.IntN(26), rnd.IntN(26))])
-		}
-		c.words = append(c.words, string(w))
-	}
-	return c
-}
-
-// letter is message i, of about size octets, and its text's size in octets.
-func (c *corpus) letter(i, size int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Return-Path: <sender%d@example.org>\r\nReceived: from mx%d.example.org (mx%d.example.org [192.0.2.%d]) by mx.example.test with ESMTPS id %016x for <alice@example.test>; Mon, %d Nov 2026 10:%02d:%02d +0000\r\n",
-		i%3000, i%17, i%17, i%250, c.rnd.Uint64(), 1+i%28, i/60%60, i%60)
-	fmt.Fprintf(&b, "Message-ID: <%016x.%d@mail%d.example.org>\r\nDate: Mon, %d Nov 2026 10:%02d:%02d +0000\r\nFrom: %s %s <sender%d@example.org>\r\nTo: <alice@example.test>\r\n",
-		c.rnd.Uint64(), i, i%40, 1+i%28, i/60%60, i%60, c.word(), c.word(), i%3000)
-	fmt.Fprintf(&b, "Subject: %s %s %s %s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n", c.word(), c.word(), c.word(), c.word())
-	if i%1000 == 13 {
-		b.WriteString("We leave for Zanzibar by the night train. ")
-	}
-	if i%200 == 3 {
-		b.WriteString("東京タワーで会いましょう。")
-	}
-	switch i % 25 {
-	case 8:
-		b.WriteString("会議室の予約をお願いします。")
-	case 9:
-		b.WriteString("Here is the agenda of the meeting.\r\n")
-	}
-	for b.Len() < size {
-		if i%5 == 3 {
-			for range 10 + c.rnd.IntN(20) {
-				if c.rnd.IntN(3) == 0 {
-					b.WriteRune(rune(0x4e00 + c.kanji.Uint64()*7))
-				} else {
-					b.WriteRune(rune(0x3042 + c.rnd.IntN(80)))
-				}
-			}
-			b.WriteString("。\r\n")
-			continue
-		}
-		for range 6 + c.rnd.IntN(10) {
-			b.WriteString(c.word())
-			b.WriteByte(' ')
-		}
-		b.WriteString("\r\n")
-	}
-	return b.String()
-}
-
-func (c *corpus) word() string { return c.words[c.zipf.Uint64()] }
 
 // setting is a number that the environment may set.
 func setting(name string, n int) int {
@@ -128,7 +62,7 @@ func BenchmarkFind(b *testing.B) {
 	for _, q := range []search.Query{
 		{In: search.Body, Text: "zanzibar"}, {In: search.Text, Text: "zanzibar"}, {In: search.Body, Text: "anziba"}, {In: search.Body, Text: " zanzib"},
 		{In: search.Body, Text: "for zanzibar by"}, {In: search.Body, Text: "東京"}, {In: search.Body, Text: "東京タワー"}, {In: search.Body, Text: "京"},
-		{In: search.Text, Text: "qxzzyqx"}, {In: search.Subject, Text: newCorpus(1).words[30_000]}, {In: search.Body, Text: newCorpus(1).words[3]},
+		{In: search.Text, Text: "qxzzyqx"}, {In: search.Subject, Text: letters.New(1).Words[30_000]}, {In: search.Body, Text: letters.New(1).Words[3]},
 		{In: search.Body, Text: "e"}, {In: search.From, Text: "sender17@"}, {In: search.Others, Field: "Message-ID", Text: "<0123"},
 		{In: search.Body, Text: "night train zanzibar", Mode: search.Words}, {In: search.Body, Text: "会議室の予約"}, {In: search.Body, Text: "会議"},
 		{In: search.Text, Text: "the agenda of the meeting"}, {In: search.Body, Text: "agenda"},
@@ -143,11 +77,11 @@ func BenchmarkFind(b *testing.B) {
 }
 
 func fillCorpus(b *testing.B, s *bench, n, size int) (text int64) {
-	box, c := s.box("INBOX").ID, newCorpus(1)
+	box, c := s.box("INBOX").ID, letters.New(1)
 	for i := 0; i < n; {
-		var letters []NewMessage
-		for ; len(letters) < 200 && i < n; i++ {
-			raw := c.letter(i, size)
+		var page []NewMessage
+		for ; len(page) < 200 && i < n; i++ {
+			raw := c.Letter(i, size)
 			text += int64(len(raw))
 			h, err := s.blobs.Put(b.Context(), []byte(raw))
 			if err != nil {
@@ -157,10 +91,10 @@ func fillCorpus(b *testing.B, s *bench, n, size int) (text int64) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			letters = append(letters, NewMessage{Content: h, Index: ix, Received: when})
+			page = append(page, NewMessage{Content: h, Index: ix, Received: when})
 		}
 		s.update(func(t *Tx) error {
-			for _, m := range letters {
+			for _, m := range page {
 				if _, err := t.Add(box, m); err != nil {
 					return err
 				}
@@ -232,15 +166,15 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // BenchmarkBatch is what it costs to take letters into a batch, in memory.
 func BenchmarkBatch(b *testing.B) {
 	const n = 1_000
-	c := newCorpus(1)
-	var letters [][]byte
+	c := letters.New(1)
+	var raws [][]byte
 	for i := range n {
-		letters = append(letters, []byte(c.letter(i, 4<<10)))
+		raws = append(raws, []byte(c.Letter(i, 4<<10)))
 	}
 	batch, before := search.NewBatch(0), cpu()
 	for b.Loop() {
 		batch.Reset(0)
-		for i, raw := range letters {
+		for i, raw := range raws {
 			if err := batch.Add(uint64(i+1), message.ParseParts(raw), bytesAt(raw)); err != nil {
 				b.Fatal(err)
 			}

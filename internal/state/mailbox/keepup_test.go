@@ -12,6 +12,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/kv/pebblekv"
+	"github.com/ekiden-mail/ekiden/internal/testkit/letters"
 )
 
 // BenchmarkKeepUp delivers letters at a steady rate, and shows how far the search
@@ -60,9 +61,9 @@ func newKeepUp(b *testing.B) *keepUp {
 		rate:  setting("EKIDEN_BENCH_RATE", 1_000), seconds: setting("EKIDEN_BENCH_SECONDS", 5),
 		accounts: setting("EKIDEN_BENCH_ACCOUNTS", 1), size: setting("EKIDEN_BENCH_SIZE", 4<<10),
 	}
-	c := newCorpus(1)
+	c := letters.New(1)
 	for i := range k.rate * k.seconds {
-		k.letters = append(k.letters, c.letter(i, k.size))
+		k.letters = append(k.letters, c.Letter(i, k.size))
 	}
 	for i := range k.accounts {
 		a := alice + mail.AccountID(i)

@@ -68,6 +68,27 @@ func ViewKeeps(names []string) bool {
 // AppendFields writes the header fields of these names behind b, in their order
 // and each with its line end. It is false if the view is damaged.
 func (v View) AppendFields(b []byte, names []string) ([]byte, bool) {
+	ok := v.each(names, func(_, raw []byte) {
+		if b = append(b, raw...); raw[len(raw)-1] != '\n' {
+			b = append(b, "\r\n"...)
+		}
+	})
+	return b, ok
+}
+
+// Header is the header fields of these names, in memory of their own, without their
+// offsets. It is false if the view is damaged.
+func (v View) Header(names []string) (h Header, ok bool) {
+	ok = v.each(names, func(name, raw []byte) {
+		f := Field{Raw: string(raw)}
+		f.Name = f.Raw[:len(name)]
+		h.fields = append(h.fields, f)
+	})
+	return h, ok
+}
+
+// each calls fn with the header fields of these names, in their order.
+func (v View) each(names []string, fn func(name, raw []byte)) bool {
 	n, rest, ok := cutInt(v.fields)
 	for ; ok && n > 0; n-- {
 		var raw []byte
@@ -79,20 +100,17 @@ func (v View) AppendFields(b []byte, names []string) ([]byte, bool) {
 		}
 		colon := bytes.IndexByte(raw, ':')
 		if colon < 0 {
-			return b, false
+			return false
 		}
 		name := raw[:colon]
 		if colon > 0 && name[colon-1] <= ' ' {
 			name = bytes.TrimRight(name, " \t")
 		}
-		if !isNamed(name, names) {
-			continue
-		}
-		if b = append(b, raw...); raw[len(raw)-1] != '\n' {
-			b = append(b, "\r\n"...)
+		if isNamed(name, names) {
+			fn(name, raw)
 		}
 	}
-	return b, ok
+	return ok
 }
 
 func isNamed(name []byte, names []string) bool {
