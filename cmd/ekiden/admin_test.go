@@ -180,7 +180,7 @@ func TestQueueCommands(t *testing.T) {
 	to := mail.Address{Local: "x", Domain: "far.test"}
 	id, at := mail.ArrivalID{7}, time.Now()
 	err = r.db.Update(ctx, []kv.Shard{kv.PartitionShard(id)}, func(tx kv.Tx) error {
-		history.Write(tx, id, history.Entry{At: at, What: history.Accepted, From: from, Size: 14, Peer: "192.0.2.1:25"},
+		history.Write(tx, id, history.Entry{At: at, What: history.Accepted, From: from, Size: 14, Peer: "192.0.2.1:25", Subject: "Größe\x1b[2J"},
 			history.Entry{At: at, What: history.Queued, From: from, To: to},
 			history.Entry{At: at, What: history.Deferred, From: from, To: to, Host: "mx.far.test", Reply: "451 4.3.0 not\x1b[2J now", Next: at.Add(time.Hour)})
 		return r.o.Queue.Add(tx, queue.Message{ID: id, At: at, Blob: content.ID(), Size: 14, From: from}, content,
@@ -210,11 +210,23 @@ func TestQueueCommands(t *testing.T) {
 		{"queue hold --recipient x@far.test", "", 0, `^1 delivery held\n$`},
 		{"queue retry", "", 0, `^0 deliveries due now\n$`},
 		{"queue release x@far.test", "", 0, `^1 delivery released\n$`},
+		{"queue reroute x@far.test --via smart", "", 1, `neither host:port nor direct nor usual`},
+		{"queue reroute --via direct", "", 2, `say which deliveries to reroute`},
+		{"queue reroute x@far.test", "", 2, `--via`},
+		{"queue reroute far.test --via Smart.test:587", "", 0, `^1 delivery rerouted\n$`},
+		{"queue show " + hex, "", 0, `site +smart.test:587\nrerouted +smart.test:587\n`},
+		{"queue list --site smart.test:587 --json", "", 0, `"via":"smart.test:587"`},
+		{"queue reroute --all --via usual", "", 0, `^1 delivery rerouted\n$`},
 		{"queue drop", "", 2, `say which deliveries to drop`},
 		{"queue drop " + hex + " --json", "", 0, `^\{"count":1\}\n$`},
 		{"queue show " + hex, "", 1, `trace says what became of it`},
-		{"trace " + hex, "", 0, `(?s)^message ` + hex + `\n  \d{4}-\d\d-\d\d [\d:]{8}  accepted  from <alice@example.test>, 14 B, peer 192.0.2.1:25\n.* deferred +to x@far.test, host mx.far.test, host-fault, next attempt`},
+		{"trace " + hex, "", 0, `(?s)^message ` + hex + `\n  \d{4}-\d\d-\d\d [\d:]{8}  accepted  from <alice@example.test>, 14 B, subject "Größe .2J", peer 192.0.2.1:25\n.* deferred +to x@far.test, host mx.far.test, host-fault, next attempt`},
 		{"trace x@far.test --json", "", 0, `^\{"items":\[\{"id":"` + hex},
+		{"trace --subject grÖße --json", "", 0, `^\{"items":\[\{"id":"` + hex},
+		{"trace --subject other", "", 1, `nothing is known about other`},
+		{"trace --subject x --newer soon", "", 2, `not a time such as 24h`},
+		{"trace", "", 2, `say a message's id, an address, or --subject`},
+		{"trace x@far.test --subject x", "", 2, `say a message's id, an address, or --subject`},
 		{"trace nobody@far.test", "", 1, `nothing is known about`},
 		{"trace rubbish", "", 2, `neither a message's id nor an address`},
 	})

@@ -21,6 +21,7 @@ type QueueCmd struct {
 	Retry   queueRetryCmd   `cmd:"" help:"Try deliveries now."`
 	Hold    queueHoldCmd    `cmd:"" help:"Keep deliveries from being tried."`
 	Release queueReleaseCmd `cmd:"" help:"Let held deliveries go."`
+	Reroute queueRerouteCmd `cmd:"" help:"Send deliveries another way."`
 	Drop    queueDropCmd    `cmd:"" help:"Take deliveries away; no sender is told."`
 }
 
@@ -187,6 +188,9 @@ func (c *queueShowCmd) Run() error {
 			fmt.Fprintln(w)
 			row(w, "to", d.To)
 			row(w, "site", d.Site)
+			if d.Via != "" {
+				row(w, "rerouted", d.Via)
+			}
 			row(w, "state", d.State)
 			row(w, "next attempt", next(d))
 			row(w, "attempts", d.Attempts)
@@ -205,9 +209,19 @@ func (a *At) change(c *Chosen, action, done string, all bool) error {
 	if err != nil {
 		return err
 	}
-	if action == "drop" && len(f) == 0 {
+	return a.changeAll(f, action, done, all)
+}
+
+// changeAll is change for a filter in the API's words, where all says that it may be
+// empty.
+func (a *At) changeAll(f map[string]any, action, done string, all bool) error {
+	chosen := len(f)
+	if _, ok := f["via"]; ok {
+		chosen--
+	}
+	if (action == "drop" || action == "reroute") && chosen == 0 {
 		if !all {
-			return usageError{errors.New("say which deliveries to drop (an id, an address, a domain, --sender …), or --all")}
+			return usageError{fmt.Errorf("say which deliveries to %s (an id, an address, a domain, --sender …), or --all", action)}
 		}
 		f["all"] = true
 	}
@@ -245,6 +259,23 @@ type queueReleaseCmd struct {
 
 // Run releases deliveries.
 func (c *queueReleaseCmd) Run() error { return c.change(&c.Chosen, "release", "released", false) }
+
+type queueRerouteCmd struct {
+	At
+	Chosen
+	Via string `required:"" placeholder:"HOST:PORT|direct|usual" help:"A host, with its login if it is a smart host of the configuration; the domain's own hosts; or as if nobody had rerouted it."`
+	All bool   `help:"Everything that waits."`
+}
+
+// Run reroutes deliveries.
+func (c *queueRerouteCmd) Run() error {
+	f, err := c.filter()
+	if err != nil {
+		return err
+	}
+	f["via"] = c.Via
+	return c.changeAll(f, "reroute", "rerouted", c.All)
+}
 
 type queueDropCmd struct {
 	At

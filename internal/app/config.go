@@ -54,6 +54,7 @@ type Store struct {
 	Cache       int64    `toml:"cache"`        // octets of rows kept in memory
 	Reserve     int64    `toml:"reserve"`      // octets of free disk below which no mail is taken; 0 means 536870912, or a quarter of a small disk
 	KeepDeleted Duration `toml:"keep_deleted"` // how long deleted messages can be restored
+	KeepHistory Duration `toml:"keep_history"` // how long is known what became of each message (`ekiden trace`)
 }
 
 // Listen holds the addresses of each door, as "host:port" or ":port". An empty
@@ -127,7 +128,7 @@ func Default() Config {
 			POP3: []string{":110"}, POP3S: []string{":995"}, IMAP: []string{":143"}, IMAPS: []string{":993"},
 			HTTP: []string{":80"}, HTTPS: []string{":443"},
 		},
-		Store:   Store{Cache: 64 << 20, KeepDeleted: Duration(30 * 24 * time.Hour)},
+		Store:   Store{Cache: 64 << 20, KeepDeleted: Duration(30 * 24 * time.Hour), KeepHistory: Duration(30 * 24 * time.Hour)},
 		TLS:     TLS{MinVersion: "1.2"},
 		ACME:    defaultACME(),
 		Log:     Log{Level: "info", Format: "text"},
@@ -200,8 +201,8 @@ func (c *Config) Check() error {
 	if c.Data == "" {
 		return errors.New("data: no directory given")
 	}
-	if c.Store.Cache < 1<<20 || c.Store.KeepDeleted <= 0 || c.Store.Reserve < 0 {
-		return errors.New("store: cache wants at least 1048576 octets, keep_deleted some time, and reserve is not negative")
+	if c.Store.Cache < 1<<20 || c.Store.KeepDeleted <= 0 || c.Store.KeepHistory <= 0 || c.Store.Reserve < 0 {
+		return errors.New("store: cache wants at least 1048576 octets, keep_deleted and keep_history some time, and reserve is not negative")
 	}
 	if err := errors.Join(c.checkTLS(), c.checkACME()); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/flow/submit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
 	"github.com/ekiden-mail/ekiden/internal/state/sending"
 )
 
@@ -16,6 +17,8 @@ type Sending struct {
 	Messages   int64 `toml:"messages"`       // of one account within 24 hours; 0 means any number
 	Recipients int64 `toml:"recipients"`     // of one account within 24 hours; 0 means any number
 	New        int64 `toml:"new_recipients"` // of one account within 24 hours, whom it has not written to before; 0 means any number
+	Waiting    int64 `toml:"waiting"`        // deliveries of one account that have to wait: put off, held, or to be released later; 0 means any number
+	WaitSize   int64 `toml:"waiting_size"`   // octets of these; 0 means any number
 	Watch      bool  `toml:"watch"`          // hold what an account sends when it behaves as a stolen one does
 	HideClient bool  `toml:"hide_client"`    // keep the address of the sender's client out of Received
 
@@ -35,7 +38,7 @@ type RelayNetwork struct {
 }
 
 func defaultSending() Sending {
-	return Sending{Messages: 10_000, Recipients: 20_000, New: 2_000, Watch: true}
+	return Sending{Messages: 10_000, Recipients: 20_000, New: 2_000, Waiting: 5_000, WaitSize: 2 << 30, Watch: true}
 }
 
 // setDefaults fills what the file does not say.
@@ -94,7 +97,7 @@ func parseSenders(in []string) (submit.Senders, error) {
 
 // checkSending says what cannot work.
 func (c *Config) checkSending() error {
-	if s := c.Sending; s.Messages < 0 || s.Recipients < 0 || s.New < 0 {
+	if s := c.Sending; s.Messages < 0 || s.Recipients < 0 || s.New < 0 || s.Waiting < 0 || s.WaitSize < 0 {
 		return fmt.Errorf("sending: no bound is negative")
 	}
 	if _, err := c.sendmailUsers(); err != nil {
@@ -142,6 +145,14 @@ func (c *Config) bounds() sending.Bounds {
 		return sending.Bounds{}
 	}
 	return sending.Bounds{Messages: c.Sending.Messages, Recipients: c.Sending.Recipients, New: c.Sending.New}
+}
+
+// waits bounds what of an account's mail has to wait.
+func (c *Config) waits(q *queue.Store) *submit.Waits {
+	if c.Limits.Off {
+		return nil
+	}
+	return submit.NewWaits(q.Waits, c.Sending.Waiting, c.Sending.WaitSize)
 }
 
 // networks are those that Check found good.

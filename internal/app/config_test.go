@@ -83,6 +83,8 @@ func TestLoadRefuses(t *testing.T) {
 		{own + "[outbound]\nresolvers = [\"dns.example.com\"]\n", "outbound.resolvers"},
 		{own + "[store]\ncache = 1\n", "store"},
 		{own + "[store]\nkeep_deleted = \"0s\"\n", "keep_deleted"},
+		{own + "[store]\nkeep_history = \"0s\"\n", "keep_history"},
+		{own + "[sending]\nwaiting = -1\n", "no bound is negative"},
 		{own + "[auth]\nplaintext = true\n", "unknown key"},
 		{own + "[auth]\nscram_iterations = 4096\n", "scram_iterations"},
 		{own + "data = \"twice\"\n", "tls.data"},

@@ -113,7 +113,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.maxMessage = c.Limits.MessageSize
 	r.submit = submit.New(submit.Options{
 		Deliver: r.deliver, Blobs: blobs, Directory: r.directory, Hostname: c.Hostname, Screen: screener, Sink: sink,
-		Book: r.sending, Bounds: c.bounds(), NoWatch: !c.Sending.Watch || c.Limits.Off, HideClient: c.Sending.HideClient, Networks: c.networks(),
+		Book: r.sending, Bounds: c.bounds(), Waits: c.waits(r.queue), NoWatch: !c.Sending.Watch || c.Limits.Off, HideClient: c.Sending.HideClient, Networks: c.networks(),
 		Priority: int8(c.SMTP.UserPriority), Suppressed: r.returns.Suppressed,
 	})
 	return r, nil
@@ -149,7 +149,7 @@ func (r *rooms) relay(c *Config) (*relay.Relay, error) {
 	ro := relay.Options{
 		Sites:   sites,
 		Refused: r.submit.Refused, Bounced: r.returns.Bounced,
-		DB: r.db, Blobs: r.blobs, Queue: r.queue, Leases: r.leases, History: r.history, Deliver: r.deliver, Router: r.router, Sink: r.sink,
+		DB: r.db, Blobs: r.blobs, Queue: r.queue, Leases: r.leases, History: r.history, Keep: time.Duration(c.Store.KeepHistory), Deliver: r.deliver, Router: r.router, Sink: r.sink,
 		Answer: r.answerer(c), Here: r.directory.Here,
 		Hostname: c.Hostname, Local: source, Sources: c.sources(), SOCKS5: o.SOCKS5, RootCAs: r.roots,
 		Policy: queue.Policy{

@@ -108,6 +108,7 @@ type Arrival struct {
 	Size     int64  // of the content, in octets
 	Prefix   []byte // header fields of ours, in front of the content
 	Junk     bool   // to be laid in the \Junk mailbox
+	Subject  string // of the header, decoded, as far as the history keeps it
 	NoClient bool   // Received does not tell where it came from
 	Hold     string // why it waits in the queue for an operator; "" if it does not
 	Verdict  string // what was decided when others had been asked; "" if nobody was

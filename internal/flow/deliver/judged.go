@@ -27,7 +27,7 @@ func (d *Deliverer) Discard(ctx context.Context, a *mail.Arrival) []smtp.Reply {
 // note writes into the history what became of an arrival that leaves nothing
 // else behind.
 func (d *Deliverer) note(ctx context.Context, a *mail.Arrival, e history.Entry) {
-	e.At, e.From, e.Size, e.Account = a.At, a.Envelope.From, a.Size, a.Peer.Account
+	e.At, e.From, e.Size, e.Account, e.Subject = a.At, a.Envelope.From, a.Size, a.Peer.Account, a.Subject
 	if a.Peer.Addr.IsValid() {
 		e.Peer = a.Peer.Addr.String()
 	}

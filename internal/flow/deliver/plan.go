@@ -91,7 +91,7 @@ func (p *Plan) Commit(tx kv.Tx) error {
 // story is what the commit makes true.
 func (p *Plan) story() []history.Entry {
 	a := p.arrival
-	accepted := history.Entry{At: a.At, What: history.Accepted, From: a.Envelope.From, Size: a.Size, Account: a.Peer.Account}
+	accepted := history.Entry{At: a.At, What: history.Accepted, From: a.Envelope.From, Size: a.Size, Account: a.Peer.Account, Subject: a.Subject}
 	if a.Peer.Addr.IsValid() {
 		accepted.Peer = a.Peer.Addr.String()
 	}

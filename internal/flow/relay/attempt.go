@@ -109,7 +109,7 @@ func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery
 			return nil, nil, err
 		case local:
 			here = append(here, result{Delivery: d})
-		case r.o.Router.Hop(d.To.Domain) == hop:
+		case queue.Hop(d.Via, d.To.Domain, r.o.Router.Hop) == hop:
 			there = append(there, result{Delivery: d})
 		}
 	}
@@ -120,7 +120,7 @@ func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery
 // a connection that is there.
 func (r *Relay) send(ctx context.Context, m parcel, hop mail.Domain, rs []result) {
 	d, k := rs[0].To.Domain, trunk{hop: hop, domain: rs[0].To.Domain}
-	via := r.via(ctx, d, route.Sender{From: m.From, Account: m.Account})
+	via := r.via(ctx, rs[0].Delivery, route.Sender{From: m.From, Account: m.Account})
 	if via.Is() {
 		hop = via.Hop()
 		k = trunk{hop: hop}

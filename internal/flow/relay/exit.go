@@ -13,6 +13,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/reach/smtpc"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
 
 // Times of the probing of a port that seems to be blocked.
@@ -130,10 +131,16 @@ func (r *Relay) probe(ctx context.Context) {
 	r.o.Sink.Emit(ctx, e)
 }
 
-// via chooses how a message leaves.
-func (r *Relay) via(ctx context.Context, d mail.Domain, s route.Sender) route.Via {
-	v := r.o.Router.Via(ctx, d, s)
-	if !v.Is() && r.exit.blocked() && !r.o.Router.Inner(ctx, d) {
+// via chooses how a delivery leaves: an operator's word for it goes before the rules.
+func (r *Relay) via(ctx context.Context, d queue.Delivery, s route.Sender) (v route.Via) {
+	switch d.Via {
+	case "":
+		v = r.o.Router.Via(ctx, d.To.Domain, s)
+	case queue.Direct:
+	default:
+		return r.o.Router.Named(d.Via)
+	}
+	if !v.Is() && r.exit.blocked() && !r.o.Router.Inner(ctx, d.To.Domain) {
 		v = r.o.Router.Fallback()
 	}
 	return v

@@ -386,3 +386,36 @@ func deliveries(to []string) (ds []queue.Delivery) {
 	}
 	return ds
 }
+
+// TestRerouted has an operator send what waits another way, and back.
+func TestRerouted(t *testing.T) {
+	play(t, func(b *bed) {
+		b.net.add("192.0.2.1:25", &host{any: "451 4.2.1 later"})
+		smart := b.net.add("192.0.2.9:587", &host{})
+		b.o.Queue.OnChange = Record
+		defer b.run()()
+		synctest.Wait()
+		id := b.send(1, "one", "alice@home.test", "b@y.test", "c@y.test")
+		time.Sleep(time.Minute)
+		if n, err := b.o.Queue.Reroute(b.Context(), queue.Filter{To: address("b@y.test")}, "192.0.2.9:587"); err != nil || n != 1 {
+			b.Fatal(n, err)
+		}
+		synctest.Wait()
+		b.want("the smart host took", smart.got(), "alice@home.test > b@y.test: one")
+		b.want("queue", b.waiting(), "c@y.test 1 attempts")
+		smart.set(func(h *host) { h.any = "450 4.2.1 not now" })
+		for _, via := range []string{"192.0.2.9:587", queue.Direct} {
+			if n, err := b.o.Queue.Reroute(b.Context(), queue.Filter{}, via); err != nil || n != 1 {
+				b.Fatal(n, err)
+			}
+			synctest.Wait()
+		}
+		b.want("queue", b.waiting(), "c@y.test 3 attempts")
+		story := b.story(id)
+		for _, want := range []string{"relayed b@y.test", "rerouted b@y.test", "rerouted c@y.test"} {
+			if !strings.Contains(story, want) {
+				b.Errorf("history: %s", story)
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -245,8 +246,12 @@ func (s *settlement) entry(p *settled) history.Entry {
 // Record writes what an operator did to a delivery into the history: it is a
 // queue.Store's OnChange.
 func Record(tx kv.Tx, what string, e queue.Entry, at time.Time) {
+	host := ""
+	if what == queue.DidReroute {
+		host = cmp.Or(e.Delivery.Via, "the usual way")
+	}
 	history.Write(tx, e.Message.ID, history.Entry{
-		At: at, What: what, From: e.Message.From, To: e.Delivery.To, Account: e.Message.Account, Size: e.Message.Size,
+		At: at, What: what, From: e.Message.From, To: e.Delivery.To, Account: e.Message.Account, Size: e.Message.Size, Host: host,
 	})
 }
 

@@ -9,12 +9,13 @@ import (
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
 // Direct is the address of a smart host that is none: what it is for goes to the
 // domains' own hosts.
-const Direct = "direct"
+const Direct = queue.Direct
 
 // SmartHost is a host that takes mail for others' domains.
 type SmartHost struct {
@@ -136,6 +137,17 @@ func (r *Router) Via(ctx context.Context, d mail.Domain, s Sender) Via {
 		}
 	}
 	return Via{}
+}
+
+// Named is the smart host at "host:port": the configured one, or if there is none
+// one without a login.
+func (r *Router) Named(addr string) Via {
+	for i := range r.smart {
+		if r.smart[i].Addr == addr {
+			return Via{&r.smart[i]}
+		}
+	}
+	return Via{&SmartHost{Addr: addr}}
 }
 
 // Fallback is the smart host for what goes directly while it cannot.

@@ -52,6 +52,9 @@ func (a *account) begin(ctx context.Context, t *Transaction) (smtp.Reply, error)
 	}
 	t.arrival.NoClient = t.arrival.NoClient || set.HideClient
 	a.bounds = sending.Bounds(acct.Sending.Over(set.Sending.Over(directory.Sending(a.s.o.Bounds))))
+	if full, err := a.s.o.Waits.full(ctx, a, t.arrival.At); err != nil || !full.IsZero() {
+		return full, err
+	}
 	return a.rcpt(ctx, t, mail.Address{})
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/flow/submit"
@@ -247,5 +248,48 @@ func TestOddDots(t *testing.T) {
 	}
 	if added != 1 {
 		t.Errorf("From was added %d times", added)
+	}
+}
+
+// TestWaiting refuses an account whose mail has piled up, for the time being, and
+// no other.
+func TestWaiting(t *testing.T) {
+	var h *house
+	counted := 0
+	count := func(ctx context.Context, id mail.AccountID) (queue.Waits, error) {
+		counted++
+		return h.queue.Waits(ctx, id)
+	}
+	for what, w := range map[string]*submit.Waits{"20 deliveries waiting": submit.NewWaits(count, 20, 0), "octets waiting": submit.NewWaits(count, 0, 1500)} {
+		h = openWith(t, submit.Options{Waits: w})
+		later := smtp.MailOptions{HoldFor: time.Hour}
+		for range 40 {
+			tx, r := h.submit.Begin(t.Context(), &h.alice, address("alice@example.test"), later)
+			if tx == nil {
+				want(t, "refused", fmt.Sprint(r.Code, r.Enhanced, strings.Contains(r.String(), what)), "452 4.3.1 true")
+				break
+			}
+			if r := tx.Rcpt(t.Context(), address("x@far.test"), smtp.RcptOptions{}); !r.OK() {
+				t.Fatal(r)
+			}
+			if r := tx.Data(t.Context(), strings.NewReader("From: alice@example.test\r\n\r\n"+strings.Repeat("x", 60)+"\r\n"))[0]; !r.OK() {
+				t.Fatal(r)
+			}
+		}
+		if got := h.try(t, &h.alice, "alice@example.test", "x@far.test"); !strings.Contains(got, "please try again when some of them have left") {
+			t.Errorf("%s: %s", what, got)
+		}
+		bob := h.alice
+		bob.Account, bob.User = 2, address("bob@example.test")
+		want(t, "another account", h.try(t, &bob, "bob@example.test", "x@far.test"), "ok")
+		before := counted
+		want(t, "and again", h.try(t, &bob, "bob@example.test", "x@far.test"), "ok")
+		if counted != before {
+			t.Error("an account that has nothing waiting is counted for each message")
+		}
+		if _, err := h.queue.Drop(t.Context(), queue.Filter{From: address("alice@example.test")}); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "when it has gone", h.try(t, &h.alice, "alice@example.test", "x@far.test"), "ok")
 	}
 }

@@ -30,6 +30,7 @@ type Options struct {
 
 	Book       *sending.Book  // what accounts have sent; nil: nothing is bounded
 	Bounds     sending.Bounds // of an account for which nothing else is said
+	Waits      *Waits         // bounds what of an account's mail has to wait; nil: nothing does
 	NoWatch    bool           // no account is held, however it behaves
 	HideClient bool           // no sender's address in Received, whatever a domain says
 	Networks   []Network      // from which mail is taken without a login

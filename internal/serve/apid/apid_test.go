@@ -287,7 +287,7 @@ func TestDocument(t *testing.T) {
 		get/accounts/{address}/deleted post/accounts/{address}/deleted/restore
 		get/aliases post/aliases get/aliases/{address} patch/aliases/{address} delete/aliases/{address}
 		get/bans post/bans delete/bans/{net} get/allowed post/allowed delete/allowed/{net}
-		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/drop get/trace/{what} get/route/{address} get/tls-reports
+		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/reroute post/queue/drop get/trace/{what} get/trace get/route/{address} get/tls-reports
 		get/domains/{name}/suppressions post/domains/{name}/suppressions delete/domains/{name}/suppressions/{address}`)
 	for _, w := range want {
 		method, path, _ := strings.Cut(w, "/")

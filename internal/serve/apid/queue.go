@@ -2,9 +2,11 @@ package apid
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -17,6 +19,7 @@ type Delivery struct {
 	ID        string     `json:"id" doc:"of the message, as every 250 and trace have it"`
 	From      string     `json:"from" doc:"the reverse-path; empty for reports"`
 	To        string     `json:"to"`
+	Via       string     `json:"via,omitempty" doc:"an operator sends it this way: host:port, or direct"`
 	Site      string     `json:"site" doc:"where it goes next: a provider, a smart host or the domain"`
 	Size      int64      `json:"size" doc:"octets"`
 	Accepted  time.Time  `json:"accepted"`
@@ -34,11 +37,11 @@ type Delivery struct {
 
 func (s *server) deliveryBody(e queue.Entry) Delivery {
 	d := Delivery{
-		Site: string(s.o.Queue.Site(e.Delivery.To.Domain)),
+		Site: string(s.o.Queue.Site(e.Delivery)),
 		ID:   e.Message.ID.String(), From: e.Message.From.String(), To: e.Delivery.To.String(),
 		Size: e.Message.Size + int64(len(e.Message.Prefix)), Accepted: e.Message.At.UTC(), State: e.Delivery.State.String(),
 		Attempts: e.Delivery.Attempts, LastHost: e.Delivery.LastHost, LastReply: e.Delivery.LastReply,
-		Last: moment(e.Delivery.Last), Account: uint64(e.Message.Account),
+		Last: moment(e.Delivery.Last), Via: e.Delivery.Via, Account: uint64(e.Message.Account),
 		Release: moment(e.Message.Release), DeliverBy: moment(e.Message.By.At), Priority: int(e.Message.Priority),
 	}
 	if e.Delivery.State == queue.Waiting {
@@ -77,7 +80,6 @@ func (s *server) parse(ctx context.Context, f Filter) (queue.Filter, error) {
 		return q, err
 	}
 	q.Site, q.Error = mail.Domain(f.Site), f.Error
-	now := time.Now()
 	for _, a := range []struct {
 		text string
 		to   *time.Time
@@ -85,11 +87,9 @@ func (s *server) parse(ctx context.Context, f Filter) (queue.Filter, error) {
 		if a.text == "" {
 			continue
 		}
-		d, err := time.ParseDuration(a.text)
-		if err != nil || d < 0 {
-			return q, fault.Newf(fault.Invalid, "apid", "not a time such as 4h30m: %.40q", a.text)
+		if *a.to, err = ago(a.text); err != nil {
+			return q, err
 		}
-		*a.to = now.Add(-d)
 	}
 	if f.Account == "" {
 		return q, nil
@@ -105,6 +105,15 @@ func (s *server) parse(ctx context.Context, f Filter) (queue.Filter, error) {
 	account, err := s.o.Directory.Account(ctx, a)
 	q.Account = account.ID
 	return q, err
+}
+
+// ago reads how long something was ago.
+func ago(text string) (time.Time, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return time.Time{}, fault.Newf(fault.Invalid, "apid", "not a time such as 4h30m: %.40q", text)
+	}
+	return time.Now().Add(-d), nil
 }
 
 func (f Filter) parse() (q queue.Filter, err error) {
@@ -142,6 +151,45 @@ type queueQuery struct {
 	Limit int `query:"limit" default:"1000" minimum:"1" maximum:"10000"`
 }
 
+type rerouting struct {
+	Body struct {
+		Filter
+		Via string `json:"via" maxLength:"300" example:"smart.example:587" doc:"host:port; direct: to the domain's own hosts; usual: as if nobody had rerouted it"`
+		All bool   `json:"all,omitempty" doc:"asked for where nothing else is chosen"`
+	}
+}
+
+// way reads where deliveries are rerouted to.
+func way(via string) (string, error) {
+	switch via {
+	case "usual":
+		return "", nil
+	case queue.Direct:
+		return via, nil
+	}
+	host, port, err := net.SplitHostPort(via)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || host == "" || strings.ContainsAny(host, " @<>") {
+		return "", fault.Newf(fault.Invalid, "apid", "neither host:port nor direct nor usual: %.80q", via)
+	}
+	return strings.ToLower(via), nil
+}
+
+func (s *server) reroute(ctx context.Context, in *rerouting) (Count, error) {
+	f, err := s.parse(ctx, in.Body.Filter)
+	if err != nil {
+		return Count{}, err
+	}
+	via, err := way(in.Body.Via)
+	if err != nil {
+		return Count{}, err
+	}
+	if f == (queue.Filter{}) && !in.Body.All {
+		return Count{}, fault.New(fault.Invalid, "apid", "say which deliveries to reroute, or that it is all of them")
+	}
+	n, err := s.o.Queue.Reroute(ctx, f, via)
+	return Count{n}, err
+}
+
 type queueBody struct {
 	Items []Delivery `json:"items" doc:"those accepted first come first"`
 	More  bool       `json:"more" doc:"the limit was reached"`
@@ -171,6 +219,7 @@ func (s *server) queue() {
 			}
 			return out, err
 		})
+	register(s, operation(http.MethodPost, "/queue/reroute", "reroute-queue", "queue", "Send deliveries another way from now on"), s.reroute)
 	for _, a := range []struct {
 		name, summary string
 		do            func(context.Context, queue.Filter) (int, error)

@@ -33,13 +33,14 @@ type Entry struct {
 	Report  string     `json:"report,omitempty" doc:"the id of the report that was sent, or that came in"`
 	Action  string     `json:"action,omitempty" doc:"what the report says, the verdict, or the command that was refused"`
 	Next    *time.Time `json:"next,omitempty" doc:"the next attempt"`
+	Subject string     `json:"subject,omitempty" doc:"of the message, as far as it is kept"`
 	Reason  string     `json:"reason,omitempty" doc:"why it failed, in one of the words of docs/reports.md" example:"mailbox-full"`
 }
 
 func entryBody(e history.Entry) Entry {
 	out := Entry{
 		At: e.At.UTC(), What: e.What, From: e.From.String(), To: e.To.String(), Host: e.Host, Reply: e.Reply,
-		Account: uint64(e.Account), Size: e.Size, Peer: e.Peer, TLS: e.TLS, Action: e.Action, Next: moment(e.Next), Reason: string(e.Reason),
+		Account: uint64(e.Account), Size: e.Size, Peer: e.Peer, TLS: e.TLS, Action: e.Action, Next: moment(e.Next), Subject: e.Subject, Reason: string(e.Reason),
 	}
 	if e.Report != (mail.ArrivalID{}) {
 		out.Report = e.Report.String()
@@ -57,29 +58,55 @@ func (s *server) trace() {
 			Limit int    `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"messages"`
 		}) (list[Story], error) {
 			ids, err := s.traced(ctx, in.What, in.Limit)
-			out := list[Story]{Items: []Story{}}
 			if err != nil {
-				return out, err
+				return list[Story]{Items: []Story{}}, err
 			}
-			for _, id := range ids {
-				entries, err := s.o.History.ByArrival(ctx, id)
-				if err != nil {
-					return out, err
-				}
-				entries = s.withRefusals(id, entries)
-				story := Story{ID: id.String()}
-				for _, e := range entries {
-					story.Entries = append(story.Entries, entryBody(e))
-				}
-				if len(entries) > 0 {
-					out.Items = append(out.Items, story)
-				}
-			}
-			if len(out.Items) == 0 {
-				return out, fault.Newf(fault.NotFound, "apid", "nothing is known about %.100s", in.What)
-			}
-			return out, nil
+			return s.stories(ctx, in.What, ids)
 		})
+	register(s, operation(http.MethodGet, "/trace", "trace-subject", "trace", "What became of the latest messages whose subject has a text in it"),
+		func(ctx context.Context, in *struct {
+			Subject string `query:"subject" required:"true" minLength:"1" maxLength:"200" doc:"case is ignored"`
+			Newer   string `query:"newer" default:"168h" maxLength:"20" doc:"accepted since, such as 24h; each message since then is looked at"`
+			Limit   int    `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"messages"`
+		}) (list[Story], error) {
+			since, err := ago(in.Newer)
+			if err != nil {
+				return list[Story]{Items: []Story{}}, err
+			}
+			found, err := s.o.History.BySubject(ctx, in.Subject, since, in.Limit)
+			if err != nil {
+				return list[Story]{Items: []Story{}}, err
+			}
+			var ids []mail.ArrivalID
+			for _, f := range found {
+				ids = append(ids, f.ID)
+			}
+			return s.stories(ctx, in.Subject, ids)
+		})
+}
+
+// stories tells what became of messages; fault.NotFound if of none anything is
+// known.
+func (s *server) stories(ctx context.Context, what string, ids []mail.ArrivalID) (list[Story], error) {
+	out := list[Story]{Items: []Story{}}
+	for _, id := range ids {
+		entries, err := s.o.History.ByArrival(ctx, id)
+		if err != nil {
+			return out, err
+		}
+		entries = s.withRefusals(id, entries)
+		story := Story{ID: id.String()}
+		for _, e := range entries {
+			story.Entries = append(story.Entries, entryBody(e))
+		}
+		if len(entries) > 0 {
+			out.Items = append(out.Items, story)
+		}
+	}
+	if len(out.Items) == 0 {
+		return out, fault.Newf(fault.NotFound, "apid", "nothing is known about %.100s", what)
+	}
+	return out, nil
 }
 
 // withRefusals adds what was refused and is known in memory only.

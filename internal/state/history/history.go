@@ -56,6 +56,7 @@ type Entry struct {
 	Report  mail.ArrivalID // of What == Reported and Returned
 	Action  string         // of What == Reported: "failed", "delayed", "relayed"; of Returned also "complaint"; of Judged: the verdict; of Refused: the command
 	Next    time.Time      // of What == Deferred: when it is tried again
+	Subject string         // of What == Accepted, Refused and Discarded, as Subject cuts it
 	Reason  bounce.Reason  // of What == Deferred, Bounced and Returned; where it was not written, what Reply says
 }
 

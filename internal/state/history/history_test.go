@@ -176,7 +176,9 @@ func TestTrim(t *testing.T) {
 }
 
 func TestEntriesReadBack(t *testing.T) {
-	for _, e := range []Entry{full, {}} {
+	named := full
+	named.Reason, named.What, named.Subject = bounce.None, Accepted, "Größe"
+	for _, e := range []Entry{full, named, {}} {
 		got, err := readEntry(encodeEntry(e))
 		if err != nil || got != e {
 			t.Errorf("%+v, %v; want %+v", got, err, e)

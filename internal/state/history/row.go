@@ -88,9 +88,10 @@ func readOrder(b []byte) (id mail.ArrivalID, at time.Time, err error) {
 // Entries begin with the version of their form; later versions only add fields at
 // the end. A row is one entry, or several behind packVersion, each with its length.
 const (
-	rowVersion    = 1
-	reasonVersion = 2
-	packVersion   = 0x80
+	rowVersion     = 1
+	reasonVersion  = 2
+	subjectVersion = 3
+	packVersion    = 0x80
 )
 
 // maxRow bounds the octets of a row that has several entries.
@@ -164,13 +165,19 @@ func encodeEntry(e Entry) []byte {
 		tls = 1
 	}
 	version := byte(rowVersion)
-	if e.Reason != bounce.None {
+	switch {
+	case e.Subject != "":
+		version = subjectVersion
+	case e.Reason != bounce.None:
 		version = reasonVersion
 	}
 	v := kv.Value{}.Byte(version).Byte(tls).Time(e.At).Time(e.Next).Uint(uint64(e.Account)).Uint(uint64(e.Size)).Fixed(e.Report[:]).
 		Text(e.What).Address(e.From).Address(e.To).Text(e.Host).Text(e.Reply[:min(len(e.Reply), maxReply)]).Text(e.Peer).Text(e.Action)
-	if version == reasonVersion {
+	if version >= reasonVersion {
 		v = v.Text(string(e.Reason))
+	}
+	if version >= subjectVersion {
+		v = v.Text(Subject(e.Subject))
 	}
 	return v
 }
@@ -187,6 +194,9 @@ func readEntry(b []byte) (Entry, error) {
 	e.Host, e.Reply, e.Peer, e.Action = r.Text(), r.Text(), r.Text(), r.Text()
 	if version >= reasonVersion {
 		e.Reason = bounce.Reason(r.Text())
+	}
+	if version >= subjectVersion {
+		e.Subject = r.Text()
 	}
 	if e.Reason == bounce.None && (e.What == Deferred || e.What == Bounced) {
 		e.Reason = reasonOf(e.Reply)

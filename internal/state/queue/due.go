@@ -16,6 +16,7 @@ type Due struct {
 	Domain   mail.Domain // of the recipient
 	Priority int8        // of the message
 	Sender   uint64      // a number for who sent the message; 0: not known
+	Via      string      // the delivery's
 	At       Cursor      // from which its row is read again, and nothing before it
 }
 

@@ -126,7 +126,7 @@ func (s *Store) IsCurrent(f *Fresh) bool { return f.changes == s.changes.Load() 
 func (f *Fresh) Dues() []Due {
 	all := make([]Due, len(f.Deliveries))
 	for i, d := range f.Deliveries {
-		all[i] = Due{Ref: d.Ref(), Domain: d.To.Domain, Priority: d.Priority, Sender: d.sender, At: d.place.cursor(d.Ref())}
+		all[i] = Due{Ref: d.Ref(), Domain: d.To.Domain, Priority: d.Priority, Sender: d.sender, Via: d.Via, At: d.place.cursor(d.Ref())}
 	}
 	return all
 }

@@ -37,18 +37,20 @@ type Entry struct {
 // page is how many rows one View or Update of a listing reads.
 const page = 500
 
-// Site names where a recipient's domain goes next: a provider, a smart host, or
-// the domain itself.
-func (s *Store) Site(d mail.Domain) mail.Domain {
-	if s.SiteOf == nil {
-		return d
-	}
-	return s.SiteOf(d)
+// Site names where a delivery goes next: a provider, a smart host, or the
+// recipient's domain itself.
+func (s *Store) Site(d Delivery) mail.Domain {
+	return Hop(d.Via, d.To.Domain, func(d mail.Domain) mail.Domain {
+		if s.SiteOf == nil {
+			return d
+		}
+		return s.SiteOf(d)
+	})
 }
 
 func (s *Store) matchesDelivery(f Filter, d Delivery) bool {
 	if f.Error != "" && !strings.Contains(strings.ToLower(d.LastReply), strings.ToLower(f.Error)) ||
-		f.Site != "" && f.Site != s.Site(d.To.Domain) {
+		f.Site != "" && f.Site != s.Site(d) {
 		return false
 	}
 	return (f.To.IsNull() || strings.EqualFold(f.To.String(), d.To.String())) &&
@@ -151,6 +153,7 @@ const (
 	DidRetry   = "retried"
 	DidHold    = "held"
 	DidRelease = "released"
+	DidReroute = "rerouted" // Entry has the new way
 	DidDrop    = "dropped"
 )
 
@@ -158,7 +161,7 @@ const (
 // deliveries stay held, and so does what its sender wants released later (RFC
 // 4865 §4.2).
 func (s *Store) Retry(ctx context.Context, f Filter) (int, error) {
-	return s.change(ctx, f, DidRetry, func(tx kv.Tx, e Entry, now time.Time) (bool, error) {
+	return s.change(ctx, f, DidRetry, func(tx kv.Tx, e *Entry, now time.Time) (bool, error) {
 		if e.Delivery.State != Waiting || e.Message.Release.After(now) {
 			return false, nil
 		}
@@ -170,7 +173,7 @@ func (s *Store) Retry(ctx context.Context, f Filter) (int, error) {
 // Hold keeps what f chooses from being tried until it is released. An attempt
 // in flight is not stopped.
 func (s *Store) Hold(ctx context.Context, f Filter) (int, error) {
-	return s.change(ctx, f, DidHold, func(tx kv.Tx, e Entry, now time.Time) (bool, error) {
+	return s.change(ctx, f, DidHold, func(tx kv.Tx, e *Entry, now time.Time) (bool, error) {
 		if e.Delivery.State != Waiting {
 			return false, nil
 		}
@@ -182,7 +185,7 @@ func (s *Store) Hold(ctx context.Context, f Filter) (int, error) {
 // Release makes what is held and f chooses due now, or when its sender wants it
 // released. The time it was held counts towards giving up.
 func (s *Store) Release(ctx context.Context, f Filter) (int, error) {
-	return s.change(ctx, f, DidRelease, func(tx kv.Tx, e Entry, now time.Time) (bool, error) {
+	return s.change(ctx, f, DidRelease, func(tx kv.Tx, e *Entry, now time.Time) (bool, error) {
 		if e.Delivery.State != Held {
 			return false, nil
 		}
@@ -191,26 +194,42 @@ func (s *Store) Release(ctx context.Context, f Filter) (int, error) {
 	})
 }
 
+// Reroute sends what f chooses another way from now on, at once where it waits: by
+// "host:port", directly (Direct), or "" the usual way again. An attempt in flight
+// is not stopped.
+func (s *Store) Reroute(ctx context.Context, f Filter, via string) (int, error) {
+	return s.change(ctx, f, DidReroute, func(tx kv.Tx, e *Entry, now time.Time) (bool, error) {
+		if e.Delivery.Via == via {
+			return false, nil
+		}
+		e.Delivery.Via = via
+		s.requeue(tx, e, e.Delivery.State, now)
+		return true, nil
+	})
+}
+
 // Drop takes away what f chooses; no sender is told. An attempt in flight is
 // not stopped.
 func (s *Store) Drop(ctx context.Context, f Filter) (int, error) {
 	ctx = kv.Freeing(ctx)
-	return s.change(ctx, f, DidDrop, func(tx kv.Tx, e Entry, _ time.Time) (bool, error) {
+	return s.change(ctx, f, DidDrop, func(tx kv.Tx, e *Entry, _ time.Time) (bool, error) {
 		unindex(tx, e.Delivery)
-		return true, remove(tx, e.Delivery)
+		err := remove(tx, e.Delivery)
+		e.Delivery.State = 0 // it waits no more
+		return true, err
 	})
 }
 
-func (s *Store) requeue(tx kv.Tx, e Entry, state State, now time.Time) {
+func (s *Store) requeue(tx kv.Tx, e *Entry, state State, now time.Time) {
 	d := e.Delivery
 	unindex(tx, d)
 	d.State, d.Due = state, later(now, e.Message.Release)
-	s.put(tx, d, now)
+	e.Delivery = s.put(tx, d, now)
 }
 
 // change runs fn over what f chooses, a page a transaction, and gives the
 // number of those it changed.
-func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx, Entry, time.Time) (bool, error)) (int, error) {
+func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx, *Entry, time.Time) (bool, error)) (int, error) {
 	now, total := time.Now(), 0
 	s.changes.Add(1) // what was offered before is loaded again
 	for _, sp := range f.ranges() {
@@ -224,11 +243,14 @@ func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx
 					return err
 				}
 				next = after
+				waits := tally{}
 				for _, e := range found {
-					did, err := fn(tx, e, now)
+					waits.add(e.Delivery, -1)
+					did, err := fn(tx, &e, now)
 					if err != nil {
 						return err
 					}
+					waits.add(e.Delivery, 1)
 					if did {
 						changed++
 						if s.OnChange != nil {
@@ -236,7 +258,7 @@ func (s *Store) change(ctx context.Context, f Filter, what string, fn func(kv.Tx
 						}
 					}
 				}
-				return nil
+				return waits.write(tx, sp.part)
 			})
 			s.changes.Add(1)
 			if err != nil {

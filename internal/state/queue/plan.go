@@ -116,7 +116,7 @@ func (p *Plan) Offer(d Due) bool {
 	if p.known[d.Ref] {
 		return false
 	}
-	hop := p.ways.Hop(d.Domain)
+	hop := Hop(d.Via, d.Domain, p.ways.Hop)
 	f := p.flow(hop, d.Sender)
 	if len(f.missed) > 0 && d.Priority <= 0 || !p.room(f, d.Priority) {
 		p.miss(f, d)

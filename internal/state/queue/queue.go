@@ -6,6 +6,7 @@
 //	q m ID        the message: envelope facts, blob, header fields of ours
 //	q d ID N      one delivery: a recipient and how far it has come
 //	q i LANE POS ID N   what is waiting, in the order of being due
+//	q w ACCOUNT         how much of an account's mail has to wait
 //
 // An index row is in one of three lanes. What is due at once stands in the order
 // of commits, so that a reader's cursor misses nothing that was committed late,
@@ -109,15 +110,37 @@ type Delivery struct {
 	Warned    bool      // the sender was told of the delay
 	Late      bool      // the sender was told that its deliver-by-time has passed (RFC 2852 §4.1.3)
 	Priority  int8      // the message's (RFC 6710 §5)
+	Via       string    // an operator sends it this way: "host:port" or Direct; "": the usual one
 
 	place  place       // of its index row
 	sender uint64      // the message's
 	blob   mail.BlobID // the message's, if it was read with it
 	single bool        // the message has no other, as far as is known
+
+	account mail.AccountID // the message's
+	size    int64          // of the message with its prefix, in octets
+}
+
+// Direct is the way to the domain's own hosts, whatever smart hosts there are.
+const Direct = "direct"
+
+// Hop names the next hop of a delivery to d by a way of Delivery.Via: usual names
+// that of a domain.
+func Hop(via string, d mail.Domain, usual func(mail.Domain) mail.Domain) mail.Domain {
+	switch via {
+	case "":
+		return usual(d)
+	case Direct:
+		return d
+	}
+	return mail.Domain(via)
 }
 
 // of takes over what d has to know of its message.
-func (d *Delivery) of(m Message) { d.sender, d.blob, d.single = m.sender(), m.Blob, m.single }
+func (d *Delivery) of(m Message) {
+	d.sender, d.blob, d.single, d.account = m.sender(), m.Blob, m.single, m.Account
+	d.size = m.Size + int64(len(m.Prefix))
+}
 
 // place is where a waiting delivery stands in the index.
 type place struct {
@@ -148,7 +171,7 @@ func (r Ref) Partition() uint8 { return r.Message[0] % kv.Partitions }
 // Store is the queue.
 type Store struct {
 	// OnChange, if set before the store is used, is told in the same transaction
-	// what an operator did: DidRetry, DidHold, DidRelease or DidDrop.
+	// what an operator did: DidRetry, DidHold, DidRelease, DidReroute or DidDrop.
 	OnChange func(tx kv.Tx, what string, e Entry, at time.Time)
 	// SiteOf, if set before the store is used, names where a domain's mail goes
 	// next. It must be quick.
@@ -196,6 +219,7 @@ func (s *Store) add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery, added fun
 	m.Blob, m.single = h.ID(), len(ds) == 1
 	blob.Refer(tx, h, owner(m.ID))
 	tx.Set(messageKey(m.ID), encodeMessage(m))
+	waits := tally{}
 	for _, d := range ds {
 		d.Message = m.ID
 		if d.State == 0 {
@@ -210,9 +234,11 @@ func (s *Store) add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery, added fun
 		d.Priority = m.Priority
 		d.of(m)
 		d.Late = d.Late || !m.By.Return && m.By.Passed(m.At) // who passed it on late has told of it
-		added(put(tx, d, m.At))
+		d = put(tx, d, m.At)
+		waits.add(d, 1)
+		added(d)
 	}
-	return nil
+	return waits.write(tx, Ref{Message: m.ID}.Partition())
 }
 
 // Write makes settled deliveries of one message true, in the transaction that
@@ -224,6 +250,7 @@ func (s *Store) Write(tx kv.Tx, now time.Time, ds ...Delivery) (there []bool, er
 	const op = "queue.Write"
 	there = make([]bool, len(ds))
 	var ended []Delivery
+	waits := tally{}
 	for i, d := range ds {
 		old, ok, err := get(tx, d.Ref())
 		if err != nil {
@@ -233,6 +260,8 @@ func (s *Store) Write(tx kv.Tx, now time.Time, ds ...Delivery) (there []bool, er
 			continue
 		}
 		unindex(tx, old)
+		old.account, old.size = d.account, d.size
+		waits.add(old, -1)
 		if d.State.Ended() {
 			ended = append(ended, d)
 			continue
@@ -240,17 +269,21 @@ func (s *Store) Write(tx kv.Tx, now time.Time, ds ...Delivery) (there []bool, er
 		if old.State == Held {
 			d.State = Held
 		}
-		s.put(tx, d, now)
+		d.Via = old.Via
+		waits.add(s.put(tx, d, now), 1)
 	}
-	return there, fault.Wrap(op, remove(tx, ended...))
+	if err = remove(tx, ended...); err == nil && len(ds) > 0 {
+		err = waits.write(tx, ds[0].Ref().Partition())
+	}
+	return there, fault.Wrap(op, err)
 }
 
 // put writes d, for a reader of the index to find.
-func (s *Store) put(tx kv.Tx, d Delivery, now time.Time) {
+func (s *Store) put(tx kv.Tx, d Delivery, now time.Time) Delivery {
 	if d.State == Waiting {
 		s.ready(d.Ref().Partition(), tx.Next(kv.PartitionShard(d.Message)))
 	}
-	put(tx, d, now)
+	return put(tx, d, now)
 }
 
 // put writes the delivery's row and, if it waits, its index row. It gives the

@@ -34,7 +34,7 @@ func (p *Plan) Refill(part uint8, from, front Cursor, l Look) {
 		if p.known[d.Ref] {
 			continue
 		}
-		hop := p.ways.Hop(d.Domain)
+		hop := Hop(d.Via, d.Domain, p.ways.Hop)
 		f := p.flow(hop, d.Sender)
 		at, ok := f.missed[part]
 		switch {

@@ -44,17 +44,17 @@ func readDeliveryKey(key []byte, part uint8) (r Ref, err error) {
 	return r, k.Err()
 }
 
-// encodeIndex is the value of an index row: the domain, the priority and a
-// number for the sender. Older rows end before what is 0.
+// encodeIndex is the value of an index row: the domain, the priority, a number for
+// the sender, and the way. It ends before what is 0 and all behind it.
 func encodeIndex(d Delivery) []byte {
 	b := []byte(d.To.Domain)
-	if d.Priority != 0 || d.sender != 0 {
+	if d.Priority != 0 || d.sender != 0 || d.Via != "" {
 		b = append(b, 0, byte(d.Priority))
 	}
-	if d.sender != 0 {
+	if d.sender != 0 || d.Via != "" {
 		b = binary.AppendUvarint(b, d.sender)
 	}
-	return b
+	return append(b, d.Via...)
 }
 
 func readIndex(b []byte) Due {
@@ -62,7 +62,9 @@ func readIndex(b []byte) Due {
 	d := Due{Domain: mail.Domain(domain)}
 	if len(rest) > 0 {
 		d.Priority = int8(rest[0])
-		d.Sender, _ = binary.Uvarint(rest[1:])
+		var n int
+		d.Sender, n = binary.Uvarint(rest[1:])
+		d.Via = string(rest[1+max(n, 0):])
 	}
 	return d
 }
@@ -85,6 +87,7 @@ const (
 	rowVersion     = 1
 	demandsVersion = 2
 	pathVersion    = 3 // of messages
+	viaVersion     = 3 // of deliveries
 )
 
 // Bits of a message row.
@@ -191,14 +194,20 @@ func readMessage(id mail.ArrivalID, b []byte) (Message, error) {
 func encodeDelivery(d Delivery) []byte {
 	flags := bit(d.Warned, bitWarned) | bit(d.Quoted, bitQuotedTo) | bit(d.Late, bitLate)
 	version := byte(rowVersion)
-	if d.Priority != 0 {
+	switch {
+	case d.Via != "":
+		version = viaVersion
+	case d.Priority != 0:
 		version = demandsVersion
 	}
 	v := kv.Value{}.Byte(version).Byte(byte(d.State)).Byte(byte(d.Notify)).Byte(flags).Byte(d.place.lane).Uint(d.place.pos).
 		Time(d.Due).Time(d.First).Time(d.Last).Uint(uint64(d.Attempts)).
 		Address(d.To).Text(d.Original).Text(d.LastReply).Text(d.LastHost)
-	if version == demandsVersion {
+	if version >= demandsVersion {
 		v = v.Byte(byte(d.Priority))
+	}
+	if version >= viaVersion {
+		v = v.Text(d.Via)
 	}
 	return v
 }
@@ -216,6 +225,9 @@ func readDelivery(ref Ref, b []byte) (Delivery, error) {
 	d.Original, d.LastReply, d.LastHost = r.Text(), r.Text(), r.Text()
 	if version >= demandsVersion {
 		d.Priority = int8(r.Byte())
+	}
+	if version >= viaVersion {
+		d.Via = r.Text()
 	}
 	return d, fault.As(fault.Corrupt, "queue", r.Err())
 }
