@@ -38,7 +38,7 @@ func floors() []floor {
 		{"internal/wire/line", 2, true}, {"internal/wire", 3, true}, {"internal/trust", 4, true}, {"internal/sieve", 4, true},
 		{"internal/reach", 5, false}, {"internal/state/kv", 5, false}, {"internal/state", 6, false},
 		{"internal/flow", 10, false}, {"internal/serve/door", 19, false}, {"internal/serve", 20, false}, {"internal/app", 30, false}, {"cmd", 40, false},
-		{"internal/testkit", 50, false}, {"test", 50, false},
+		{"internal/testkit", 50, false}, {"internal/sim", 50, false}, {"test", 50, false},
 	}
 }
 

@@ -92,8 +92,14 @@ func (o *Options) race(ctx context.Context, addrs []string) (net.Conn, error) {
 
 // connectTo connects to one address, from the source address of its family.
 func (o *Options) connectTo(ctx context.Context, addr string) (net.Conn, error) {
-	d := net.Dialer{Timeout: o.Timeouts.withDefaults().Connect}
-	if local := o.localFor(addr); local.IsValid() {
+	within, local := o.Timeouts.withDefaults().Connect, o.localFor(addr)
+	if o.Connect != nil {
+		ctx, cancel := context.WithTimeout(ctx, within)
+		defer cancel()
+		return o.Connect(ctx, local, addr)
+	}
+	d := net.Dialer{Timeout: within}
+	if local.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
 	}
 	return d.DialContext(ctx, "tcp", addr)

@@ -4,8 +4,10 @@ package smtpc
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"net/netip"
 	"time"
 
@@ -53,6 +55,10 @@ type Options struct {
 	Also     []string
 	SOCKS5   string // host:port of a proxy (RFC 1928) that all goes through; "": none
 	Timeouts Timeouts
+
+	// Connect makes the connection to an address, host:port, from a source address;
+	// nil: the system's network does.
+	Connect func(ctx context.Context, local netip.Addr, addr string) (net.Conn, error)
 }
 
 // Timeouts are how long something may take. Zero fields mean the defaults, in
