@@ -22,9 +22,10 @@ func (p *Plan) tell(r mail.Recipient, final mail.Address, expanded bool) {
 // member is r as it is passed to one of several addresses that it stands for:
 // its sender hears of failures, but of one success only (RFC 3461 §5.2.7.3).
 func member(r mail.Recipient) mail.Recipient {
-	if r.Notify &^= mail.NotifySuccess; r.Notify == 0 {
-		r.Notify = mail.NotifyNever
+	if r.Notify == mail.NotifySuccess {
+		r.Notify = mail.NotifyNever // with nothing said it would be told of failures
 	}
+	r.Notify &^= mail.NotifySuccess
 	return r
 }
 

@@ -37,7 +37,8 @@ type idle struct {
 	sites *route.Sites  // whose rules are kept
 
 	mu      sync.Mutex
-	lines   map[trunk][]*line // those used last at the end
+	lines   map[trunk][]*line                 // those used last at the end
+	going   map[mail.Domain][]<-chan struct{} // by site, closed as each is gone
 	count   int
 	tended  bool // tend looks again by itself
 	closed  bool
@@ -76,32 +77,56 @@ func (p *idle) pick(k trunk, fits func(*line) bool) *line {
 	return nil
 }
 
-// yield ends a connection to the same site, if one is idle: the new one takes its
-// place, so that no more are open than were ever used at once.
+// yield ends a connection to the same site, if one is idle, or waits for one that
+// is about to leave: the new one takes its place, so that no more are open than
+// were ever used at once.
 func (p *idle) yield(k trunk) {
-	if l := p.other(k); l != nil {
+	gone, l := p.other(k)
+	switch {
+	case gone != nil:
+		<-gone
+	case l != nil:
 		l.quit()
 	}
 }
 
-func (p *idle) other(k trunk) *line {
-	site, _ := p.sites.Site(k.hop)
+func (p *idle) other(k trunk) (gone <-chan struct{}, l *line) {
+	site := p.site(k)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if all := p.going[site]; len(all) > 0 {
+		p.forget(site, all[0])
+		return all[0], nil
+	}
 	for k, ls := range p.lines {
-		if s, _ := p.sites.Site(k.hop); s == site {
+		if p.site(k) == site {
 			l := ls[0]
 			p.cut(k, 0)
-			return l
+			return nil, l
 		}
 	}
-	return nil
+	return nil, nil
+}
+
+func (p *idle) site(k trunk) mail.Domain { return p.sites.Lately(k.hop) }
+
+// forget takes a connection that leaves off the list, if it is there. The caller
+// holds the lock.
+func (p *idle) forget(site mail.Domain, gone <-chan struct{}) {
+	all := p.going[site]
+	if i := slices.Index(all, gone); i >= 0 {
+		all = slices.Delete(all, i, i+1)
+	}
+	if len(all) > 0 {
+		p.going[site] = all
+	} else {
+		delete(p.going, site)
+	}
 }
 
 // most is how many messages a connection may carry.
 func (p *idle) most(k trunk) int {
-	site, _ := p.sites.Site(k.hop)
-	if n := p.sites.Rule(site).PerConnection; n > 0 {
+	if n := p.sites.Rule(p.site(k)).PerConnection; n > 0 {
 		return n
 	}
 	return maxReuse
@@ -127,7 +152,7 @@ func (p *idle) put(k trunk, l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed || p.keep < 0 || l.used >= p.most(k) || now.Sub(l.born) >= maxAge {
-		p.leave(l)
+		p.leave(k, l)
 		return
 	}
 	if p.count >= maxIdle {
@@ -147,9 +172,22 @@ func (p *idle) put(k trunk, l *line) {
 	}
 }
 
-// leave says goodbye, which nobody waits for but the end. The caller holds the
-// lock.
-func (p *idle) leave(l *line) { p.leaving.Go(l.quit) }
+// leave says goodbye, which nobody waits for but the end, and who needs its place.
+// The caller holds the lock.
+func (p *idle) leave(k trunk, l *line) {
+	site, gone := p.site(k), make(chan struct{})
+	if p.going == nil {
+		p.going = map[mail.Domain][]<-chan struct{}{}
+	}
+	p.going[site] = append(p.going[site], gone)
+	p.leaving.Go(func() {
+		l.quit()
+		close(gone)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.forget(site, gone)
+	})
+}
 
 // dropOldest makes room. The caller holds the lock.
 func (p *idle) dropOldest() {
@@ -162,7 +200,7 @@ func (p *idle) dropOldest() {
 	}
 	l := p.lines[oldest][0]
 	p.cut(oldest, 0)
-	p.leave(l)
+	p.leave(oldest, l)
 }
 
 // tend lets connections go that nobody has used for long, until ctx ends.
@@ -192,7 +230,7 @@ func (p *idle) sweep(now time.Time) bool {
 			if waits < p.keep && (waits < keepMany || len(ls) <= keepFew) && now.Sub(ls[0].born) < maxAge {
 				break
 			}
-			p.leave(ls[0])
+			p.leave(k, ls[0])
 			p.cut(k, 0)
 			ls = p.lines[k]
 		}
@@ -207,7 +245,7 @@ func (p *idle) close() {
 	p.closed = true
 	for k := range p.lines {
 		for _, l := range p.lines[k] {
-			p.leave(l)
+			p.leave(k, l)
 		}
 	}
 	p.lines, p.count = nil, 0

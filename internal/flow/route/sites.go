@@ -97,6 +97,19 @@ func (s *Sites) Site(hop mail.Domain) (site mail.Domain, known bool) {
 	return hop, false
 }
 
+// Lately is the site of a next hop as it was found out last, however long ago.
+func (s *Sites) Lately(hop mail.Domain) mail.Domain {
+	if s == nil {
+		return hop
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if l, ok := s.learned[hop]; ok {
+		return l.site
+	}
+	return hop
+}
+
 // Rule bounds what a site is sent.
 func (s *Sites) Rule(site mail.Domain) queue.Rule {
 	if s == nil {
