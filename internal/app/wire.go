@@ -215,7 +215,7 @@ func (r *rooms) servers(c *Config, t func(door string) *tls.Config) map[string]s
 	imap := func(door string, implicit bool) server {
 		return imapd.New(imapd.Options{
 			Hostname: c.Hostname, TLS: t(door), ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
-			Sink: r.sink, Limits: c.Limits.imap(), Guards: guards, Quota: r.quota,
+			Sink: r.sink, Limits: c.Limits.imap(), Guards: guards, Quota: r.quota, People: people{r.directory},
 		})
 	}
 	return map[string]server{

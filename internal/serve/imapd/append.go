@@ -49,15 +49,23 @@ func (c *session) appendRefused(cmd *imap.AppendCommand) (reply, error) {
 	case cmd.Size == 0:
 		return no("an empty message"), nil
 	}
-	quota := mailbox.Quota{}
-	if c.o.Quota != nil {
-		var err error
-		if quota, err = c.o.Quota(c.work, c.account()); err != nil {
-			return reply{}, err
-		}
+	at, err := c.locate(cmd.Mailbox)
+	if fault.Is(err, fault.NotFound) {
+		return reply{"NO", "NONEXISTENT", "there is no such mailbox"}, nil
 	}
-	err := c.read(func(tx *mailbox.Tx) error {
-		if _, err := tx.BoxByName(cmd.Mailbox); err != nil {
+	quota := mailbox.Quota{}
+	if err == nil {
+		quota, err = c.quotaOf(at.account)
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	err = c.readIn(at.account, func(tx *mailbox.Tx) error {
+		box, err := tx.BoxByName(at.name)
+		if err == nil {
+			err = tx.Demand(box.ID, mailbox.RightInsert)
+		}
+		if err != nil {
 			return err
 		}
 		usage, err := tx.Usage()
@@ -118,10 +126,14 @@ func (c *session) keep(cmd *imap.AppendCommand, w *mailbox.ContentWriter) (reply
 		return reply{}, err
 	}
 	m.Prepare()
+	at, err := c.locate(cmd.Mailbox)
+	if err != nil {
+		return reply{}, err
+	}
 	var box mailbox.Box
 	var place mailbox.Placement
-	err = c.update(func(tx *mailbox.Tx) (err error) {
-		if box, err = tx.BoxByName(cmd.Mailbox); err != nil {
+	err = c.updateIn(at.account, func(tx *mailbox.Tx) (err error) {
+		if box, err = tx.BoxByName(at.name); err != nil {
 			return err
 		}
 		place, err = tx.Add(box.ID, m)

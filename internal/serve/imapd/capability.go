@@ -17,6 +17,7 @@ func everywhere(*session) bool    { return true }
 func beforeLogin(c *session) bool { return !c.in }
 func afterLogin(c *session) bool  { return c.in }
 func canStartTLS(c *session) bool { return !c.in && c.o.TLS != nil && !c.tls && c.deflated == nil }
+func sharing(c *session) bool     { return c.in && c.shares() }
 func cannotLogin(c *session) bool { return !c.in && !c.mayLogin() }
 func canLogin(c *session) bool    { return !c.in && c.mayLogin() }
 func (c *session) authentications() (words []string) {
@@ -38,6 +39,9 @@ var shown = []capability{
 	{word: "LOGINDISABLED", when: cannotLogin},
 	{word: "IDLE", when: afterLogin},
 	{word: "NAMESPACE", when: afterLogin},
+	{word: "ACL", when: sharing},
+	{word: "RIGHTS=texk", when: sharing},
+	{word: "LIST-MYRIGHTS", when: sharing},
 	{word: "CHILDREN", when: afterLogin},
 	{word: "UIDPLUS", when: afterLogin},
 	{word: "MOVE", when: afterLogin},

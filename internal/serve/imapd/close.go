@@ -1,10 +1,12 @@
 package imapd
 
+import "github.com/ekiden-mail/ekiden/internal/state/mailbox"
+
 // close is CLOSE (RFC 3501 §6.4.2): what is marked \Deleted goes without a word.
 func (c *session) close() (reply, error) {
 	v := c.sel
 	c.leave()
-	if !v.readOnly {
+	if !v.readOnly && v.rights.Has(mailbox.RightExpunge) {
 		if _, err := c.o.Mailbox.Expunge(c.work, c.account(), v.account, v.box, nil, false); err != nil {
 			return reply{}, err
 		}

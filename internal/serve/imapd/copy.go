@@ -13,11 +13,8 @@ import (
 func tryCreate() reply { return reply{"NO", "TRYCREATE", "there is no such mailbox"} }
 
 // target finds the mailbox to write to; zero if there is none.
-func (c *session) target(name string) (box mailbox.Box, err error) {
-	err = c.read(func(tx *mailbox.Tx) error {
-		box, err = tx.BoxByName(name)
-		return err
-	})
+func (c *session) target(name string) (mailbox.Box, error) {
+	box, err := c.open(name, mailbox.RightInsert)
 	if fault.Is(err, fault.NotFound) {
 		return mailbox.Box{}, nil
 	}
@@ -49,11 +46,15 @@ func (c *session) copy(cmd *imap.CopyCommand) (reply, error) {
 	if len(uids) == 0 {
 		return ok("no messages"), nil
 	}
-	transfer := c.o.Mailbox.Copy
-	if cmd.Move {
-		transfer = c.o.Mailbox.Move
+	quota, err := c.quotaOf(dest.Account)
+	if err != nil {
+		return reply{}, err
 	}
-	src, dst, validity, err := transfer(c.work, c.account(), v.account, v.box, uids, dest.ID)
+	transfer := c.o.Mailbox.CopyAcross
+	if cmd.Move {
+		transfer = c.o.Mailbox.MoveAcross
+	}
+	src, dst, validity, err := transfer(c.work, c.account(), v.account, v.box, uids, dest.Account, dest.ID, quota)
 	code := ""
 	if len(src) > 0 {
 		code = "COPYUID " + strconv.FormatUint(uint64(validity), 10) + " " + imap.SetOf(src).String() + " " + imap.SetOf(dst).String()

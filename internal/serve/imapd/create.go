@@ -21,9 +21,16 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 	if !known {
 		return reply{"NO", "USEATTR", "a mailbox here has one of the known special uses"}, nil
 	}
+	at, err := c.locate(cmd.Mailbox)
+	if err != nil {
+		return reply{}, err
+	}
+	if role != mailbox.RoleNone && at.account != c.account() {
+		return reply{"NO", "USEATTR", "a special use is for its owner to give"}, nil
+	}
 	taken := false
 	var box mailbox.Box
-	err := c.update(func(tx *mailbox.Tx) error {
+	err = c.updateIn(at.account, func(tx *mailbox.Tx) error {
 		if role != mailbox.RoleNone {
 			_, err := tx.BoxByRole(role)
 			if taken = err == nil; taken {
@@ -34,7 +41,7 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 			}
 		}
 		var err error
-		box, err = tx.CreateBox(cmd.Mailbox, role)
+		box, err = tx.CreateBox(at.name, role)
 		return err
 	})
 	if err != nil {
@@ -43,6 +50,7 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 	if taken {
 		return reply{"NO", "USEATTR", "another mailbox has that special use"}, nil
 	}
+	box.Name = at.prefix + box.Name
 	if name := strings.TrimSuffix(cmd.Mailbox, mailbox.Separator); name != box.Name && c.has(rev2) {
 		c.tellRenamed(&box, name)
 	}

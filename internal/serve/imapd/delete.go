@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"github.com/ekiden-mail/ekiden/internal/fault"
-	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
 
@@ -13,7 +12,11 @@ func (c *session) delete(cmd *imap.BoxCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := c.o.Mailbox.DeleteBox(c.work, c.account(), c.account(), cmd.Mailbox); fault.Is(err, fault.Conflict) {
+	at, err := c.locate(cmd.Mailbox)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := c.o.Mailbox.DeleteBox(c.work, c.account(), at.account, at.name); fault.Is(err, fault.Conflict) {
 		return reply{"NO", "HASCHILDREN", "there are mailboxes within it"}, nil // RFC 9051 §7.1
 	} else if err != nil {
 		return reply{}, err
@@ -29,10 +32,6 @@ func (c *session) selected(name string) (mine bool, err error) {
 	if c.sel == nil {
 		return false, nil
 	}
-	err = c.read(func(tx *mailbox.Tx) error {
-		box, err := tx.BoxByName(name)
-		mine = err == nil && box.ID == c.sel.box
-		return err
-	})
-	return mine, err
+	box, err := c.open(name, 0)
+	return err == nil && box.Account == c.sel.account && box.ID == c.sel.box, err
 }

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 )
 
@@ -150,7 +151,7 @@ func (c *session) fetchPage(plan []planned, w want, rows []row, m *shelf, failed
 			read = append(read, r.UID)
 		}
 	}
-	if len(read) == 0 {
+	if len(read) == 0 || !c.sel.rights.Has(mailbox.RightSeen) {
 		return c.enc.Err()
 	}
 	// Only what went out is \Seen: a message lost on the way stays new.
@@ -159,7 +160,9 @@ func (c *session) fetchPage(plan []planned, w want, rows []row, m *shelf, failed
 	}
 	change := mailbox.FlagChange{Op: mailbox.FlagsAdd, Flags: flagSeen}
 	changed, _, err := c.o.Mailbox.SetFlags(c.work, c.account(), c.sel.account, c.sel.box, read, change, 0)
-	if err != nil {
+	if fault.Is(err, fault.Denied) { // the right was taken away just now
+		return c.enc.Err()
+	} else if err != nil {
 		c.report(err)
 		if *failed == nil {
 			*failed = err

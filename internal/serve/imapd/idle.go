@@ -26,7 +26,11 @@ func (c *session) idle() (reply, error) {
 	ctx, cancel := context.WithCancel(c.work)
 	defer cancel()
 	// Watching begins before the first look, so that nothing falls between.
-	hints := c.o.Mailbox.Watch(ctx, c.account())
+	watched := c.account()
+	if c.sel != nil {
+		watched = c.sel.account
+	}
+	hints := c.o.Mailbox.Watch(ctx, watched)
 	c.enc.Raw("+ idling\r\n")
 	said := make(chan heard, 1)
 	c.wire.wait(true)

@@ -76,6 +76,10 @@ type Options struct {
 	Limits        Limits
 	Guards        door.Guards // bans, and who is above the limits of addresses
 
+	// People finds the accounts whose mailboxes others may use. nil: each account
+	// has its own alone.
+	People People
+
 	// Quota says what an account may hold; it is asked at APPEND. nil: no quotas.
 	Quota func(ctx context.Context, a mail.AccountID) (mailbox.Quota, error)
 }

@@ -18,12 +18,15 @@ type entry struct {
 	account    mail.AccountID // whose mailbox it is
 	box        *mailbox.Box   // nil: subscribed to, but there is none
 	subscribed bool
+	level      bool     // no mailbox, but some are below it
 	parent     bool     // others are within it
 	within     []string // selection options that something within it meets and that is not told itself
 }
 
-// catalogue is all that LIST may tell of, each name before those within it.
-func (c *session) catalogue() (all []entry, err error) {
+// catalogue is all that LIST may tell of, each name before those within it. The
+// mailboxes of others are looked for only where a pattern could match them; no
+// patterns are none of theirs.
+func (c *session) catalogue(match patterns) (all []entry, err error) {
 	err = c.read(func(tx *mailbox.Tx) error {
 		boxes, err := tx.Boxes()
 		if err != nil {
@@ -33,7 +36,10 @@ func (c *session) catalogue() (all []entry, err error) {
 		all = ownEntries(c.account(), boxes, names)
 		return err
 	})
-	return all, err
+	if err != nil || !c.shares() || !match.reaches(others) {
+		return all, err
+	}
+	return c.addOthers(all)
 }
 
 // ownEntries is an account's mailboxes, and behind them the names without one
@@ -64,12 +70,12 @@ func (c *session) list(cmd *imap.ListCommand) (reply, error) {
 		c.tellListed(cmd.Name(), "", []string{`\Noselect`})
 		return ok("LIST done"), nil
 	}
-	all, err := c.catalogue()
+	match := newPatterns(cmd.Reference, cmd.Patterns)
+	all, err := c.catalogue(match)
 	if err != nil {
 		return reply{}, err
 	}
 	c.wantsStatus(cmd.Status)
-	match := newPatterns(cmd.Reference, cmd.Patterns)
 	if cmd.Subscribed {
 		c.lsub(all, match[0])
 		return ok("LSUB done"), nil
@@ -147,7 +153,7 @@ func (e *entry) meets(options []string) bool {
 			}
 		}
 	}
-	return e.box != nil || subscribed
+	return e.box != nil || e.level || subscribed
 }
 
 // criteria are the selection options that CHILDINFO names (RFC 5258 §3.5).
@@ -176,7 +182,10 @@ func (c *session) tellEntry(e *entry, cmd *imap.ListCommand) {
 
 // attributes are the attributes of a name.
 func (e *entry) attributes() []string {
-	if e.box == nil {
+	switch {
+	case e.level:
+		return []string{`\Noselect`, `\HasChildren`}
+	case e.box == nil:
 		return []string{`\NonExistent`}
 	}
 	attrs := []string{`\HasNoChildren`}
@@ -206,8 +215,12 @@ func (c *session) tellMore(e *entry, cmd *imap.ListCommand) error {
 	}
 	for _, o := range cmd.Return {
 		switch o {
+		case "MYRIGHTS":
+			if err := c.tellMyRights(e.name, e.box); err != nil {
+				return err
+			}
 		case "STATUS":
-			if err := c.tellStatus(e.name, e.box, cmd.Status); err != nil {
+			if err := c.tellListStatus(e, cmd.Status); err != nil {
 				return err
 			}
 		}

@@ -138,7 +138,7 @@ func (c *session) survey(n *notice) error {
 	if err != nil {
 		return err
 	}
-	all, err := c.catalogue()
+	all, err := c.catalogue(nil)
 	n.known = map[place]entry{}
 	for _, e := range all {
 		n.known[e.place()] = e

@@ -66,7 +66,7 @@ func (p *play) close() {
 
 // run does one directive:
 //
-//	server [no-plaintext] [implicit-tls] [limit NAME=N…]   begins the world
+//	server [no-plaintext] [implicit-tls] [sharing] [limit NAME=N…]   begins the world
 //	connect NAME          a client connects
 //	c NAME                sends the lines of the input, each with CRLF
 //	raw NAME              sends Go strings as they are; "x" * N is N times x
@@ -169,6 +169,8 @@ func configure(o *imapd.Options, d *datadriven.TestData) {
 			o.ImplicitTLS, o.PlaintextAuth = true, false
 		case "jmap":
 			o.JMAP = a.Vals[0]
+		case "sharing":
+			o.People = people{}
 		case "no-tls":
 			o.TLS = nil
 		case "per-address":

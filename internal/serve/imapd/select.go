@@ -24,12 +24,19 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		c.turnOn(condstore)
 	}
 	var changed *resync
-	v := &view{account: c.account(), readOnly: cmd.ReadOnly, words: map[string]string{}}
+	at, err := c.locate(cmd.Mailbox)
+	if err != nil {
+		return reply{}, err
+	}
+	v := &view{account: at.account, readOnly: cmd.ReadOnly, words: map[string]string{}}
 	var box mailbox.Box
 	var words []string
 	unseen := uint32(0)
-	err := c.read(func(tx *mailbox.Tx) (err error) {
-		if box, err = tx.BoxByName(cmd.Mailbox); err != nil {
+	err = c.readIn(at.account, func(tx *mailbox.Tx) (err error) {
+		if box, err = tx.BoxByName(at.name); err != nil {
+			return err
+		}
+		if v.rights, err = tx.Rights(box.ID); err != nil {
 			return err
 		}
 		v.box, v.inbox, v.seen = box.ID, box.Name == inbox, tx.Version()
@@ -53,7 +60,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	c.sel = v
+	c.sel, box.Name = v, at.prefix+box.Name
 	for _, w := range words {
 		v.addWord(w)
 	}
@@ -61,7 +68,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	if err := c.tellResync(changed); err != nil {
 		return reply{}, err
 	}
-	if v.readOnly {
+	if v.readOnly || v.rights&writeRights == 0 {
 		return reply{"OK", "READ-ONLY", cmd.Name() + " done"}, nil
 	}
 	return reply{"OK", "READ-WRITE", cmd.Name() + " done"}, nil
@@ -73,7 +80,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 func (c *session) tellSelected(cmd *imap.SelectCommand, box *mailbox.Box, unseen uint32) {
 	v := c.sel
 	c.tellFlags()
-	c.enc.Untagged().Raw("OK [PERMANENTFLAGS ").Words(v.permanentFlags()).Raw("] flags that are kept\r\n")
+	v.tellPermanent(c)
 	c.tellExists()
 	if unseen > 0 && !c.has(rev2) && !c.has(uidOnly) {
 		c.enc.Untagged().Raw("OK [UNSEEN ").Number(int64(unseen)).Raw("] first unseen\r\n")
@@ -103,19 +110,47 @@ func (c *session) tellRenamed(box *mailbox.Box, old string) {
 // takeRecent finds out what is \Recent in this session, and by SELECT notes
 // that it will not be in the next.
 func (c *session) takeRecent(v *view, box mailbox.Box) (err error) {
-	if v.recent, err = c.o.Mailbox.Recent(c.work, v.account, box.ID); err != nil {
+	if v.recent, err = c.o.Mailbox.Recent(c.work, c.account(), v.account, box.ID); err != nil {
 		return err
 	}
 	v.recentTo = box.UIDNext
 	if v.readOnly || box.UIDNext <= v.recent {
 		return nil
 	}
-	return c.o.Mailbox.SetRecent(c.work, v.account, box.ID, box.UIDNext)
+	return c.o.Mailbox.SetRecent(c.work, c.account(), v.account, box.ID, box.UIDNext)
+}
+
+// writeRights are those of which one makes a mailbox more than read-only: \Seen
+// is each reader's own, and does not count (RFC 4314 §5.2).
+const writeRights = mailbox.RightInsert | mailbox.RightExpunge | mailbox.RightWrite | mailbox.RightDeleteMail
+
+// rightFor is the right that a flag is set by (RFC 4314 §4).
+func rightFor(flag string) mailbox.Rights {
+	switch flag {
+	case `\Seen`:
+		return mailbox.RightSeen
+	case `\Deleted`:
+		return mailbox.RightDeleteMail
+	}
+	return mailbox.RightWrite
+}
+
+func (v *view) tellPermanent(c *session) {
+	c.enc.Untagged().Raw("OK [PERMANENTFLAGS ").Words(v.permanentFlags()).Raw("] flags that are kept\r\n")
 }
 
 func (v *view) permanentFlags() []string {
 	if v.readOnly {
 		return nil
 	}
-	return append(v.flagNames(), `\*`)
+	var names []string
+	for _, name := range v.flagNames() {
+		if v.rights.Has(rightFor(name)) {
+			names = append(names, name)
+		}
+	}
+	if v.rights.Has(mailbox.RightWrite) {
+		names = append(names, `\*`)
+	}
+	return names
 }

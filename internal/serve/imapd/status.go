@@ -28,11 +28,7 @@ func decimal[N uint32 | int64 | uint64](n N) string { return strconv.FormatInt(i
 
 // status is STATUS (RFC 3501 §6.3.10).
 func (c *session) status(cmd *imap.StatusCommand) (reply, error) {
-	var box mailbox.Box
-	err := c.read(func(tx *mailbox.Tx) (err error) {
-		box, err = tx.BoxByName(cmd.Mailbox)
-		return err
-	})
+	box, err := c.open(cmd.Mailbox, mailbox.RightRead)
 	if err == nil {
 		c.wantsStatus(cmd.Items)
 		err = c.tellStatus(cmd.Mailbox, &box, cmd.Items)
@@ -69,11 +65,11 @@ func (c *session) tellStatus(name string, box *mailbox.Box, items []string) erro
 // countRecent counts the messages that no session was told of.
 func (c *session) countRecent(box *mailbox.Box) (string, error) {
 	n := int64(0)
-	first, err := c.o.Mailbox.Recent(c.work, c.account(), box.ID)
+	first, err := c.o.Mailbox.Recent(c.work, c.account(), box.Account, box.ID)
 	if err != nil || first >= box.UIDNext {
 		return "0", err
 	}
-	err = c.read(func(tx *mailbox.Tx) error {
+	err = c.readIn(box.Account, func(tx *mailbox.Tx) error {
 		n = 0
 		for _, err := range tx.Placements(box.ID, first, box.UIDNext) {
 			if err != nil {

@@ -17,6 +17,7 @@ type view struct {
 	account  mail.AccountID // whose mailbox it is
 	box      mailbox.BoxID
 	readOnly bool
+	rights   mailbox.Rights
 	recent   mailbox.UID // the first that is \Recent in this session
 	recentTo mailbox.UID // it is noted that all below were told of
 	inbox    bool
@@ -115,6 +116,7 @@ func (v *view) tell(p *mailbox.Placement) {
 
 // news is what has happened in a mailbox since a view looked.
 type news struct {
+	rights   mailbox.Rights
 	at       mailbox.ModSeq
 	highest  mailbox.ModSeq
 	changed  []mailbox.Placement
@@ -131,6 +133,12 @@ func (v *view) look(tx *mailbox.Tx) (*news, error) {
 	box, err := tx.Box(v.box)
 	if err != nil {
 		return nil, err
+	}
+	if n.rights, err = tx.Rights(v.box); err != nil {
+		return nil, err
+	}
+	if !n.rights.Has(mailbox.RightRead) {
+		return nil, fault.New(fault.NotFound, "imapd.look", "the mailbox is not shared any more")
 	}
 	if v.inbox && box.Name != inbox {
 		return nil, fault.New(fault.NotFound, "imapd.look", "INBOX was renamed")
@@ -196,6 +204,11 @@ func (c *session) fold(expunge bool) error {
 	}
 	if n == nil {
 		return nil
+	}
+	if n.rights != v.rights { // RFC 4314 §5.1.1
+		v.rights = n.rights
+		c.tellFlags()
+		v.tellPermanent(c)
 	}
 	var flags []mailbox.Placement
 	before, top := v.uids.n, v.uids.top()
@@ -275,7 +288,7 @@ func (c *session) leave() {
 	if v == nil || v.readOnly || v.uids.top() < v.recentTo || v.uids.n == 0 {
 		return
 	}
-	if err := c.o.Mailbox.SetRecent(c.work, v.account, v.box, v.uids.top()+1); err != nil {
+	if err := c.o.Mailbox.SetRecent(c.work, c.account(), v.account, v.box, v.uids.top()+1); err != nil {
 		c.report(err)
 	}
 }

@@ -50,7 +50,8 @@ func (s *events) Emit(_ context.Context, e event.Event) {
 	}
 }
 
-// world is a server with two accounts over a store in memory.
+// world is a server with three accounts over a store in memory, two of them of
+// one domain.
 type world struct {
 	t       testing.TB
 	db      kv.DB
@@ -84,19 +85,25 @@ func newWorldOn(t testing.TB, db kv.DB, dir string, change func(*imapd.Options))
 	if w.blobs, err = blob.Open(blob.Options{DB: w.db, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	w.boxes = mailbox.New(mailbox.Options{DB: w.db, Blobs: w.blobs})
 	users := directory.New(w.db)
 	w.dir = users
+	w.boxes = mailbox.New(mailbox.Options{DB: w.db, Blobs: w.blobs, Circle: people{users}.circle})
 	l := login.New(login.Options{Directory: users, Params: params()})
-	if err := users.AddDomain(ctx, "example.test"); err != nil {
-		t.Fatal(err)
+	for _, d := range []mail.Domain{"example.test", "other.test"} {
+		if err := users.AddDomain(ctx, d); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for _, name := range []string{"alice", "bob"} {
+	for _, name := range []string{"alice", "bob", "carol@other.test"} {
+		addr := mail.Address{Local: name, Domain: "example.test"}
+		if local, domain, ok := strings.Cut(name, "@"); ok {
+			addr = mail.Address{Local: local, Domain: mail.Domain(domain)}
+		}
 		c, err := l.NewCredentials("secret")
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := users.AddAccount(ctx, mail.Address{Local: name, Domain: "example.test"}, c, 0)
+		a, err := users.AddAccount(ctx, addr, c, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,11 +123,32 @@ func newWorldOn(t testing.TB, db kv.DB, dir string, change func(*imapd.Options))
 	if change != nil {
 		change(&w.options)
 	}
+	if w.options.People != nil {
+		w.options.People = people{users}
+	}
 	serving, stop := context.WithCancel(ctx)
 	w.stop = stop
 	srv := imapd.New(w.options)
 	go func() { w.served <- srv.Serve(serving, w.ln) }()
 	return w
+}
+
+// people are the accounts of the directory.
+type people struct{ *directory.Store }
+
+func (p people) Find(ctx context.Context, a mail.Address) (mail.AccountID, error) {
+	acct, err := p.Account(ctx, a)
+	return acct.ID, err
+}
+
+func (p people) Address(ctx context.Context, a mail.AccountID) (mail.Address, error) {
+	acct, err := p.AccountByID(ctx, a)
+	return acct.Address, err
+}
+
+func (p people) circle(ctx context.Context, a mail.AccountID) (string, error) {
+	addr, err := p.Address(ctx, a)
+	return string(addr.Domain), err
 }
 
 // close stops the server and waits for all its goroutines.

@@ -115,6 +115,12 @@ func (t *Tx) Rights(id BoxID) (Rights, error) {
 	return t.rights(b)
 }
 
+// Demand refuses with fault.Denied whoever lacks some of the rights to a mailbox.
+func (t *Tx) Demand(id BoxID, need Rights) error {
+	_, err := t.may(id, need)
+	return err
+}
+
 // may gives a mailbox to which all rights of need are there. Without them it is
 // fault.Denied, or fault.NotFound to whom it is hidden (RFC 4314 §6).
 func (t *Tx) may(id BoxID, need Rights) (*boxState, error) {

@@ -93,6 +93,7 @@ func (t *Tx) Box(id BoxID) (Box, error) {
 
 func (t *Tx) export(b *boxState) (Box, error) {
 	box := b.row.Box
+	box.Account = t.account
 	if t.foreign() {
 		h, err := t.markHead(b)
 		if err != nil {

@@ -60,6 +60,7 @@ const (
 
 // Box is a mailbox. Its counts are kept, not counted.
 type Box struct {
+	Account       mail.AccountID // whose it is
 	ID            BoxID
 	Parent        BoxID  // 0 at the top
 	Name          string // all levels, "A/B", UTF-8 in NFC; "INBOX" in upper case

@@ -72,6 +72,31 @@ func (t *Tx) Subscribe(name string, on bool) error {
 	return t.renamed(b)
 }
 
+// SubscribeTo puts the name of a mailbox on the list that is not the account's
+// own, as the account calls it. fault.TooMany beyond MaxSubscriptions of them.
+func (t *Tx) SubscribeTo(name string) error {
+	const op = "mailbox.Subscribe"
+	if err := t.beginOwn(op); err != nil {
+		return err
+	}
+	defer t.done()
+	name, err := CanonicalName(name)
+	if err != nil {
+		return err
+	}
+	if _, there, err := t.r.Get(t.subKey(name)); err != nil || there {
+		return fault.Wrap(op, err)
+	}
+	a, err := t.acctRow()
+	if err != nil {
+		return err
+	}
+	if a.gone >= MaxSubscriptions {
+		return fault.Newf(fault.TooMany, op, "at most %d subscriptions to what is not in the account", MaxSubscriptions)
+	}
+	return t.leaveSubscription(name)
+}
+
 // dropGone takes a name off the list of those whose mailbox is gone.
 func (t *Tx) dropGone(name string) (found bool, err error) {
 	_, ok, err := t.r.Get(t.subKey(name))
