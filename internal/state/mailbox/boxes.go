@@ -381,6 +381,9 @@ func (t *Tx) splitInbox(old BoxID) error {
 	}
 	fresh.row.Subscribed, b.row.Subscribed = b.row.Subscribed, false
 	b.row.Role = RoleNone
+	if err := t.copyAnnotations(old, fresh.row.ID); err != nil {
+		return err
+	}
 	r := kv.Prefix(t.boxKey(tagName, old))
 	r.Limit = maxPiece + 1
 	var children []BoxID

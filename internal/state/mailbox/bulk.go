@@ -388,6 +388,9 @@ func (t *Tx) DeleteBox(name string) error {
 		t.del(t.roleKey(b.row.Role))
 	}
 	t.del(t.boxKey(tagACL, box.ID))
+	if err := t.dropAnnotations(box.ID); err != nil {
+		return err
+	}
 	dead := deadRow{created: b.row.Created, at: now()}
 	t.set(t.deadKey(t.seq(), box.ID), dead.encode())
 	a.boxes--

@@ -4,7 +4,36 @@ import "github.com/ekiden-mail/ekiden/internal/fault"
 
 // Quota is what an account may hold; a zero is no limit. Whoever brings mail in
 // asks; Add and Restore do not.
-type Quota struct{ Octets, Messages int64 }
+type Quota struct {
+	Octets, Messages int64
+	Boxes            int64 // mailboxes
+	Annotations      int64 // octets
+}
+
+// Holdings is all that quotas are about.
+type Holdings struct {
+	Usage
+	Boxes       int64
+	Annotations int64 // octets
+}
+
+// Holdings is what the account holds.
+func (t *Tx) Holdings() (Holdings, error) {
+	a, err := t.acctRow()
+	if err != nil {
+		return Holdings{}, err
+	}
+	return Holdings{a.usage, int64(a.boxes), a.annotations}, nil
+}
+
+// RoomForBox refuses with fault.OverQuota another mailbox in an account that
+// holds h.
+func (q Quota) RoomForBox(h Holdings) error {
+	if q.Boxes > 0 && h.Boxes >= q.Boxes {
+		return fault.New(fault.OverQuota, "mailbox.RoomForBox", "the account has as many mailboxes as it may have")
+	}
+	return nil
+}
 
 // warnAt are the parts of a quota, in percent, at which its owner should hear.
 var warnAt = [...]int64{100, 95, 90, 80}

@@ -11,27 +11,28 @@ import (
 // The rows of an account, by the octet behind the shard's prefix. The whole
 // picture is in docs/store-mailbox.md.
 const (
-	tagAccount  = 'a' // counters, usage, states
-	tagBox      = 'b' // BOX: a mailbox
-	tagChanged  = 'c' // BOX SEQ UID: a live placement by its last change
-	tagDead     = 'd' // SEQ BOX: a mailbox that is gone
-	tagGone     = 'g' // TIME MSG: a message that is gone and can be restored
-	tagArrival  = 'i' // ARRIVAL: the message it became
-	tagKeywords = 'k' // the account's keywords
-	tagACL      = 'l' // BOX: who has rights to a mailbox besides the owner
-	tagMessage  = 'm' // MSG: a message
-	tagName     = 'n' // PARENT LEAF: the mailbox of that name
-	tagRole     = 'o' // ROLE: the mailbox that has it
-	tagRun      = 'r' // BOX ^FIRST: a block of up to 1,000 UIDs
-	tagSub      = 's' // HASH: a subscribed name whose mailbox is gone
-	tagThreadID = 't' // HASH: the thread of a message-id under a base subject
-	tagMember   = 'h' // THREAD MSG: a message of a thread
-	tagUID      = 'u' // BOX UID: a placement
-	tagView     = 'v' // MSG: what lists show of it
-	tagMark     = 'w' // BOX READER SPAN: what someone else has seen of 256 UIDs
-	tagVanished = 'x' // BOX SEQ UID: a placement that is gone
-	tagMarkLog  = 'y' // BOX READER SEQ SPAN: those by their last change
-	tagReader   = 'z' // BOX READER: how much someone else has seen
+	tagAccount    = 'a' // counters, usage, states
+	tagBox        = 'b' // BOX: a mailbox
+	tagChanged    = 'c' // BOX SEQ UID: a live placement by its last change
+	tagDead       = 'd' // SEQ BOX: a mailbox that is gone
+	tagAnnotation = 'e' // BOX READER ENTRY: an annotation; reader 0 is all, mailbox 0 the account
+	tagGone       = 'g' // TIME MSG: a message that is gone and can be restored
+	tagArrival    = 'i' // ARRIVAL: the message it became
+	tagKeywords   = 'k' // the account's keywords
+	tagACL        = 'l' // BOX: who has rights to a mailbox besides the owner
+	tagMessage    = 'm' // MSG: a message
+	tagName       = 'n' // PARENT LEAF: the mailbox of that name
+	tagRole       = 'o' // ROLE: the mailbox that has it
+	tagRun        = 'r' // BOX ^FIRST: a block of up to 1,000 UIDs
+	tagSub        = 's' // HASH: a subscribed name whose mailbox is gone
+	tagThreadID   = 't' // HASH: the thread of a message-id under a base subject
+	tagMember     = 'h' // THREAD MSG: a message of a thread
+	tagUID        = 'u' // BOX UID: a placement
+	tagView       = 'v' // MSG: what lists show of it
+	tagMark       = 'w' // BOX READER SPAN: what someone else has seen of 256 UIDs
+	tagVanished   = 'x' // BOX SEQ UID: a placement that is gone
+	tagMarkLog    = 'y' // BOX READER SEQ SPAN: those by their last change
+	tagReader     = 'z' // BOX READER: how much someone else has seen
 )
 
 func (t *Tx) key(tag byte) kv.Key { return kv.NewKey(t.shard).Uint8(tag) }
@@ -84,6 +85,7 @@ type accountRow struct {
 	states          States
 	floor           ModSeq // the log is complete above it
 	kept            Usage  // of what is gone and can be restored
+	annotations     int64  // octets of them, names included
 }
 
 func (r *accountRow) encode() []byte {
@@ -96,8 +98,11 @@ func (r *accountRow) encode() []byte {
 	} {
 		b = putUint(b, v)
 	}
-	if r.kept != (Usage{}) {
+	if r.kept != (Usage{}) || r.annotations != 0 {
 		b = putUint(putUint(b, uint64(r.kept.Octets)), uint64(r.kept.Messages))
+	}
+	if r.annotations != 0 {
+		b = putUint(b, uint64(r.annotations))
 	}
 	return b
 }
@@ -113,6 +118,9 @@ func decodeAccount(b []byte) (accountRow, error) {
 	}
 	if len(d.b) > 0 {
 		r.kept = Usage{Octets: d.size(), Messages: d.size()}
+	}
+	if len(d.b) > 0 {
+		r.annotations = d.size()
 	}
 	return r, d.done()
 }

@@ -110,7 +110,7 @@ func (v *verifier) account() error {
 		v.words = newKeywordTable(nil)
 	}
 	for _, step := range []func() error{
-		v.readBoxes, v.readNames, v.readPlacements, v.checkBoxes, v.readShares, v.readLog, v.readVanished,
+		v.readBoxes, v.readNames, v.readPlacements, v.checkBoxes, v.readShares, v.readAnnotations, v.readLog, v.readVanished,
 		v.readMessages, v.readGone, v.readThreads, v.readViews, v.readArrivals, v.checkBalance, v.checkRest,
 	} {
 		if err := step(); err != nil {

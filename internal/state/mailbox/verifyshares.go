@@ -11,6 +11,28 @@ type reading struct {
 	who mail.AccountID
 }
 
+// readAnnotations counts them.
+func (v *verifier) readAnnotations() error {
+	annotations := int64(0)
+	err := v.each(tagAnnotation, func(k *kv.KeyReader, value []byte) error {
+		id := BoxID(k.Uint64())
+		k.Uint64()
+		text, err := decodeAnnotation(value)
+		annotations += int64(len(k.Text()) + len(text))
+		if id != 0 && v.boxes[id] == nil {
+			v.tell("an annotation of mailbox %d, which is not there", id)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if annotations != v.acct.annotations {
+		v.tell("the account counts %d octets of annotations; there are %d", v.acct.annotations, annotations)
+	}
+	return nil
+}
+
 // readShares looks at lists and marks: that each is of a mailbox that is there,
 // and that the log has each row of marks once, at its last change.
 func (v *verifier) readShares() error {
