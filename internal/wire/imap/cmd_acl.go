@@ -7,9 +7,9 @@ import "strings"
 type ACLCommand struct {
 	Verb       string // upper case
 	Mailbox    string
-	Identifier string  // of SETACL, DELETEACL and LISTRIGHTS
+	Identifier string // of SETACL, DELETEACL and LISTRIGHTS
 	Op         FlagOp // of SETACL: set, add or remove
-	Rights     string  // letters
+	Rights     string // letters
 }
 
 // Name is the verb.
