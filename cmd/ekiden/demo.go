@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -27,11 +26,11 @@ type demoCmd struct {
 	Domain       []string      `placeholder:"NAME" help:"A domain to take mail for (example.test). May be repeated."`
 	Account      []string      `sep:"none" placeholder:"ADDR:PASSWORD" help:"An account. May be repeated. Without any: alice and bob."`
 	AccountsFile string        `type:"existingfile" placeholder:"FILE" help:"Lines ADDR:PASSWORD or ADDR:{argon2id hash in PHC form}."`
-	Resolver     string        `placeholder:"HOST:PORT" help:"Where all DNS questions go."`
+	Resolver     string        `placeholder:"HOST:PORT" help:"Where all DNS questions go, instead of our own recursion. What it says of signatures is not believed."`
 	SmartHost    string        `placeholder:"HOST:PORT" help:"Where all outside mail goes."`
 	SmartAuth    string        `name:"smart-host-auth" placeholder:"USER:PASSWORD" help:"The login at the smart host."`
-	TrustAnchor  string        `placeholder:"FILE" help:"A lab's own DNSSEC trust anchor."`
-	RootHints    string        `placeholder:"FILE" help:"A lab's own DNS root."`
+	TrustAnchor  string        `type:"existingfile" placeholder:"FILE" help:"A lab's own DNSSEC trust anchor."`
+	RootHints    string        `type:"existingfile" placeholder:"FILE" help:"A lab's own DNS root."`
 	TrustCA      string        `name:"trust-ca" placeholder:"FILE" help:"An authority to trust beside the system's."`
 	HTTPSPort    int           `name:"outbound-https-port" placeholder:"N" help:"The port of MTA-STS policies in a lab."`
 	OutboundPort int           `default:"25" placeholder:"N" help:"The port other servers are reached at."`
@@ -46,29 +45,11 @@ type demoCmd struct {
 	JSON         bool          `name:"json" help:"Print one line of JSON when ready."`
 }
 
-// idle lists the given flags that the contract has and that nothing stands
-// behind yet, so that nobody relies on them.
-func (d *demoCmd) idle() []string {
-	var flags []string
-	for flag, given := range map[string]bool{
-		"--trust-anchor": d.TrustAnchor != "", "--root-hints": d.RootHints != "",
-	} {
-		if given {
-			flags = append(flags, flag)
-		}
-	}
-	slices.Sort(flags)
-	return flags
-}
-
 // Run starts the demo and serves until SIGTERM or SIGINT.
 func (d *demoCmd) Run() error {
 	c, err := d.config()
 	if err != nil {
 		return err
-	}
-	if flags := d.idle(); len(flags) > 0 {
-		fmt.Fprintf(os.Stderr, "ekiden: nothing stands behind %s in this version\n", strings.Join(flags, ", "))
 	}
 	log := app.NewLogger(c.Log, os.Stderr)
 	server, err := app.Open(c, version, log)
@@ -115,11 +96,9 @@ func (d *demoCmd) config() (app.Config, error) {
 		o.HTTPSPort = d.HTTPSPort
 	}
 	if d.Resolver != "" {
-		o.Resolvers = []string{d.Resolver}
-		// A lab's resolver on this machine is believed what it validated.
-		a, err := netip.ParseAddrPort(d.Resolver)
-		o.TrustAD = err == nil && a.Addr().Unmap().IsLoopback()
+		c.DNS.Resolvers = []string{d.Resolver}
 	}
+	c.DNS.TrustAnchorFile, c.DNS.RootHintsFile = d.TrustAnchor, d.RootHints
 	if d.SmartAuth != "" {
 		user, password, ok := strings.Cut(d.SmartAuth, ":")
 		if !ok || user == "" || password == "" {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
@@ -19,7 +20,9 @@ type RouteCmd struct {
 type routeTestCmd struct {
 	At
 	Address  string `arg:"" help:"The recipient."`
-	Resolver string `placeholder:"HOST:PORT" help:"Another resolver to ask. What it validated (DNSSEC) counts if it is on this machine."`
+	Resolver string `placeholder:"HOST:PORT" help:"Another resolver to ask. What it says of signatures is not believed: they are checked here."`
+	Anchor   string `name:"trust-anchor" type:"existingfile" placeholder:"FILE" help:"A lab's own DNSSEC trust anchor."`
+	Hints    string `name:"root-hints" type:"existingfile" placeholder:"FILE" help:"A lab's own DNS root."`
 	Connect  bool   `help:"Connect to one address of each host, secure the line, and leave."`
 }
 
@@ -37,6 +40,16 @@ func (c *routeTestCmd) Run() error {
 	}
 	if c.Connect {
 		q.Set("connect", "true")
+	}
+	for name, path := range map[string]string{"trust_anchor": c.Anchor, "root_hints": c.Hints} {
+		if path == "" {
+			continue
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return usageError{err}
+		}
+		q.Set(name, string(b))
 	}
 	path := at("route", c.Address)
 	if len(q) > 0 {

@@ -14,7 +14,9 @@ import (
 
 // peerFlags say where a message came from.
 type peerFlags struct {
-	Resolver string `placeholder:"HOST:PORT" help:"Where DNS questions go; without it, as the system says."`
+	Resolver string `placeholder:"HOST:PORT" help:"Where DNS questions go; without it, we look names up ourselves, from the root down."`
+	Anchor   string `name:"trust-anchor" type:"existingfile" placeholder:"FILE" help:"A lab's own DNSSEC trust anchor."`
+	Hints    string `name:"root-hints" type:"existingfile" placeholder:"FILE" help:"A lab's own DNS root."`
 	IP       string `name:"ip" placeholder:"ADDR" help:"The address of the server that brought the message."`
 	Helo     string `placeholder:"NAME" help:"The name by which it greeted."`
 	From     string `placeholder:"ADDR" help:"The reverse-path (MAIL FROM); without it, the null one."`
@@ -23,7 +25,7 @@ type peerFlags struct {
 
 // examination reads the flags.
 func (f *peerFlags) examination() (app.Examination, error) {
-	x := app.Examination{Resolver: f.Resolver, Helo: f.Helo, From: strings.Trim(f.From, "<>")}
+	x := app.Examination{Resolver: f.Resolver, Anchor: f.Anchor, Hints: f.Hints, Helo: f.Helo, From: strings.Trim(f.From, "<>")}
 	if f.Resolver != "" {
 		if _, err := netip.ParseAddrPort(f.Resolver); err != nil {
 			return x, usageError{fmt.Errorf("--resolver: %q is not address:port", f.Resolver)}
@@ -89,7 +91,10 @@ func (c *verifySPFCmd) Run() error {
 	}
 	ctx, stop := untilSignal()
 	defer stop()
-	r := x.SPF(ctx)
+	r, err := x.SPF(ctx)
+	if err != nil {
+		return err
+	}
 	words := []string{string(r.Code)}
 	if r.Mechanism != "" {
 		words = append(words, fmt.Sprintf("(by %s)", r.Mechanism))

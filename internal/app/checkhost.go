@@ -27,8 +27,15 @@ const checkWithin = 10 * time.Second // for each connection
 // other servers' port is open, by the hosts of some domains; that smart hosts take
 // us; and that our names and addresses lead to each other. No mail is sent.
 func (c *Config) CheckHost(ctx context.Context, domains []string) []Finding {
-	o := c.Outbound
-	k := &hostCheck{c: c, resolver: resolver.New(resolver.Options{Servers: o.Resolvers, TrustAD: o.TrustAD}), dial: smtpc.Dial}
+	k := &hostCheck{c: c, dial: smtpc.Dial}
+	names, err := c.DNS.resolver()
+	if err != nil {
+		k.say("resolver", false, "%v", err)
+		return k.found
+	}
+	defer names.Close()
+	k.resolver = names
+	k.names(ctx, names)
 	return k.all(ctx, domains)
 }
 
@@ -62,6 +69,33 @@ func (k *hostCheck) all(ctx context.Context, domains []string) []Finding {
 		}
 	}
 	return k.found
+}
+
+// names says who looks names up, and whether signatures are checked.
+func (k *hostCheck) names(ctx context.Context, r *resolver.Resolver) {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	recursive, err := r.Root(ctx)
+	switch {
+	case !recursive:
+		k.say("resolver", true, "names are looked up by %s", strings.Join(k.c.DNS.Resolvers, ", "))
+	case err == nil:
+		k.say("resolver", true, "names are looked up from the root down, by ourselves")
+	case k.c.DNS.RootHintsFile != "":
+		k.say("resolver", false, "%v", err)
+	default:
+		k.say("resolver", true, "the root servers are out of reach: the system's resolvers are asked instead")
+	}
+	switch a, err := r.Lookup(ctx, ".", dns.TypeSOA); {
+	case err != nil:
+		k.say("DNSSEC", false, "the root's own record cannot be had: %v", err)
+	case a.Secure:
+		k.say("DNSSEC", true, "signatures are checked from the root down")
+	case !k.c.DNS.Validate:
+		k.say("DNSSEC", false, "dns.validate is off: no domain counts as signed, and there is no DANE")
+	default:
+		k.say("DNSSEC", false, "the resolvers hand on no signatures: no domain counts as signed, and there is no DANE")
+	}
 }
 
 // name sees that a name has an address and, if one is given, that it leads back:

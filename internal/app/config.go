@@ -36,6 +36,7 @@ type Config struct {
 	Limits   Limits   `toml:"limits"`
 	Proxy    Proxy    `toml:"proxy"`
 	Outbound Outbound `toml:"outbound"`
+	DNS      DNS      `toml:"dns"`
 	SMTP     SMTP     `toml:"smtp"`
 	Checks   Checks   `toml:"checks"`
 	Filters  []Filter `toml:"filter"`
@@ -83,8 +84,6 @@ type Log struct {
 type Outbound struct {
 	Port         int      `toml:"port"`                     // where other servers are reached
 	Source       string   `toml:"source_address"`           // of outgoing connections; empty: the system chooses
-	Resolvers    []string `toml:"resolvers"`                // "host:port"; empty: those of /etc/resolv.conf
-	TrustAD      bool     `toml:"trust_ad"`                 // believe the AD bit of resolvers on loopback
 	AllowPrivate bool     `toml:"allow_private"`            // relay to loopback and private addresses
 	SmartHost    string   `toml:"smart_host"`               // "host:port"; all outside mail goes there
 	User         string   `toml:"smart_host_user"`          // empty: no login there
@@ -139,6 +138,7 @@ func Default() Config {
 		Limits:  defaultLimits(),
 		Sending: defaultSending(),
 		Checks:  Checks{Budget: Duration(2 * time.Minute), Senders: true, DMARC: true, JunkAt: judge.DefaultJunkAt},
+		DNS:     defaultDNS(),
 		Outbound: Outbound{
 			Port: 25, HTTPSPort: 443, Reports: true, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
 		},
@@ -161,7 +161,7 @@ func Load(path string) (Config, error) {
 	}
 	dir := filepath.Dir(path)
 	paths := append(append(append(c.certPaths(), c.filterPaths()...), c.loginPaths()...), c.smartHostPaths()...)
-	for _, p := range append(paths, &c.Data, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile) {
+	for _, p := range append(paths, &c.Data, &c.Outbound.PasswordFile, &c.Outbound.TrustCAFile, &c.DNS.TrustAnchorFile, &c.DNS.RootHintsFile) {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -244,7 +244,7 @@ func (c *Config) Check() error {
 	if _, err := c.siteRules(); err != nil {
 		return err
 	}
-	return c.checkOutbound()
+	return errors.Join(c.DNS.check(), c.checkOutbound())
 }
 
 func (c *Config) checkOutbound() error {
@@ -255,11 +255,6 @@ func (c *Config) checkOutbound() error {
 	if o.Source != "" {
 		if _, err := netip.ParseAddr(o.Source); err != nil {
 			return fmt.Errorf("outbound.source_address: %q is not an IP address", o.Source)
-		}
-	}
-	for _, r := range o.Resolvers {
-		if _, err := netip.ParseAddrPort(r); err != nil {
-			return fmt.Errorf("outbound.resolvers: %q is not address:port", r)
 		}
 	}
 	if err := o.checkTrust(); err != nil {

@@ -80,7 +80,7 @@ func TestLoadRefuses(t *testing.T) {
 		{own + "[outbound]\nretry_first = \"-1s\"\n", "negative"},
 		{own + "[outbound]\nport = 0\n", "outbound.port"},
 		{own + "[outbound]\nsource_address = \"x\"\n", "outbound.source_address"},
-		{own + "[outbound]\nresolvers = [\"dns.example.com\"]\n", "outbound.resolvers"},
+		{own + "[dns]\nresolvers = [\"dns.example.com\"]\n", "dns.resolvers"},
 		{own + "[store]\ncache = 1\n", "store"},
 		{own + "[store]\nkeep_deleted = \"0s\"\n", "keep_deleted"},
 		{own + "[store]\nkeep_history = \"0s\"\n", "keep_history"},

@@ -136,6 +136,11 @@ func (c *Config) CheckFiles(now time.Time) (told []string, err error) {
 	if _, err := c.clientCAs(); err != nil {
 		return nil, err
 	}
+	names, err := c.DNS.resolver()
+	if err != nil {
+		return nil, err
+	}
+	names.Close()
 	if err := c.ACME.readEAB(); err != nil {
 		return nil, fault.As(fault.Invalid, "app.CheckFiles", err)
 	}

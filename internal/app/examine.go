@@ -13,25 +13,28 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/prove"
 	"github.com/ekiden-mail/ekiden/internal/reach/resolver"
 	"github.com/ekiden-mail/ekiden/internal/trust/spf"
-	"github.com/ekiden-mail/ekiden/internal/wire/dns"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 )
 
 // Examination is what is known of a message that is looked at by hand.
 type Examination struct {
-	Resolver string // "host:port"; "" means those of the system
+	Resolver string // "host:port"; "" means our own recursion
+	Anchor   string // file of DNSSEC trust anchors; "" means the root's
+	Hints    string // file of root servers; "" means the Internet's
 	IP       netip.Addr
 	Helo     string
 	From     string    // the reverse-path; "" is the null one
 	Time     time.Time // zero means now
 }
 
-func (x *Examination) resolver() dns.Resolver {
-	var servers []string
+// resolver is to be closed.
+func (x *Examination) resolver() (*resolver.Resolver, error) {
+	d := defaultDNS()
 	if x.Resolver != "" {
-		servers = []string{x.Resolver}
+		d.Resolvers = []string{x.Resolver}
 	}
-	return resolver.New(resolver.Options{Servers: servers})
+	d.TrustAnchorFile, d.RootHintsFile = x.Anchor, x.Hints
+	return d.resolver()
 }
 
 func (x *Examination) now() time.Time {
@@ -45,7 +48,12 @@ func (x *Examination) now() time.Time {
 // found as an Authentication-Results field.
 func (x *Examination) Message(ctx context.Context, r io.Reader) (string, error) {
 	const op = "app.Examination"
-	p := prove.New(prove.Options{Resolver: x.resolver(), Hostname: hostname()})
+	names, err := x.resolver()
+	if err != nil {
+		return "", err
+	}
+	defer names.Close()
+	p := prove.New(prove.Options{Resolver: names, Hostname: hostname()})
 	g := p.Begin(ctx, prove.Peer{IP: x.IP, Helo: x.Helo, From: x.From}, x.now())
 	defer g.Close()
 	lines := bufio.NewReader(r)
@@ -71,12 +79,17 @@ func (x *Examination) Message(ctx context.Context, r io.Reader) (string, error) 
 }
 
 // SPF evaluates a policy.
-func (x *Examination) SPF(ctx context.Context) spf.Result {
+func (x *Examination) SPF(ctx context.Context) (spf.Result, error) {
+	names, err := x.resolver()
+	if err != nil {
+		return spf.Result{}, err
+	}
+	defer names.Close()
 	q := spf.Identity(x.IP, x.Helo, x.From)
 	q.Receiver, q.Now, q.Explain = hostname(), x.now(), true
 	ctx, cancel := context.WithTimeout(ctx, prove.DefaultBudget)
 	defer cancel()
-	return spf.Check(ctx, x.resolver(), q)
+	return spf.Check(ctx, names, q), nil
 }
 
 // hostname is this machine's name, as the author of what is found.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,7 +15,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/reach/resolver"
 	"github.com/ekiden-mail/ekiden/internal/reach/smtpc"
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
-	"github.com/ekiden-mail/ekiden/internal/wire/dns"
 )
 
 // trialTime is how long trial connections may take, all together.
@@ -24,9 +24,21 @@ const trialTime = 30 * time.Second
 func (r *rooms) explainer(c *Config) func(context.Context, mail.Address, apid.Trial) (apid.Way, error) {
 	return func(ctx context.Context, a mail.Address, t apid.Trial) (apid.Way, error) {
 		router := r.router
-		if t.Resolver.IsValid() {
-			other := resolver.New(resolver.Options{Servers: []string{t.Resolver.String()}, TrustAD: true}) // from loopback only
-			router = r.newRouter(c, dns.Resolver(other))
+		if t.Resolver.IsValid() || t.Anchors != "" || t.Hints != "" {
+			o, err := c.DNS.options()
+			if err != nil {
+				return apid.Way{}, err
+			}
+			o.TrustAD, o.Anchors, o.Hints = false, cmp.Or(t.Anchors, o.Anchors), cmp.Or(t.Hints, o.Hints)
+			if o.Servers = nil; t.Resolver.IsValid() {
+				o.Servers = []string{t.Resolver.String()}
+			}
+			other, err := resolver.New(o)
+			if err != nil {
+				return apid.Way{}, err
+			}
+			defer other.Close()
+			router = r.newRouter(c, other)
 		}
 		w := apid.Way{Address: a.String()}
 		var err error

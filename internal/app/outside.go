@@ -21,6 +21,7 @@ import (
 // outside is how we find out about other domains, and tell them about us.
 type outside struct {
 	roots    *x509.CertPool // nil: the system's
+	names    *resolver.Resolver
 	resolver dns.Resolver
 	policies *policies.Store
 	reporter *report.Reporter
@@ -35,7 +36,10 @@ func (r *rooms) openOutside(c *Config) error {
 	if err != nil {
 		return err
 	}
-	r.outside = outside{roots: roots, resolver: resolver.New(resolver.Options{Servers: o.Resolvers, TrustAD: o.TrustAD})}
+	if err := r.openResolver(c); err != nil {
+		return err
+	}
+	r.outside.roots, r.outside.resolver = roots, r.names
 	source, _ := netip.ParseAddr(o.Source)
 	web := fetch.New(fetch.Options{Resolver: r.resolver, RootCAs: roots, Port: o.HTTPSPort, AllowPrivate: o.AllowPrivate, Local: source})
 	r.policies = policies.New(policies.Options{
@@ -61,11 +65,6 @@ func (r *rooms) newRouter(c *Config, dns dns.Resolver) *route.Router {
 
 // checkTrust says what cannot work of what outside is made of.
 func (o *Outbound) checkTrust() error {
-	for _, r := range o.Resolvers {
-		if a, err := netip.ParseAddrPort(r); err == nil && o.TrustAD && !a.Addr().Unmap().IsLoopback() {
-			return fmt.Errorf("outbound.trust_ad: %s is not on this machine, so that anyone in between could set the bit", r)
-		}
-	}
 	if o.HTTPSPort < 1 || o.HTTPSPort > 65535 {
 		return fmt.Errorf("outbound.https_port: %d is not a port", o.HTTPSPort)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/reach/resolver"
 	"github.com/ekiden-mail/ekiden/internal/state/certs"
 )
 
@@ -24,6 +25,7 @@ type Server struct {
 	tls     *secrets
 	relay   Service
 	doors   []open
+	names   []*resolver.Door // where programs on this machine may look names up
 	socket  net.Listener
 
 	sendmail net.Listener // nil: only the owner sends, through socket
@@ -42,7 +44,7 @@ func Open(c Config, version string, log *slog.Logger) (*Server, error) {
 	s := &Server{config: c, version: version, log: log, rooms: r}
 	if err := s.bind(); err != nil {
 		closeDoors(s.doors)
-		return nil, errors.Join(err, r.close())
+		return nil, errors.Join(err, s.closeNames(), r.close())
 	}
 	return s, nil
 }
@@ -63,6 +65,9 @@ func (s *Server) bind() (err error) {
 		return err
 	}
 	s.behindProxies()
+	if s.names, err = c.openNames(); err != nil {
+		return err
+	}
 	if s.socket, err = listenSocket(c.Data); err != nil {
 		return err
 	}
@@ -97,7 +102,7 @@ func (s *Server) CA() string {
 // Close ends a server that was opened and never run.
 func (s *Server) Close() error {
 	closeDoors(s.doors)
-	err := s.socket.Close()
+	err := errors.Join(s.closeNames(), s.socket.Close())
 	if s.sendmail != nil {
 		err = errors.Join(err, s.sendmail.Close())
 	}
@@ -108,9 +113,10 @@ func (s *Server) Close() error {
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	services := []Service{
-		ServiceFunc(s.heap), ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.rooms.policies.Run), ServiceFunc(s.rooms.reporter.Run),
+		ServiceFunc(s.heap), ServiceFunc(s.rooms.names.Run), ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.rooms.policies.Run), ServiceFunc(s.rooms.reporter.Run),
 		s.rooms.login, ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), ServiceFunc(s.lease), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail),
 	}
+	services = append(services, s.serveNames()...)
 	servers := s.rooms.servers(&s.config, s.tls.config)
 	s.web(servers)
 	for _, d := range s.doors {

@@ -120,7 +120,12 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 }
 
 // close ends what openRooms began.
-func (r *rooms) close() error { return errors.Join(r.blobs.Close(), r.db.Close()) }
+func (r *rooms) close() error {
+	if r.names != nil {
+		r.names.Close()
+	}
+	return errors.Join(r.blobs.Close(), r.db.Close())
+}
 
 // api is the REST API over the rooms.
 func (r *rooms) api(version string) http.Handler {

@@ -40,6 +40,7 @@ type lab struct {
 	web       string
 	webPort   int
 	resolver  string
+	anchor    string // file with the zone's digest
 	zone      strings.Builder
 	authority *x509.Certificate
 	key       *ecdsa.PrivateKey
@@ -168,6 +169,7 @@ func (l *lab) resolve(forge func(string) string) {
 	l.must(os.WriteFile(l.path("zone"), []byte(l.zone.String()), 0o600))
 	key := strings.TrimSpace(blackbox.Run(l.t, l.dir, "", "ldns-keygen", "-a", "ECDSAP256SHA256", "-k", "test."))
 	blackbox.Run(l.t, l.dir, "", "ldns-signzone", "-f", "signed", "zone", key)
+	l.anchor = l.path(key + ".ds")
 	b, err := os.ReadFile(l.path("signed"))
 	l.must(err)
 	l.must(os.WriteFile(l.path("signed"), []byte(forge(string(b))), 0o600))
@@ -196,7 +198,7 @@ auth-zone:
 	for-upstream: yes
 	for-downstream: no
 	fallback-enabled: no
-`, at, port, l.dir, l.path(key+".ds"))
+`, at, port, l.dir, l.anchor)
 	l.must(os.WriteFile(l.path("unbound.conf"), []byte(conf), 0o600))
 	log, err := os.Create(l.path("unbound.log"))
 	l.must(err)
@@ -223,7 +225,7 @@ auth-zone:
 // ekiden starts a server in the lab.
 func (l *lab) ekiden() *blackbox.Server {
 	return blackbox.Start(l.t, blackbox.Options{Domain: "a.example", Args: []string{
-		"--resolver", l.resolver, "--outbound-port", strconv.Itoa(l.port), "--outbound-https-port", strconv.Itoa(l.webPort),
+		"--resolver", l.resolver, "--trust-anchor", l.anchor, "--outbound-port", strconv.Itoa(l.port), "--outbound-https-port", strconv.Itoa(l.webPort),
 		"--trust-ca", l.path("ca.pem"), "--retry-first", "1s",
 	}})
 }

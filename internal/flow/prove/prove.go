@@ -49,18 +49,19 @@ func New(o Options) *Prover {
 // Proving is what is found out about one message. One goroutine has it, and must
 // Close it. The nil Proving finds nothing.
 type Proving struct {
-	p      *Prover
-	r      dns.Resolver
-	cancel context.CancelFunc
-	all    sync.WaitGroup
-	mu     sync.Mutex // for listings, while questions are out
-	found  judge.Sender
-	head   message.HeaderScanner
-	scan   bool // Write still looks for the end of the header
-	body   dkim.Body
-	sigs   *dkim.Verifier
-	chain  *arc.Chain
-	author []string
+	p       *Prover
+	r       dns.Resolver
+	packets *dns.Budget
+	cancel  context.CancelFunc
+	all     sync.WaitGroup
+	mu      sync.Mutex // for listings, while questions are out
+	found   judge.Sender
+	head    message.HeaderScanner
+	scan    bool // Write still looks for the end of the header
+	body    dkim.Body
+	sigs    *dkim.Verifier
+	chain   *arc.Chain
+	author  []string
 }
 
 // Peer is what is known of a peer before the content. Without an address only the
@@ -76,9 +77,9 @@ func (p *Prover) Begin(ctx context.Context, peer Peer, now time.Time) *Proving {
 	if p == nil {
 		return nil
 	}
-	g := &Proving{p: p, r: &meter{r: p.o.Resolver, left: p.o.Questions}, scan: true}
+	g := &Proving{p: p, r: &meter{r: p.o.Resolver, left: p.o.Questions}, packets: dns.NewBudget(dns.MessagePackets), scan: true}
 	g.found.IP, g.found.Greeting, g.found.MailFrom = peer.IP.Unmap().WithZone(""), peer.Helo, peer.From
-	ctx, g.cancel = context.WithTimeout(context.WithoutCancel(ctx), p.o.Budget)
+	ctx, g.cancel = context.WithTimeout(dns.WithBudget(context.WithoutCancel(ctx), g.packets), p.o.Budget)
 	if !peer.IP.IsValid() {
 		return g
 	}
@@ -161,7 +162,7 @@ func (g *Proving) End(ctx context.Context, now time.Time) *judge.Sender {
 		g.header()
 	}
 	g.body.Close()
-	ctx, cancel := context.WithTimeout(ctx, g.p.o.Budget)
+	ctx, cancel := context.WithTimeout(dns.WithBudget(ctx, g.packets), g.p.o.Budget)
 	defer cancel()
 	g.signatures(ctx, now)
 	g.all.Wait()

@@ -125,6 +125,7 @@ func (r *Router) For(ctx context.Context, d mail.Domain) (Route, error) {
 // Straight finds the route to a domain's own hosts (RFC 5321 §5.1). Its errors
 // are a *Failure, permanent or not, or the context's.
 func (r *Router) Straight(ctx context.Context, d mail.Domain) (Route, error) {
+	ctx = dns.WithBudget(ctx, dns.NewBudget(dns.MessagePackets)) // whoever answers for the domain
 	relay, err := r.relayed(ctx, d)
 	switch {
 	case ctx.Err() != nil:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -20,19 +21,40 @@ const udpSize = 1232
 // is given up: somebody is guessing.
 const maxPackets = 100
 
-var errForged = errors.New("too many packets that do not answer")
+var (
+	errForged = errors.New("too many packets that do not answer")
+	errBroken = errors.New("malformed answer")           // with the right id
+	errFolded = errors.New("answer in another spelling") // see mixCase
+	errOther  = errors.New("answer to another question")
+)
+
+// asking is how a question is put.
+type asking struct {
+	recurse bool // to a server that looks further itself (RD)
+	secure  bool // with signatures, whatever the server thinks of them (DO, CD)
+	ad      bool // what the server thinks of them is wanted
+}
 
 // exchange asks one server: by UDP with EDNS, without EDNS if it does not know
-// it (RFC 6891 §7), by TCP if the answer was cut or cannot be read.
-func (r *Resolver) exchange(ctx context.Context, server string, q question) (*dns.Msg, error) {
-	m := r.message(q, true)
-	a, err := r.udp(ctx, server, m)
-	if err == nil && (a.Rcode == dns.RcodeFormatError || a.Rcode == dns.RcodeNotImplemented) && a.IsEdns0() == nil {
-		m = r.message(q, false)
-		a, err = r.udp(ctx, server, m)
+// it (RFC 6891 §7), by TCP if the answer was cut, cannot be read, or may be forged.
+func (r *Resolver) exchange(ctx context.Context, server netip.AddrPort, q question, as asking, w *work) (*dns.Msg, error) {
+	x := r.peers.of(server, time.Now())
+	plain, fold := x.flags()
+	m := message(q, as, !plain, !fold)
+	a, err := r.udp(ctx, server, m, x, w)
+	if err == nil && !plain && (a.Rcode == dns.RcodeFormatError || a.Rcode == dns.RcodeNotImplemented) && a.IsEdns0() == nil {
+		m = message(q, as, false, !fold)
+		if a, err = r.udp(ctx, server, m, x, w); err == nil && a.Rcode != dns.RcodeFormatError {
+			x.set(&x.plain)
+		}
 	}
-	if errors.Is(err, errBroken) || err == nil && a.Truncated {
-		a, err = r.tcp(ctx, server, m)
+	if errors.Is(err, errBroken) || errors.Is(err, errFolded) || errors.Is(err, errForged) || err == nil && a.Truncated {
+		a, err = r.tcp(ctx, server, m, x, w)
+		if errors.Is(err, errFolded) {
+			// It is the server itself that folds case: nobody forges a connection.
+			x.set(&x.fold)
+			return r.tcp(ctx, server, message(q, as, !plain, false), x, w)
+		}
 	}
 	if err == nil && a.Truncated {
 		err = errors.New("answer cut short")
@@ -41,22 +63,25 @@ func (r *Resolver) exchange(ctx context.Context, server string, q question) (*dn
 }
 
 // message makes a question with an id of its own.
-func (r *Resolver) message(q question, edns bool) *dns.Msg {
+func message(q question, as asking, edns, mix bool) *dns.Msg {
 	m := new(dns.Msg)
-	name := dns.Fqdn(q.name)
-	if r.o.MixCase {
+	name := q.name
+	if mix {
 		name = mixCase(name)
 	}
-	m.SetQuestion(name, uint16(q.t)) // draws the id from crypto/rand
-	m.AuthenticatedData = r.o.TrustAD
+	m.SetQuestion(name, q.t) // draws the id from crypto/rand
+	m.RecursionDesired = as.recurse
+	m.AuthenticatedData = as.ad
 	if edns {
-		m.SetEdns0(udpSize, false)
+		m.CheckingDisabled = as.recurse && as.secure
+		m.SetEdns0(udpSize, as.secure)
 	}
 	return m
 }
 
-// mixCase changes the case of letters at random. The draws need not be secret
-// from each other, only from who does not see the question.
+// mixCase changes the case of letters at random, as a nonce beside the id and the
+// port (draft-vixie-dnsext-dns0x20). The draws need not be secret from each other,
+// only from who does not see the question.
 func mixCase(name string) string {
 	b := []byte(name)
 	for i, c := range b {
@@ -67,13 +92,10 @@ func mixCase(name string) string {
 	return string(b)
 }
 
-// errBroken is an answer with the right id that cannot be read.
-var errBroken = errors.New("malformed answer")
-
-// udp asks by UDP, from a port that the system draws for each question, and
-// reads past packets that are no answer to it.
-func (r *Resolver) udp(ctx context.Context, server string, m *dns.Msg) (*dns.Msg, error) {
-	c, end, err := r.dial(ctx, "udp", server)
+// udp asks by UDP, from a port that the system draws for each question (RFC 5452
+// §9.2), and reads past packets that are no answer to it.
+func (r *Resolver) udp(ctx context.Context, server netip.AddrPort, m *dns.Msg, x *peer, w *work) (*dns.Msg, error) {
+	c, end, err := r.dial(ctx, "udp", server, x.timeout(), w)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +104,7 @@ func (r *Resolver) udp(ctx context.Context, server string, m *dns.Msg) (*dns.Msg
 	if err != nil {
 		return nil, err
 	}
+	begin := time.Now()
 	if _, err := c.Write(out); err != nil {
 		return nil, err
 	}
@@ -91,21 +114,28 @@ func (r *Resolver) udp(ctx context.Context, server string, m *dns.Msg) (*dns.Msg
 		if err != nil {
 			return nil, err
 		}
-		a, err := r.parse(buf[:n], m)
-		if err == nil || errors.Is(err, errBroken) {
-			return a, err
+		a, err := parse(buf[:n], m)
+		if errors.Is(err, errOther) {
+			continue
 		}
+		x.answered(time.Since(begin))
+		return a, err
 	}
 	return nil, errForged
 }
 
 // tcp asks by TCP.
-func (r *Resolver) tcp(ctx context.Context, server string, m *dns.Msg) (*dns.Msg, error) {
-	c, end, err := r.dial(ctx, "tcp", server)
+func (r *Resolver) tcp(ctx context.Context, server netip.AddrPort, m *dns.Msg, x *peer, w *work) (*dns.Msg, error) {
+	c, end, err := r.dial(ctx, "tcp", server, 2*x.timeout(), w)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
+	return stream(c, m)
+}
+
+// stream asks through a connection (RFC 7766).
+func stream(c net.Conn, m *dns.Msg) (*dns.Msg, error) {
 	conn := &dns.Conn{Conn: c}
 	if err := conn.WriteMsg(m); err != nil {
 		return nil, err
@@ -114,14 +144,18 @@ func (r *Resolver) tcp(ctx context.Context, server string, m *dns.Msg) (*dns.Msg
 	if err != nil {
 		return nil, err
 	}
-	return r.parse(b, m)
+	return parse(b, m)
 }
 
 // dial connects for one try, whose time and whose context end the connection.
-func (r *Resolver) dial(ctx context.Context, network, server string) (net.Conn, func(), error) {
-	deadline := time.Now().Add(r.o.Timeout)
-	d := net.Dialer{Deadline: deadline}
-	c, err := d.DialContext(ctx, network, server)
+func (r *Resolver) dial(ctx context.Context, network string, server netip.AddrPort, timeout time.Duration, w *work) (net.Conn, func(), error) {
+	if err := w.send(); err != nil {
+		return nil, nil, err
+	}
+	deadline := time.Now().Add(timeout)
+	try, cancel := context.WithDeadline(ctx, deadline)
+	c, err := r.o.Dial(try, network, server.String())
+	cancel()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,11 +167,8 @@ func (r *Resolver) dial(ctx context.Context, network, server string) (net.Conn, 
 	return c, func() { stop(); _ = c.Close() }, nil
 }
 
-// errOther is a packet that answers something else.
-var errOther = errors.New("answer to another question")
-
 // parse reads a packet and sees that it answers m.
-func (r *Resolver) parse(b []byte, m *dns.Msg) (*dns.Msg, error) {
+func parse(b []byte, m *dns.Msg) (*dns.Msg, error) {
 	if len(b) < 12 || uint16(b[0])<<8|uint16(b[1]) != m.Id {
 		return nil, errOther
 	}
@@ -160,9 +191,7 @@ func (r *Resolver) parse(b []byte, m *dns.Msg) (*dns.Msg, error) {
 		if !strings.EqualFold(got, q.Name) {
 			return nil, errOther
 		}
-		if r.o.MixCase {
-			return nil, errBroken // asked again by TCP, where it cannot be forged
-		}
+		return nil, errFolded // asked again by TCP, where it cannot be forged
 	}
 	return a, nil
 }

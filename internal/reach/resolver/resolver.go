@@ -1,79 +1,161 @@
-// Package resolver asks recursive name servers, and remembers what they said
-// for as long as they allow.
+// Package resolver answers questions about the domain name system: by its own
+// recursion from the root, or by other servers, validated either way, and remembered.
 package resolver
 
 import (
 	"cmp"
 	"context"
-	"errors"
+	"crypto/x509"
+	_ "embed"
 	"fmt"
+	"hash/maphash"
 	"net"
-	"net/netip"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/trust/dnssec"
 	words "github.com/ekiden-mail/ekiden/internal/wire/dns"
 )
 
-// Options of a resolver. The zero value asks the system's servers.
+// Options of a resolver. The zero value recurses from the root of the Internet.
 type Options struct {
-	Servers     []string      // host:port, asked in this order; none: those of ResolvConf
-	ResolvConf  string        // /etc/resolv.conf; read again every minute
-	Timeout     time.Duration // of one try at one server; 2 s
-	Tries       int           // rounds over all servers; 2
-	TrustAD     bool          // believe the servers' AD bit: only for one on this machine
-	MixCase     bool          // spell names in random case as a further nonce (draft-vixie-dnsext-dns0x20)
-	CacheSize   int           // answers that are remembered; 10,000
-	MaxTTL      time.Duration // an answer is remembered no longer; 6 h
-	MaxNegative time.Duration // nor is the lack of one; 15 min (RFC 2308 §5 allows 3 h)
+	// Servers that look further for us, in this order: "address:port",
+	// "tls://address#name", "https://address/path#name" or SystemServers. None: we
+	// recurse ourselves.
+	Servers    []string
+	ResolvConf string // where the system names its servers; /etc/resolv.conf
+	NoSystem   bool   // they do not serve where the root is out of reach
+	TrustAD    bool   // believe the AD bit of servers on loopback, and validate nothing
+	RootCAs    *x509.CertPool
+
+	Hints        string // text of another root hints file
+	Anchors      string // text of another trust anchor file: DS and DNSKEY records
+	NoValidation bool
+	Keep         Keeper // of trust anchors as they roll; nil: they start anew
+
+	CacheOctets int           // what is remembered takes about so much memory; 32 MiB
+	MaxTTL      time.Duration // an answer is remembered no longer; 24 h
+	MaxNegative time.Duration // nor is the lack of one; 1 h (RFC 2308 §5 allows 3 h)
+
+	Sink event.Sink
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
 }
 
-// failureTTL is how long a failure is remembered (RFC 9520 §3.2: at least 1 s).
-const failureTTL = time.Second
+// Keeper keeps a few octets over restarts. Load gives nil where nothing was kept.
+type Keeper interface {
+	Load() ([]byte, error)
+	Save([]byte) error
+}
 
-// maxAliases is how many CNAMEs are followed.
-const maxAliases = 8
+// How long things take or last.
+const (
+	maxTime     = 20 * time.Second // for one question, whatever its context allows
+	failureTTL  = 5 * time.Second  // a failure is remembered (RFC 9520 §3.2)
+	staleFor    = 24 * time.Hour   // an answer that cannot be had anew serves on (RFC 8767 §5)
+	staleTTL    = 30 * time.Second // with this TTL, and is not asked for again meanwhile (RFC 8767 §4)
+	staleAfter  = 1800 * time.Millisecond
+	prefetchMin = 30 * time.Second // answers of a shorter life are not asked for ahead
+	maxBehind   = 32               // questions that are asked ahead at the same time
+	sweepEach   = 10 * time.Minute
+)
 
-// Resolver is a words.Resolver. It may be used by several goroutines, and
-// leaves none behind.
+// Resolver is a words.Resolver. It may be used by several goroutines. Close ends those
+// that it has itself.
 type Resolver struct {
-	o     Options
-	cache *cache
+	o       Options
+	hints   *cut
+	anchors []*dnssec.Anchors
+	given   []upstream
+	systems []upstream // the system's servers
+	read    time.Time  // when they were
 
-	mu     sync.Mutex
-	flight map[question]*flight
-	system []string  // the system's servers
-	read   time.Time // when they were
+	steps   *store[question, *step]
+	cuts    *store[string, *cut]
+	replies *store[replyKey, *reply]
+	packets *store[string, *packet]
+	links   *bounded[string, *link]
+	failed  *bounded[question, error]
+	peers   *peers
+	wires   wires
+	webs    map[upstream]*http.Client
+
+	asks    flights[zoneQuestion, *answer]
+	asked   flights[replyKey, *reply]
+	priming flights[string, *cut]
+
+	mu        sync.Mutex
+	primed    *cut      // the root, as its servers gave it
+	unreached time.Time // until when the root is not tried again
+	out       bool      // the root is out of reach
+	signed    bool      // forwarders hand on signatures
+	unsigned  time.Time // they did not; until when that is believed
+	said      atomic.Bool
+	told      atomic.Bool
+
+	life   context.Context // of what goes on behind
+	end    context.CancelFunc
+	behind chan struct{}
+	all    sync.WaitGroup
 }
 
-type question struct {
-	name string
-	t    words.Type
-}
+//go:embed root.hints
+var rootHints string
 
-// flight is a question that is being asked.
-type flight struct {
-	done   chan struct{}
-	answer outcome
-}
+// rootAnchors are the digests of the keys of the root of the Internet: of 2017 and of
+// 2024 (https://data.iana.org/root-anchors/root-anchors.xml).
+const rootAnchors = `. IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
+. IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
+`
 
-// outcome is an answer, or the lack of one.
-type outcome struct {
-	words.Answer
-	err error
-}
-
-// New makes a resolver.
-func New(o Options) *Resolver {
-	def(&o.Timeout, 2*time.Second)
-	def(&o.Tries, 2)
-	def(&o.CacheSize, 10_000)
-	def(&o.MaxTTL, 6*time.Hour)
-	def(&o.MaxNegative, 15*time.Minute)
-	return &Resolver{o: o, cache: newCache(o.CacheSize), flight: map[question]*flight{}}
+// New makes a resolver. An error says what cannot work of the options.
+func New(o Options) (*Resolver, error) {
+	def(&o.CacheOctets, 32<<20)
+	def(&o.MaxTTL, 24*time.Hour)
+	def(&o.MaxNegative, time.Hour)
+	o.ResolvConf = cmp.Or(o.ResolvConf, "/etc/resolv.conf")
+	o.NoSystem = o.NoSystem || o.Hints != "" // a lab's root has no other door
+	if o.Sink == nil {
+		o.Sink = event.Discard{}
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{}).DialContext
+	}
+	r := &Resolver{
+		o: o, links: newBounded[string, *link](maxLinks), failed: newBounded[question, error](maxLinks), peers: newPeers(), webs: map[upstream]*http.Client{}, behind: make(chan struct{}, maxBehind),
+	}
+	seed := maphash.MakeSeed()
+	byName := func(s string) uint64 { return maphash.String(seed, s) }
+	r.steps = newStore[question, *step](o.CacheOctets/2, func(q question) uint64 { return maphash.Comparable(seed, q) })
+	r.replies = newStore[replyKey, *reply](o.CacheOctets/8, func(k replyKey) uint64 { return maphash.Comparable(seed, k) })
+	r.cuts, r.packets = newStore[string, *cut](o.CacheOctets/8, byName), newStore[string, *packet](o.CacheOctets/4, byName)
+	r.packets.hashBytes = func(b []byte) uint64 { return maphash.Bytes(seed, b) }
+	r.life, r.end = context.WithCancel(context.Background())
+	var err error
+	if r.hints, err = parseHints(cmp.Or(o.Hints, rootHints)); err != nil {
+		return nil, err
+	}
+	if r.anchors, err = parseAnchors(cmp.Or(o.Anchors, rootAnchors)); err != nil {
+		return nil, err
+	}
+	for _, s := range o.Servers {
+		if s == SystemServers {
+			continue
+		}
+		up, err := parseUpstream(s)
+		if err != nil {
+			return nil, err
+		}
+		r.given = append(r.given, up)
+	}
+	r.load()
+	return r, nil
 }
 
 func def[T ~int | ~int64](v *T, d T) {
@@ -82,148 +164,135 @@ func def[T ~int | ~int64](v *T, d T) {
 	}
 }
 
-// servers are those to ask. Where they are the system's they may change.
-func (r *Resolver) servers(now time.Time) ([]string, error) {
-	if len(r.o.Servers) > 0 {
-		return r.o.Servers, nil
+// parseAnchors reads a trust anchor file.
+func parseAnchors(text string) ([]*dnssec.Anchors, error) {
+	p := dns.NewZoneParser(strings.NewReader(text), ".", "")
+	p.SetDefaultTTL(3600)
+	var rrs []dns.RR
+	for rr, ok := p.Next(); ok; rr, ok = p.Next() {
+		rrs = append(rrs, rr)
 	}
+	if err := p.Err(); err != nil {
+		return nil, fault.As(fault.Invalid, "resolver.parseAnchors", err)
+	}
+	return dnssec.NewAnchors(rrs)
+}
+
+// Close ends what goes on behind, and waits for it.
+func (r *Resolver) Close() {
+	r.end()
+	r.all.Wait()
+	r.wires.close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now.Sub(r.read) < time.Minute && len(r.system) > 0 {
-		return r.system, nil
+	for _, c := range r.webs {
+		c.CloseIdleConnections()
 	}
-	file := cmp.Or(r.o.ResolvConf, "/etc/resolv.conf")
-	c, err := dns.ClientConfigFromFile(file)
-	if err != nil {
-		return nil, err
+}
+
+// behindTheScenes runs something for nobody in particular, unless too much of that is
+// going on.
+func (r *Resolver) behindTheScenes(f func(context.Context)) {
+	select {
+	case r.behind <- struct{}{}:
+	default:
+		return
 	}
-	if len(c.Servers) == 0 {
-		return nil, fmt.Errorf("%s names no server", file)
+	if r.life.Err() != nil {
+		<-r.behind
+		return
 	}
-	r.system, r.read = nil, now
-	for _, s := range c.Servers {
-		r.system = append(r.system, net.JoinHostPort(s, c.Port))
-	}
-	return r.system, nil
+	r.all.Go(func() {
+		defer func() { <-r.behind }()
+		ctx, cancel := context.WithTimeout(r.life, maxTime)
+		defer cancel()
+		f(ctx)
+	})
 }
 
 // Lookup asks for the records of one type at a name, following aliases unless
-// the type is CNAME. It gives words.ErrNoName, ErrNoData or ErrServer, or the
+// the type is CNAME. It gives words.ErrNoName, ErrNoData, ErrBogus or ErrServer, or the
 // context's error. Equal questions at the same time are asked once.
 func (r *Resolver) Lookup(ctx context.Context, name string, t words.Type) (words.Answer, error) {
 	name = words.Normal(name)
 	if !words.IsName(name) {
 		return words.Answer{Name: name}, words.ErrNoName
 	}
-	secure, expires := true, time.Time{}
-	seen := map[string]bool{}
-	for range maxAliases + 1 {
-		if seen[name] {
-			return words.Answer{}, fmt.Errorf("%w: aliases of %s run in a circle", words.ErrServer, name)
-		}
-		seen[name] = true
-		o, err := r.once(ctx, question{name, t})
-		if err != nil {
-			return words.Answer{}, err
-		}
-		secure = secure && o.Secure
-		if expires.IsZero() || o.Expires.Before(expires) {
-			expires = o.Expires
-		}
-		o.Secure, o.Expires = secure, expires
-		if !errors.Is(o.err, errAlias) {
-			return o.Answer, o.err
-		}
-		name = o.Name
-	}
-	return words.Answer{}, fmt.Errorf("%w: more than %d aliases", words.ErrServer, maxAliases)
-}
-
-// errAlias says that an answer ends in a name that must be asked for itself.
-var errAlias = errors.New("alias")
-
-// once answers one question from the cache, from another caller who is asking
-// it just now, or by asking.
-func (r *Resolver) once(ctx context.Context, q question) (outcome, error) {
-	for {
-		if o, ok := r.cache.get(q, time.Now()); ok {
-			return o, nil
-		}
-		r.mu.Lock()
-		f := r.flight[q]
-		if f == nil {
-			f = &flight{done: make(chan struct{})}
-			r.flight[q] = f
-			r.mu.Unlock()
-			return r.lead(ctx, q, f)
-		}
-		r.mu.Unlock()
-		select {
-		case <-f.done:
-			if f.answer.err == nil || !isContext(f.answer.err) {
-				return f.answer, nil
-			}
-			// Whoever asked went away; ask again.
-		case <-ctx.Done():
-			return outcome{}, ctx.Err()
-		}
-	}
-}
-
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// lead asks q for itself and for those who wait.
-func (r *Resolver) lead(ctx context.Context, q question, f *flight) (outcome, error) {
-	f.answer = outcome{err: context.Canceled} // should ask panic
-	defer func() {
-		r.mu.Lock()
-		delete(r.flight, q)
-		r.mu.Unlock()
-		close(f.done)
-	}()
-	o := r.ask(ctx, q)
-	if o.err != nil && ctx.Err() != nil {
-		f.answer = outcome{err: ctx.Err()}
-		return outcome{}, ctx.Err()
-	}
-	r.cache.put(q, o, time.Now())
-	f.answer = o
-	return o, nil
-}
-
-// ask tries the servers in turn until one knows.
-func (r *Resolver) ask(ctx context.Context, q question) outcome {
-	var why []string
-	servers, err := r.servers(time.Now())
+	rep, err := r.Answer(ctx, dns.CanonicalName(name), uint16(t), false)
 	if err != nil {
-		why = append(why, err.Error())
+		return words.Answer{Name: name}, err
 	}
-	for range r.o.Tries {
-		for _, server := range servers {
-			m, err := r.exchange(ctx, server, q)
-			if err == nil {
-				var o outcome
-				if o, err = r.understand(m, q, time.Now()); err == nil {
-					o.Secure = o.Secure && onLoopback(server)
-					return o
-				}
-			}
-			if ctx.Err() != nil {
-				return outcome{err: ctx.Err()}
-			}
-			if s := server + ": " + err.Error(); len(why) < 4 {
-				why = append(why, s)
-			}
-		}
+	last := rep.steps[len(rep.steps)-1]
+	a := words.Answer{Name: words.Normal(last.q.name), Secure: rep.Secure(), Expires: rep.expires}
+	if rep.err != nil {
+		return a, rep.err
 	}
-	err = fmt.Errorf("%w: %s %s: %s", words.ErrServer, q.name, q.t, strings.Join(why, "; "))
-	return outcome{Answer: words.Answer{Name: q.name, Expires: time.Now().Add(failureTTL)}, err: err}
+	if a.Records, err = records(last, time.Now()); err != nil {
+		return words.Answer{}, fmt.Errorf("%w: %s %s: %v", words.ErrServer, name, t, err)
+	}
+	return a, nil
 }
 
-// onLoopback says whether nobody can stand between us and a server.
-func onLoopback(server string) bool {
-	a, err := netip.ParseAddrPort(server)
-	return err == nil && a.Addr().Unmap().IsLoopback()
+// raw gives what servers say to one question, aliases not followed and nothing
+// validated, from the cache or by asking.
+func (r *Resolver) raw(ctx context.Context, q question, w *work) (*step, error) {
+	now := time.Now()
+	if s, ok := r.steps.get(q); ok && now.Before(s.until()) && !s.made.Before(w.since(q)) {
+		return s, nil
+	}
+	if s := r.local(q, now); s != nil {
+		return s, nil
+	}
+	if err, ok := r.failed.get(q, now); ok {
+		return nil, err
+	}
+	s, err := r.fetch(ctx, q, w)
+	if err != nil && ctx.Err() == nil && !isSpent(err) {
+		r.failed.put(q, err, now.Add(failureTTL))
+	}
+	return s, err
+}
+
+// fetch asks.
+func (r *Resolver) fetch(ctx context.Context, q question, w *work) (*step, error) {
+	if len(r.given) > 0 {
+		return r.forward(ctx, r.given, q, w)
+	}
+	now := time.Now()
+	if len(r.o.Servers) == 0 {
+		r.mu.Lock()
+		out, again := r.out, !now.Before(r.unreached)
+		r.mu.Unlock()
+		switch {
+		case !out:
+			s, err := r.iterate(ctx, q, w)
+			r.mu.Lock()
+			out = r.out
+			r.mu.Unlock()
+			if err == nil || !out || r.o.NoSystem {
+				return s, err
+			}
+		case r.o.NoSystem:
+			return r.iterate(ctx, q, w)
+		case again:
+			r.behindTheScenes(func(ctx context.Context) {
+				_, _ = r.priming.once(ctx, ".", func() (*cut, error) { return r.prime(ctx) })
+			})
+		}
+	}
+	servers, err := r.system(now)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: the root servers are out of reach, and %w", words.ErrServer, q, err)
+	}
+	return r.forward(ctx, servers, q, w)
+}
+
+// Root says whether questions are answered from the root down, and, if that was wanted,
+// whether the root is out of reach, so that the system's servers answer instead.
+func (r *Resolver) Root(ctx context.Context) (recursive bool, err error) {
+	if len(r.o.Servers) > 0 {
+		return false, nil
+	}
+	_, err = r.root(ctx, &work{})
+	return true, err
 }

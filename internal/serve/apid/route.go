@@ -45,12 +45,16 @@ type WayHost struct {
 type routeQuery struct {
 	Address  string `path:"address" maxLength:"400"`
 	Resolver string `query:"resolver" maxLength:"60" doc:"address:port of another resolver to ask"`
+	Anchors  string `query:"trust_anchor" maxLength:"8000" doc:"DS or DNSKEY records that DNSSEC begins with, in place of the root's"`
+	Hints    string `query:"root_hints" maxLength:"8000" doc:"other root servers to begin at, as a zone file"`
 	Connect  bool   `query:"connect" doc:"connect to one address of each host, secure the line, and leave"`
 }
 
 // Trial is what a dry run is to do besides.
 type Trial struct {
 	Resolver netip.AddrPort // zero: the server's own
+	Anchors  string         // trust anchors, as a zone file; "": the server's own
+	Hints    string         // root servers, as a zone file; "": the server's own
 	Connect  bool
 }
 
@@ -61,7 +65,7 @@ func (s *server) route() {
 		if err != nil {
 			return Way{}, err
 		}
-		t := Trial{Connect: in.Connect}
+		t := Trial{Connect: in.Connect, Anchors: in.Anchors, Hints: in.Hints}
 		if in.Resolver != "" {
 			if t.Resolver, err = netip.ParseAddrPort(in.Resolver); err != nil {
 				return Way{}, fault.Newf(fault.Invalid, "apid", "resolver: %.60q is not address:port", in.Resolver)
