@@ -34,6 +34,7 @@ var shown = []capability{
 	{word: "LITERAL+", when: afterLogin},
 	{word: "ID", when: everywhere},
 	{word: "ENABLE", when: everywhere},
+	{word: "LANGUAGE", when: everywhere},
 	{word: "SASL-IR", when: beforeLogin},
 	{word: "STARTTLS", when: canStartTLS},
 	{word: "LOGINDISABLED", when: cannotLogin},

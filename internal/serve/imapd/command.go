@@ -45,6 +45,7 @@ var commands = map[string]command{
 	"GETJMAPACCESS":  {when: loggedIn, do: plain((*session).jmapAccess)},
 	"ID":             {when: always, do: with((*session).id)},
 	"IDLE":           {when: loggedIn, do: plain((*session).idle)},
+	"LANGUAGE":       {when: always, do: with((*session).language)},
 	"LIST":           {when: loggedIn, do: with((*session).list)},
 	"LISTRIGHTS":     {when: loggedIn, do: with((*session).acl)},
 	"LOGIN":          {when: before, do: with((*session).login)},

@@ -19,7 +19,7 @@ const highestModSeq = "HIGHESTMODSEQ"
 // tellHighest writes HIGHESTMODSEQ of the selected mailbox (RFC 7162
 // §3.1.2.1).
 func (c *session) tellHighest() {
-	c.enc.Untagged().Raw("OK [HIGHESTMODSEQ ").Raw(decimal(c.sel.highest)).Raw("] all changes up to here\r\n")
+	c.tellOK(highestModSeq+" "+decimal(c.sel.highest), "all changes up to here")
 }
 
 func writeModSeq(c *session, _ *imap.FetchItem, r *row, _ *body) error {

@@ -67,7 +67,7 @@ func (c *session) copy(cmd *imap.CopyCommand) (reply, error) {
 	}
 	// RFC 6851 §4.3: the code comes before the EXPUNGE responses.
 	if code != "" {
-		c.enc.Status("", "OK", code, "moved")
+		c.tellOK(code, "moved")
 	}
 	if err != nil {
 		return reply{}, err

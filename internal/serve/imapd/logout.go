@@ -2,6 +2,6 @@ package imapd
 
 // logout is LOGOUT (RFC 3501 §6.1.3).
 func (c *session) logout() (reply, error) {
-	c.enc.Untagged().Raw("BYE see you\r\n")
+	c.enc.Status("", "BYE", "", "see you")
 	return ok("logged out"), &ending{reason: "quit"}
 }

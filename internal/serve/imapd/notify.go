@@ -248,7 +248,7 @@ func (c *session) tellOthers(mine []string) error {
 	}
 	if len(n.known) > maxNotified {
 		n.selected, n.others = nil, nil
-		c.enc.Status("", "OK", "NOTIFICATIONOVERFLOW", "there are too many mailboxes")
+		c.tellOK("NOTIFICATIONOVERFLOW", "there are too many mailboxes")
 		return nil
 	}
 	quiet := func(e *entry) bool { return slices.Contains(mine, e.name) }

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -15,10 +16,10 @@ func (c *session) progress(done, goal int) {
 		return
 	}
 	c.asked = time.Now()
-	c.enc.Untagged().Raw("OK [INPROGRESS")
-	if !strings.Contains(c.tag, "]") {
-		c.enc.Raw(" (").String(c.tag).SP().Number(int64(done)).SP().Number(int64(goal)).Raw(")")
+	code := "INPROGRESS"
+	if !strings.ContainsAny(c.tag, `]"\`) {
+		code += fmt.Sprintf(` ("%s" %d %d)`, c.tag, done, goal)
 	}
-	c.enc.Raw("] still at it\r\n")
+	c.tellOK(code, "still at it")
 	_ = c.enc.Flush() // its error sticks
 }

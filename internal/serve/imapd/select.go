@@ -1,6 +1,8 @@
 package imapd
 
 import (
+	"strings"
+
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
@@ -18,7 +20,7 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 	if c.sel != nil {
 		c.leave()
 		// What comes behind belongs to the next mailbox (RFC 7162 §3.2.11).
-		c.enc.Status("", "OK", "CLOSED", "the mailbox before is closed")
+		c.tellOK("CLOSED", "the mailbox before is closed")
 	}
 	if cmd.CondStore {
 		c.turnOn(condstore)
@@ -83,15 +85,18 @@ func (c *session) tellSelected(cmd *imap.SelectCommand, box *mailbox.Box, unseen
 	v.tellPermanent(c)
 	c.tellExists()
 	if unseen > 0 && !c.has(rev2) && !c.has(uidOnly) {
-		c.enc.Untagged().Raw("OK [UNSEEN ").Number(int64(unseen)).Raw("] first unseen\r\n")
+		c.tellOK("UNSEEN "+decimal(unseen), "first unseen")
 	}
-	c.enc.Untagged().Raw("OK [UIDVALIDITY ").Number(int64(box.UIDValidity)).Raw("] UIDs are valid\r\n")
-	c.enc.Untagged().Raw("OK [UIDNEXT ").Number(int64(box.UIDNext)).Raw("] next UID\r\n")
+	c.tellOK("UIDVALIDITY "+decimal(box.UIDValidity), "UIDs are valid")
+	c.tellOK("UIDNEXT "+decimal(box.UIDNext), "next UID")
 	c.tellHighest()
 	if c.has(rev2) {
 		c.tellRenamed(box, cmd.Mailbox)
 	}
 }
+
+// tellOK writes an untagged OK.
+func (c *session) tellOK(code, text string) { c.enc.Status("", "OK", code, text) }
 
 // tellRenamed writes a LIST response for a mailbox, with the name that the
 // client used where that is not quite its own (RFC 9051 §6.3.9.7).
@@ -136,7 +141,7 @@ func rightFor(flag string) mailbox.Rights {
 }
 
 func (v *view) tellPermanent(c *session) {
-	c.enc.Untagged().Raw("OK [PERMANENTFLAGS ").Words(v.permanentFlags()).Raw("] flags that are kept\r\n")
+	c.tellOK("PERMANENTFLAGS ("+strings.Join(v.permanentFlags(), " ")+")", "flags that are kept")
 }
 
 func (v *view) permanentFlags() []string {

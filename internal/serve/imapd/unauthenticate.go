@@ -13,6 +13,7 @@ func (c *session) unauthenticate() (reply, error) {
 	c.leave()
 	c.who, c.in, c.enabled = login.Who{}, false, 0
 	c.turnOn(0)
+	c.speak(iDefault)
 	c.dec.Closed, c.dec.MaxLiterals, c.dec.MaxCommand = true, preAuthLiterals, preAuthCommand
 	c.wire.closed(time.Now().Add(c.o.Limits.PreAuth))
 	return reply{"OK", "CAPABILITY " + c.capabilities(), "UNAUTHENTICATE done"}, nil

@@ -23,6 +23,9 @@ type Encoder struct {
 	buf  []byte
 	lent int // octets of the buffer that was lent
 	err  error
+	// Speak translates what is for people into UTF-8 (RFC 5255 §3); nil: it is
+	// English in US-ASCII.
+	Speak func(string) string
 }
 
 // Bytes is what was written and not flushed.
@@ -129,6 +132,9 @@ func (e *Encoder) Status(tag, status, code, text string) *Encoder {
 }
 
 func (e *Encoder) text(s string) *Encoder {
+	if e.Speak != nil {
+		return e.Raw(strings.Map(textRune, e.Speak(s)))
+	}
 	for i := range len(s) {
 		c := s[i]
 		if c < ' ' || c >= 0x7f {
@@ -137,6 +143,14 @@ func (e *Encoder) text(s string) *Encoder {
 		e.buf = append(e.buf, c)
 	}
 	return e
+}
+
+// textRune is r, or "?" for what may not stand in text.
+func textRune(r rune) rune {
+	if r < ' ' || r == 0x7f {
+		return '?'
+	}
+	return r
 }
 
 // Quotable says whether s may stand in a quoted string of 7 bits.
