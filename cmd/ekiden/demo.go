@@ -84,7 +84,7 @@ func (d *demoCmd) config() (app.Config, error) {
 	c.ListenAt(bind, d.PortBase)
 	c.Log.Level = "info"
 	c.Auth.Plaintext = d.PlainAuth
-	c.Limits.Off, c.Checks.Off = d.NoLimits, d.NoChecks
+	c.Limits.Off, c.Checks.Off, c.DKIM.Sign = d.NoLimits, d.NoChecks, !d.NoSign
 	// Tests send more in a day than people do; an account's own bounds count.
 	c.Sending.Messages, c.Sending.Recipients, c.Sending.New = 0, 0, 0
 	c.Proxy.From = d.ProxyFrom

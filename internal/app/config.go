@@ -38,6 +38,7 @@ type Config struct {
 	Outbound Outbound `toml:"outbound"`
 	DNS      DNS      `toml:"dns"`
 	SMTP     SMTP     `toml:"smtp"`
+	DKIM     DKIM     `toml:"dkim"`
 	Checks   Checks   `toml:"checks"`
 	Filters  []Filter `toml:"filter"`
 	Lists    []List   `toml:"list"`
@@ -137,6 +138,7 @@ func Default() Config {
 		SMTP:    defaultSMTP(),
 		Limits:  defaultLimits(),
 		Sending: defaultSending(),
+		DKIM:    DKIM{Sign: true},
 		Checks:  Checks{Budget: Duration(2 * time.Minute), Senders: true, DMARC: true, JunkAt: judge.DefaultJunkAt},
 		DNS:     defaultDNS(),
 		Outbound: Outbound{

@@ -131,7 +131,8 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		notify("STOPPING=1")
 		return nil
 	}))
-	err := s.rooms.bans.Load(ctx) // who is banned is known before the first door opens
+	// Who is banned, and with what is signed, is known before the first door opens.
+	err := errors.Join(s.rooms.bans.Load(ctx), s.ensureKeys(ctx))
 	if err == nil {
 		err = Run(ctx, services...)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/relay"
 	"github.com/ekiden-mail/ekiden/internal/flow/returns"
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
+	"github.com/ekiden-mail/ekiden/internal/flow/sign"
 	"github.com/ekiden-mail/ekiden/internal/flow/submit"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
@@ -54,6 +55,8 @@ type rooms struct {
 	receive   *receive.Receiver
 	submit    *submit.Submitter
 	sending   *sending.Book
+	signer    *sign.Signer
+	signs     bool // what is ours
 	suppress  *suppress.Store
 	returns   *returns.Returns
 	outside
@@ -97,10 +100,11 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	r.returns = returns.New(returns.Options{
 		DB: db, Blobs: blobs, Directory: r.directory, History: r.history, Suppress: r.suppress, Sink: sink, Hostname: c.Hostname,
 	})
+	r.signer = sign.New(sign.Options{Blobs: blobs, Directory: r.directory})
 	r.deliver = deliver.New(deliver.Options{
 		DB: db, Blobs: blobs, Mailbox: r.mailbox, Queue: r.queue, Directory: r.directory, Sink: sink, Hostname: c.Hostname,
 		Ask: r.ask, Missing: r.login.Missing, Answer: r.answerer(c), Paths: r.returns,
-		Fit: c.Limits.fit(),
+		Fit: c.Limits.fit(), Signer: r.dkim(c),
 	})
 	if err := r.openOutside(c); err != nil {
 		return nil, fault.Wrap(op, errors.Join(err, r.close()))
@@ -130,7 +134,7 @@ func (r *rooms) close() error {
 // api is the REST API over the rooms.
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
-		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: Bans{r.bans}, Suppress: r.suppress, Version: version, Sink: r.sink,
+		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: Bans{r.bans}, Suppress: r.suppress, Keys: r.signer, Sign: r.signs, Version: version, Sink: r.sink,
 		Released: r.pardon, Send: r.send, Lately: r.lately, Explain: r.explain, TLSReports: r.tlsReports, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)

@@ -109,6 +109,7 @@ type Arrival struct {
 	Prefix   []byte // header fields of ours, in front of the content
 	Junk     bool   // to be laid in the \Junk mailbox
 	Subject  string // of the header, decoded, as far as the history keeps it
+	Ours     bool   // a user of ours wrote it, or we: it is signed
 	NoClient bool   // Received does not tell where it came from
 	Hold     string // why it waits in the queue for an operator; "" if it does not
 	Verdict  string // what was decided when others had been asked; "" if nobody was

@@ -4,6 +4,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -44,7 +45,8 @@ type Options struct {
 	// Missing takes in the account of a recipient that is known elsewhere and not
 	// here yet, and says whether it did; nil: there is no elsewhere.
 	Missing func(context.Context, mail.Address) (bool, error)
-	Paths   Paths // signs reverse-paths; nil: all stay as they came
+	Paths   Paths  // signs reverse-paths; nil: all stay as they came
+	Signer  Signer // signs messages; nil: nobody does
 }
 
 // Deliverer prepares plans.
@@ -75,14 +77,16 @@ func (d *Deliverer) Copy(w io.Writer, r io.Reader) (int64, error) {
 // other is left; Replies tells each one's fate.
 func (d *Deliverer) Prepare(ctx context.Context, a *mail.Arrival, content blob.Handle) (*Plan, error) {
 	p := &Plan{d: d, arrival: a, content: content, replies: make([]smtp.Reply, len(a.Envelope.To))}
-	p.prefix = append(received(a, d.o.Hostname), a.Prefix...)
+	if err := p.signOurs(ctx); err != nil {
+		return nil, fault.Wrap("deliver.Prepare", err)
+	}
 	for i, r := range a.Envelope.To {
 		if err := p.expand(ctx, i, r); err != nil {
 			return nil, fault.Wrap("deliver.Prepare", err)
 		}
 	}
 	p.reportLater()
-	if err := p.sign(ctx); err != nil {
+	if err := errors.Join(p.sign(ctx), p.signOthers(ctx)); err != nil {
 		return nil, fault.Wrap("deliver.Prepare", err)
 	}
 	if err := p.makeLines(ctx); err != nil {

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -45,13 +46,14 @@ func (d *Deliverer) Loops(ctx context.Context, a *mail.Arrival, h message.Header
 // none of them is told of another's alias.
 func (p *Plan) outward() []byte {
 	to := p.arrival.Envelope.To
+	prefix := append(slices.Clip(p.passed), p.prefix...)
 	if len(to) != 1 || p.arrival.Hold != "" {
-		return p.prefix
+		return prefix
 	}
 	for _, w := range p.waiting {
 		if w.To != to[0].Address {
-			return append(fmt.Appendf(nil, "Delivered-To: %s\r\n", to[0].Address), p.prefix...)
+			return append(fmt.Appendf(nil, "Delivered-To: %s\r\n", to[0].Address), prefix...)
 		}
 	}
-	return p.prefix
+	return prefix
 }

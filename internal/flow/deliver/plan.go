@@ -23,6 +23,7 @@ type Plan struct {
 	content blob.Handle
 	lines   blob.Handle // content as accounts have it: IMAP and POP3 know only lines
 	prefix  []byte      // Received and what the arrival brought, for every copy
+	passed  []byte      // our signature for what an alias sends on
 	targets []*target
 	waiting []queue.Delivery
 	replies []smtp.Reply

@@ -77,7 +77,7 @@ func (p *Plan) writeLetter(ctx context.Context) (*letter, error) {
 	if p.told[0].Expanded {
 		l.action = "expanded"
 	}
-	l.plan, err = p.d.Prepare(ctx, &mail.Arrival{ID: l.id, At: a.At, Envelope: env, Content: h.ID(), Size: h.Size()}, h)
+	l.plan, err = p.d.Prepare(ctx, &mail.Arrival{ID: l.id, At: a.At, Ours: true, Envelope: env, Content: h.ID(), Size: h.Size()}, h)
 	return l, err
 }
 

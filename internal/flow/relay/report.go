@@ -39,7 +39,7 @@ func (r *Relay) write(ctx context.Context, m queue.Message, n queue.Notice, of [
 		return nil, err
 	}
 	l := &letter{
-		arrival: &mail.Arrival{ID: mail.NewArrivalID(), At: now, Envelope: env, Content: h.ID(), Size: h.Size()},
+		arrival: &mail.Arrival{ID: mail.NewArrivalID(), At: now, Ours: true, Envelope: env, Content: h.ID(), Size: h.Size()},
 		action:  actions[n], of: of,
 	}
 	l.plan, err = r.o.Deliver.Prepare(ctx, l.arrival, h)

@@ -288,7 +288,7 @@ func (r *Reporter) post(ctx context.Context, k letterKey, to *url.URL, id string
 		return err
 	}
 	a := &mail.Arrival{
-		ID: mail.NewArrivalID(), At: now, Content: h.ID(), Size: h.Size(),
+		ID: mail.NewArrivalID(), At: now, Ours: true, Content: h.ID(), Size: h.Size(),
 		Envelope: mail.Envelope{
 			To: []mail.Recipient{{Address: addr, Notify: mail.NotifyNever}},
 			// Trouble with TLS must not hold up what tells of it (RFC 8460 §3).

@@ -85,7 +85,7 @@ func (s *Submitter) BeginFor(ctx context.Context, name string, allowed func(mail
 
 func (s *Submitter) transaction(who sender, p *mail.Peer, from mail.Address, o smtp.MailOptions) *Transaction {
 	t := &Transaction{s: s, who: who, arrival: mail.NewArrival(p, time.Now())}
-	t.arrival.Envelope = o.Envelope(from, t.arrival.At)
+	t.arrival.Envelope, t.arrival.Ours = o.Envelope(from, t.arrival.At), true
 	return t
 }
 

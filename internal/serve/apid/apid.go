@@ -37,6 +37,8 @@ type Options struct {
 	Login     *login.Login
 	Bans      Bans
 	Suppress  *suppress.Store
+	Keys      Keys
+	Sign      bool // keys are made for domains that are added
 	Backup    func(ctx context.Context, dir string) (backup.Report, error)
 	Verify    func(ctx context.Context, problem func(string)) (backup.Verified, error)
 	Sink      event.Sink
@@ -93,6 +95,7 @@ func New(o Options) http.Handler {
 	s.aliases()
 	s.bans()
 	s.suppressions()
+	s.keys()
 	s.queue()
 	s.route()
 	s.tlsReports()

@@ -128,6 +128,11 @@ func (s *server) addDomain(ctx context.Context, in *newDomain) (Domain, error) {
 	if err := s.o.Directory.AddDomain(ctx, name); err != nil {
 		return Domain{}, err
 	}
+	if s.o.Sign {
+		if err := s.o.Keys.Ensure(ctx, name); err != nil {
+			return Domain{}, err
+		}
+	}
 	if in.Body.Postmaster != "" {
 		if err := s.setPostmaster(ctx, string(name), in.Body.Postmaster); err != nil {
 			return Domain{}, err

@@ -125,8 +125,8 @@ func (s *Store) UpdateDomain(ctx context.Context, d mail.Domain, fn func(*Domain
 	}))
 }
 
-// RemoveDomain forgets a domain, its aliases, and who was allowed to send from
-// it. fault.NotFound; fault.Conflict while it has accounts or another name.
+// RemoveDomain forgets a domain, its aliases, its signing keys, and who was allowed
+// to send from it. fault.NotFound; fault.Conflict while it has accounts or another name.
 func (s *Store) RemoveDomain(ctx context.Context, d mail.Domain) error {
 	const op = "directory.RemoveDomain"
 	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
@@ -145,6 +145,7 @@ func (s *Store) RemoveDomain(ctx context.Context, d mail.Domain) error {
 		}
 		tx.Clear(kv.Prefix(namesKey(d)))
 		tx.Clear(kv.Prefix(under("grant").Text(string(d))))
+		tx.Delete(keysKey(d))
 		tx.Delete(domainKey(d))
 		return nil
 	}))
