@@ -142,6 +142,7 @@ var statusItems = []string{
 	"APPENDLIMIT",
 	"DELETED",
 	"HIGHESTMODSEQ",
+	"MAILBOXID",
 	"MESSAGES",
 	"RECENT",
 	"SIZE",

@@ -23,6 +23,7 @@ type FetchItem struct {
 	Section *Section
 	Partial *Partial
 	Peek    bool
+	Lazy    bool // of PREVIEW
 }
 
 // Section is what stands between the brackets of BODY[…].
@@ -63,6 +64,9 @@ func (c *FetchCommand) encode(e *Encoder) {
 
 func (e *Encoder) fetchItem(it *FetchItem) {
 	e.Raw(it.Name)
+	if it.Lazy {
+		e.Raw(" (LAZY)")
+	}
 	if it.Section == nil {
 		return
 	}
@@ -156,16 +160,33 @@ var fetchItems = options[*FetchItem]{
 		it.Name, it.Peek = "BODY", true
 		p.sectionItem(it)
 	},
+	"BINARY": (*parser).binaryItem,
+	"BINARY.PEEK": func(p *parser, it *FetchItem) {
+		it.Name, it.Peek = "BINARY", true
+		p.binaryItem(it)
+	},
+	"BINARY.SIZE": func(p *parser, it *FetchItem) {
+		if p.binaryItem(it); it.Partial != nil {
+			p.fail("a part of BINARY.SIZE")
+		}
+	},
 	"BODYSTRUCTURE": nil,
+	"EMAILID":       nil,
 	"ENVELOPE":      nil,
 	"FLAGS":         nil,
 	"INTERNALDATE":  nil,
 	"MODSEQ":        nil,
+	"PREVIEW":       (*parser).previewItem,
 	"RFC822":        nil,
 	"RFC822.HEADER": nil,
 	"RFC822.SIZE":   nil,
 	"RFC822.TEXT":   nil,
+	"SAVEDATE":      nil,
+	"THREADID":      nil,
 	"UID":           nil,
+	"X-GM-LABELS":   nil,
+	"X-GM-MSGID":    nil,
+	"X-GM-THRID":    nil,
 }
 
 // fetchName reads letters, digits and dots in upper case.
@@ -183,6 +204,24 @@ func (p *parser) fetchItem() FetchItem {
 		read(p, &it)
 	}
 	return it
+}
+
+// binaryItem reads the number of a part, and <offset.count> if it is there (RFC 3516
+// §4.2).
+func (p *parser) binaryItem(it *FetchItem) {
+	p.sectionItem(it)
+	if p.err == nil && it.Section.Kind != "" {
+		p.fail("not the number of a part")
+	}
+}
+
+// previewItem reads (LAZY) if it is there (RFC 8970 §4.1).
+func (p *parser) previewItem(it *FetchItem) {
+	const lazy = " (LAZY)"
+	if p.err == nil && len(p.b)-p.i >= len(lazy) && strings.EqualFold(string(p.b[p.i:p.i+len(lazy)]), lazy) {
+		p.i += len(lazy)
+		it.Lazy = true
+	}
 }
 
 // sectionItem reads a section, and <offset.count> if it is there.

@@ -2,7 +2,6 @@ package imap
 
 import (
 	"strings"
-	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
 )
@@ -27,6 +26,7 @@ type StoreCommand struct {
 	Op     FlagOp
 	Silent bool
 	Flags  Flags
+	Labels []string // instead of flags, if not nil: names of mailboxes and "\\Inbox" and the like
 
 	UnchangedSince *uint64 // RFC 7162 §3.1.3; nil: no condition
 }
@@ -44,11 +44,20 @@ func (c *StoreCommand) encode(e *Encoder) {
 	if c.Op != FlagsReplace {
 		e.byte(byte(c.Op))
 	}
-	e.Raw("FLAGS")
+	if c.Labels == nil {
+		e.Raw("FLAGS")
+	} else {
+		e.Raw("X-GM-LABELS")
+	}
 	if c.Silent {
 		e.Raw(".SILENT")
 	}
-	e.SP().Flags(c.Flags)
+	e.SP()
+	if c.Labels == nil {
+		e.Flags(c.Flags)
+		return
+	}
+	e.List(len(c.Labels), func(i int) { e.Label(c.Labels[i]) })
 }
 
 func (p *parser) store(uid bool) Command {
@@ -68,6 +77,13 @@ func (p *parser) store(uid bool) Command {
 	case "FLAGS":
 	case "FLAGS.SILENT":
 		c.Silent = true
+	case "X-GM-LABELS":
+		p.labels(&c)
+		return &c
+	case "X-GM-LABELS.SILENT":
+		c.Silent = true
+		p.labels(&c)
+		return &c
 	default:
 		p.fail("FLAGS or FLAGS.SILENT expected")
 	}
@@ -85,6 +101,27 @@ func (p *parser) store(uid bool) Command {
 		}
 	}
 	return &c
+}
+
+// labels reads a list of labels, as X-GM-EXT-1 has them.
+func (p *parser) labels(c *StoreCommand) {
+	p.space()
+	c.Labels = []string{}
+	p.list(true, func() {
+		if p.peek() == '\\' {
+			c.Labels = append(c.Labels, p.systemFlag())
+			return
+		}
+		c.Labels = append(c.Labels, p.mailbox())
+	})
+}
+
+// Label writes a label.
+func (e *Encoder) Label(name string) *Encoder {
+	if rest, system := strings.CutPrefix(name, `\`); system && rest != "" && !strings.ContainsFunc(rest, func(r rune) bool { return r >= 0x7f || !isAtom(byte(r)) }) {
+		return e.Raw(name)
+	}
+	return e.Mailbox(name)
 }
 
 // storeModifiers are what may stand before the flags of STORE (RFC 4466 §2.5).
@@ -182,65 +219,4 @@ func (p *parser) expunge() Command { return &ExpungeCommand{} }
 func (p *parser) uidExpunge() Command {
 	p.space()
 	return &ExpungeCommand{p.set()}
-}
-
-// AppendCommand is APPEND (RFC 3501 §6.3.11) without its message, which is
-// streamed.
-type AppendCommand struct {
-	Mailbox string
-	Flags   Flags
-	Date    time.Time // zero if none was given
-	Size    int64     // of the message, in octets
-	NonSync bool      // the message comes unasked (RFC 7888)
-}
-
-// Name is "APPEND".
-func (*AppendCommand) Name() string { return "APPEND" }
-
-func (c *AppendCommand) encode(e *Encoder) {
-	e.SP().Mailbox(c.Mailbox).SP()
-	if len(c.Flags.Keywords) > 0 || c.Flags.System != 0 {
-		e.Flags(c.Flags).SP()
-	}
-	if !c.Date.IsZero() {
-		e.DateTime(c.Date).SP()
-	}
-	plus := e.Plus
-	e.Plus = c.NonSync
-	e.literalHead(c.Size)
-	e.Plus = plus
-}
-
-// appendHead reads what stands before the message.
-func (p *parser) appendHead() *AppendCommand {
-	var c AppendCommand
-	p.space()
-	c.Mailbox = p.mailbox()
-	p.space()
-	if p.peek() == '(' {
-		c.Flags = p.flagList()
-		p.space()
-	}
-	if p.peek() == '"' {
-		c.Date = p.dateTime()
-		p.space()
-	}
-	return &c
-}
-
-// appendNothing reads an APPEND whose message is in the text, as before login,
-// where it is refused anyway.
-func (p *parser) appendNothing() Command {
-	c := p.appendHead()
-	if p.err != nil {
-		return c
-	}
-	n, plus, rest, ok := literalHead(p.b[p.i:])
-	if !ok || n > int64(len(p.b)-p.i-rest) {
-		p.fail("a literal with the message expected")
-		return c
-	}
-	c.Size, c.NonSync = n, plus
-	p.i += rest + int(n)
-	return c
 }

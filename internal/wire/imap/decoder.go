@@ -1,7 +1,6 @@
 package imap
 
 import (
-	"bytes"
 	"errors"
 	"io"
 
@@ -35,14 +34,10 @@ const keepBuffer = 512
 
 // Read reads one command. A *BadError leaves the connection in step, a
 // *FatalError does not; any other error is the connection's. After an
-// *AppendCommand the message has to be read by Message or refused by Refuse.
+// *AppendCommand its texts have to be read by Message and Next, or refused by Refuse.
 func (d *Decoder) Read() (Request, error) {
 	d.buf = d.buf[:0]
-	defer func() {
-		if cap(d.buf) > keepBuffer {
-			d.buf = nil
-		}
-	}()
+	defer d.forget()
 	literals := int64(0)
 	for first := true; ; first = false {
 		ln, err := d.Lines.ReadLine(min(MaxLine, d.maxCommand()-len(d.buf)))
@@ -60,28 +55,45 @@ func (d *Decoder) Read() (Request, error) {
 				return Request{}, err
 			}
 		}
-		if req, ok := d.appendCommand(n, plus); ok {
+		if req, ok := d.appendCommand(); ok {
 			return req, nil
 		}
-		limit := d.MaxLiterals
-		if limit == 0 {
-			limit = MaxLiterals
-		}
-		if literals += n; literals > limit || n > limit || n > int64(d.maxCommand()-len(d.buf)-2) {
+		if literals += n; literals > d.literals() || n > d.literals() || n > int64(d.maxCommand()-len(d.buf)-2) {
 			return Request{}, d.tooBig(n, plus)
 		}
-		if !plus {
-			if err := d.Continue(); err != nil {
-				return Request{}, err
-			}
-		}
-		d.buf = append(d.buf, '\r', '\n')
-		at := len(d.buf)
-		d.buf = append(d.buf, make([]byte, n)...)
-		if _, err := io.ReadFull(d.Lines.Literal(n), d.buf[at:]); err != nil {
+		if err := d.literal(n, plus); err != nil {
 			return Request{}, err
 		}
 	}
+}
+
+// forget gives a large buffer back.
+func (d *Decoder) forget() {
+	if cap(d.buf) > keepBuffer {
+		d.buf = nil
+	}
+}
+
+// literal reads a literal of n octets into the buffer.
+func (d *Decoder) literal(n int64, plus bool) error {
+	if !plus {
+		if err := d.Continue(); err != nil {
+			return err
+		}
+	}
+	d.buf = append(d.buf, '\r', '\n')
+	at := len(d.buf)
+	d.buf = append(d.buf, make([]byte, n)...)
+	_, err := io.ReadFull(d.Lines.Literal(n), d.buf[at:])
+	return err
+}
+
+// literals is the most octets of a command's literals.
+func (d *Decoder) literals() int64 {
+	if d.MaxLiterals == 0 {
+		return MaxLiterals
+	}
+	return d.MaxLiterals
 }
 
 func (d *Decoder) maxCommand() int {
@@ -89,26 +101,6 @@ func (d *Decoder) maxCommand() int {
 		return MaxCommand
 	}
 	return d.MaxCommand
-}
-
-// appendCommand says whether what came so far is an APPEND whose message
-// begins here.
-func (d *Decoder) appendCommand(n int64, plus bool) (Request, bool) {
-	if d.Closed {
-		return Request{}, false
-	}
-	p := &parser{b: d.buf, utf8: d.UTF8}
-	tag := p.tag()
-	p.space()
-	if p.word() != "APPEND" {
-		return Request{}, false
-	}
-	c := p.appendHead()
-	if p.err != nil || p.end() || !bytes.Equal(p.b[p.i:], d.buf[bytes.LastIndexByte(d.buf, '{'):]) {
-		return Request{}, false
-	}
-	c.Size, c.NonSync = n, plus
-	return Request{tag, c}, true
 }
 
 func (d *Decoder) lineError(err error, first bool) error {
@@ -129,68 +121,12 @@ func (d *Decoder) lineError(err error, first bool) error {
 // what follows to the command's end.
 func (d *Decoder) tooBig(n int64, plus bool) error {
 	bad := &BadError{Tag: tagOf(d.buf), Text: "literal too large", TooBig: true}
-	total := int64(0)
-	for plus {
-		if total += n; n > MaxDiscard || total > MaxDiscard {
-			return &FatalError{"literal too large"}
-		}
-		if err := d.Lines.Discard(n); err != nil {
+	if plus {
+		if err := d.skip(n, MaxDiscard); err != nil {
 			return err
-		}
-		ln, err := d.Lines.ReadLine(MaxLine)
-		if err != nil {
-			return d.lineError(err, false)
-		}
-		if total += int64(len(ln)); total > MaxDiscard {
-			return &FatalError{"command too long"}
-		}
-		var ok bool
-		if n, plus, ok = lineLiteral(ln); !ok {
-			break
 		}
 	}
 	return bad
-}
-
-// Message asks for the message of c, if it has to, and gives a reader of
-// it. It must be read to its end, and then EndMessage be called.
-func (d *Decoder) Message(c *AppendCommand) (io.Reader, error) {
-	if !c.NonSync {
-		if err := d.Continue(); err != nil {
-			return nil, err
-		}
-	}
-	return d.Lines.Literal(c.Size), nil
-}
-
-// EndMessage reads the end of the command after APPEND's message.
-func (d *Decoder) EndMessage() error {
-	ln, err := d.Lines.ReadLine(MaxLine)
-	if err != nil {
-		return d.lineError(err, false)
-	}
-	if len(ln) == 0 {
-		return nil
-	}
-	if _, plus, ok := lineLiteral(ln); ok && plus {
-		return &FatalError{"APPEND takes one message"}
-	}
-	return badf("APPEND takes one message")
-}
-
-// Refuse leaves c's message unread; one that comes unasked is read and thrown
-// away if it has at most limit octets, else the error is a *FatalError.
-func (d *Decoder) Refuse(c *AppendCommand, limit int64) error {
-	if !c.NonSync {
-		return nil
-	}
-	if c.Size > limit {
-		return &FatalError{"message too large"}
-	}
-	if err := d.Lines.Discard(c.Size); err != nil {
-		return err
-	}
-	return d.EndMessage()
 }
 
 // Line reads one line that is not a command, of at most limit octets: the answer

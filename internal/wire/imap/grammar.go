@@ -11,7 +11,7 @@ type verb struct {
 
 // verbs are the commands we know, by name.
 var verbs = map[string]verb{
-	"APPEND":         {plain: (*parser).appendNothing},
+	"APPEND":         {plain: (*parser).append},
 	"AUTHENTICATE":   {plain: (*parser).authenticate},
 	"CANCELUPDATE":   {plain: (*parser).cancelUpdate},
 	"CAPABILITY":     bare("CAPABILITY"),
@@ -42,6 +42,7 @@ var verbs = map[string]verb{
 	"NAMESPACE":      bare("NAMESPACE"),
 	"NOOP":           bare("NOOP"),
 	"NOTIFY":         {plain: (*parser).notify},
+	"REPLACE":        forms((*parser).replace),
 	"RENAME":         {plain: (*parser).rename},
 	"SEARCH":         forms((*parser).search),
 	"SELECT":         {plain: func(p *parser) Command { return p.selectBox(false) }},
@@ -165,8 +166,7 @@ func checkHead(b []byte) error {
 }
 
 // Print writes r as a client sends it, with its CRLF. Strings that cannot be
-// quoted become non-synchronising literals. An APPEND ends where its message
-// begins: message and CRLF are the caller's to send.
+// quoted become non-synchronising literals.
 func Print(r Request) []byte {
 	e := &Encoder{Plus: true}
 	e.Raw(r.Tag).SP()
@@ -175,9 +175,6 @@ func Print(r Request) []byte {
 	}
 	e.Raw(r.Command.Name())
 	r.Command.encode(e)
-	if _, ok := r.Command.(*AppendCommand); ok {
-		return e.Bytes()
-	}
 	return e.CRLF().Bytes()
 }
 

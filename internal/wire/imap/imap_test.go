@@ -56,6 +56,12 @@ var goodCommands = []string{
 	"a SORT (DISPLAYFROM DISPLAYTO CC FROM TO SIZE) \"UTF-8\" RETURN (COUNT) ALL", "a THREAD REFERENCES UTF-8 SINCE 5-MAR-2000", "a UID THREAD refs UTF-8 ALL",
 	`a CANCELUPDATE "B01" "B02"`, "a UIDBATCHES 2000", "a UIDBATCHES 2000 10:20", "a ESEARCH ALL", "a UID ESEARCH FROM x 1:100", "a ESEARCH RETURN (COUNT) UNSEEN",
 	`a ESEARCH IN (mailboxes "folder1" subtree (a b) subtree-one c selected inboxes personal subscribed) RETURN (MIN) CHARSET UTF-8 UNSEEN`,
+	"a APPEND x (\\Seen) {1+}\r\na \" 7-Feb-1994 21:52:25 -0800\" ~{1+}\r\n\x00 ($x) {0}\r\n",
+	"a APPEND x CATENATE (URL /x;UID=1 TEXT {1+}\r\na TEXT ~{1+}\r\nb URL {1+}\r\n/) (\\Seen) CATENATE (TEXT {1+}\r\na) UTF8 (~{1+}\r\na) {1+}\r\nb",
+	"a REPLACE 4 x (\\Seen) {1+}\r\na", "a UID REPLACE * Drafts UTF8 (~{1+}\r\na)", "a UID REPLACE 4294967295 x CATENATE (URL a)",
+	"a FETCH 1 (BINARY[1.2]<0.5> BINARY.PEEK[] BINARY.SIZE[3] EMAILID THREADID SAVEDATE PREVIEW (LAZY) UID X-GM-MSGID X-GM-THRID X-GM-LABELS)",
+	"a FETCH 1 PREVIEW", "a FETCH 1 preview (lazy) (CHANGEDSINCE 3)", "a FETCH 1 (PREVIEW) (CHANGEDSINCE 3)",
+	`a STORE 1 +X-GM-LABELS (\Inbox "a b" c)`, "a UID STORE 1 (UNCHANGEDSINCE 3) -X-GM-LABELS.SILENT (x)", "a STORE 1 X-GM-LABELS ()",
 	"a APPEND saved-messages (\\Seen $x) \" 7-Feb-1994 21:52:25 -0800\" {3}\r\nabc", "a APPEND x {0+}\r\n",
 }
 
@@ -82,19 +88,17 @@ var badCommands = []string{
 	"a SORT () UTF-8 ALL", "a SORT (FROB) UTF-8 ALL", "a SORT (SUBJECT) ALL", "a SORT (REVERSE) UTF-8 ALL", "a SORT (RELEVANCY) UTF-8 TEXT x", "a SORT SUBJECT UTF-8 ALL",
 	"a THREAD FROB UTF-8 ALL", "a THREAD REFERENCES ALL", "a CANCELUPDATE", "a UIDBATCHES", "a UIDBATCHES 0", "a UIDBATCHES x", "a UIDBATCHES 2000 10", "a UIDBATCHES 2000 0:1",
 	"a ESEARCH", "a ESEARCH IN () ALL", "a ESEARCH IN (selected-delayed) ALL", "a ESEARCH IN (mailboxes) ALL", "a ESEARCH IN (personal (x)) ALL",
+	"a APPEND x {1+}\r\na{1+}\r\nb", "a APPEND x CATENATE ()", "a APPEND x CATENATE (TEXT {1+}\r\na", "a APPEND x CATENATE (FROB {1+}\r\na)", "a APPEND x UTF8 ({1+}\r\na",
+	"a APPEND x CATENATE (URL x)x", "a APPEND x CATENATE(URL x)", "a UID APPEND x {1+}\r\na", "a REPLACE 0 x {1+}\r\na", "a REPLACE 1:2 x {1+}\r\na",
+	"a REPLACE 1 x {1+}\r\na {1+}\r\nb", "a REPLACE 1 {1+}\r\na",
+	"a FETCH 1 BINARY", "a FETCH 1 BINARY[TEXT]", "a FETCH 1 BINARY[1.MIME]", "a FETCH 1 BINARY.SIZE[1]<0.1>", "a FETCH 1 PREVIEW (FAST)", `a STORE 1 X-GM-LABELS (%)`,
 	"a SEARCH " + strings.Repeat("(", 60) + "ALL" + strings.Repeat(")", 60),
 	"a SEARCH " + strings.Repeat("NOT ", 60) + "ALL", "a FETCH " + strings.Repeat("1,", MaxSet) + "1 FLAGS",
 	"a SEARCH " + strings.Repeat("ALL ", MaxList) + "ALL", strings.Repeat("a", MaxTag+1) + " NOOP",
 }
 
 // reprint prints a request so that it can be read again.
-func reprint(r Request) []byte {
-	b := Print(r)
-	if c, ok := r.Command.(*AppendCommand); ok {
-		return append(b, make([]byte, c.Size)...)
-	}
-	return bytes.TrimSuffix(b, []byte("\r\n"))
-}
+func reprint(r Request) []byte { return bytes.TrimSuffix(Print(r), []byte("\r\n")) }
 
 func TestCommandsRoundTrip(t *testing.T) {
 	for _, s := range goodCommands {
@@ -184,15 +188,43 @@ func dialogue(d *Decoder, in string) string {
 		}
 		out.WriteString(r.Tag + "=" + r.Command.Name() + " ")
 		if c, ok := r.Command.(*AppendCommand); ok && !d.Closed {
-			m, err := d.Message(c)
-			if err != nil {
-				return err.Error()
+			if !texts(d, c, &out) {
+				return out.String()
 			}
-			b, _ := io.ReadAll(m)
-			out.WriteString("<" + string(b) + "> ")
-			if err := d.EndMessage(); err != nil {
-				out.WriteString(err.Error() + " ")
+		}
+	}
+}
+
+// texts reads what follows of an APPEND.
+func texts(d *Decoder, c *AppendCommand, out *strings.Builder) bool {
+	for {
+		for _, a := range c.Pieces {
+			if a.Begins != nil {
+				out.WriteString("message ")
 			}
+			if a.IsURL {
+				out.WriteString("url(" + a.URL + ") ")
+			}
+		}
+		a := c.Text()
+		if a == nil {
+			return true
+		}
+		m, err := d.Message(a)
+		if err != nil {
+			out.WriteString(err.Error())
+			return false
+		}
+		b, _ := io.ReadAll(m)
+		out.WriteString("<" + string(b) + "> ")
+		var bad *BadError
+		switch err := d.Next(c); {
+		case errors.As(err, &bad):
+			out.WriteString("BAD ")
+			return true
+		case err != nil:
+			out.WriteString(err.Error())
+			return false
 		}
 	}
 }
@@ -216,10 +248,19 @@ func TestDecoder(t *testing.T) {
 		{"a X " + strings.Repeat("{0+}\r\n", 200) + "\r\nb NOOP\r\n", "imap: line too long"},
 		{"a X " + strings.Repeat("x", 920) + "{70+}\r\n" + big[:70] + "\r\nb NOOP\r\n", "BAD(a) b=NOOP EOF"},
 		{"a LOGIN {10}\r\nx", "+ unexpected EOF"},
-		{"a APPEND x {500+}\r\n" + big + big + big[:100] + "\r\nb NOOP\r\n", "a=APPEND <" + big + big + big[:100] + "> b=NOOP EOF"},
-		{"a APPEND {1}\r\nx (\\Seen) {3}\r\nabc\r\nb NOOP\r\n", "+ a=APPEND + <abc> b=NOOP EOF"},
-		{"a APPEND x {3}\r\nabc {3}\r\n", "a=APPEND + <abc> imap: APPEND takes one message EOF"},
-		{"a APPEND x {3+}\r\nabc {3+}\r\n", "a=APPEND <abc> imap: APPEND takes one message EOF"},
+		{"a APPEND x {500+}\r\n" + big + big + big[:100] + "\r\nb NOOP\r\n", "a=APPEND message <" + big + big + big[:100] + "> b=NOOP EOF"},
+		{"a APPEND {1}\r\nx (\\Seen) {3}\r\nabc\r\nb NOOP\r\n", "+ a=APPEND message + <abc> b=NOOP EOF"},
+		{"a APPEND x {3}\r\nabc {3}\r\ndef\r\nb NOOP\r\n", "a=APPEND message + <abc> message + <def> b=NOOP EOF"},
+		{"a APPEND x {3}\r\nabc (\\Seen) \" 1-Jan-2020 00:00:00 +0000\" ~{1+}\r\n\x00\r\nb NOOP\r\n", "a=APPEND message + <abc> message <\x00> b=NOOP EOF"},
+		{"a APPEND x {3}\r\nabc def {3+}\r\nghi {1+}\r\nx {1}\r\nb NOOP\r\n", "a=APPEND message + <abc> BAD b=NOOP EOF"},
+		{"a APPEND x {3}\r\nabc def\r\nb NOOP\r\n", "a=APPEND message + <abc> BAD b=NOOP EOF"},
+		{"a APPEND x CATENATE (URL \"/a\" URL /b TEXT {3}\r\nabc URL {2}\r\n/c TEXT {1+}\r\nx) {1}\r\ny\r\nb NOOP\r\n",
+			"a=APPEND message url(/a) url(/b) + <abc> + url(/c) <x> message + <y> b=NOOP EOF"},
+		{"a APPEND x CATENATE (URL /a)\r\nb NOOP\r\n", "a=APPEND message url(/a) b=NOOP EOF"},
+		{"a APPEND x CATENATE (TEXT {1}\r\nx URL {200}\r\nb NOOP\r\n", "a=APPEND message + <x> BAD b=NOOP EOF"},
+		{"a APPEND x UTF8 (~{1}\r\nx)\r\nb NOOP\r\n", "a=APPEND message + <x> b=NOOP EOF"},
+		{"a APPEND x UTF8 (~{1}\r\nx\r\nb NOOP\r\n", "a=APPEND message + <x> BAD b=NOOP EOF"},
+		{"a REPLACE 4 x {1}\r\ny\r\nb UID REPLACE * x {1+}\r\ny {1}\r\nc NOOP\r\n", "a=REPLACE message + <y> b=REPLACE message <y> BAD c=NOOP EOF"},
 		{"a APPEND x y {3}\r\nb NOOP\r\n", "+ BAD(a) EOF"},
 	} {
 		if got := dialogue(&Decoder{MaxLiterals: 100, MaxCommand: 1000}, c.in); got != c.want {

@@ -18,6 +18,8 @@ type parser struct {
 	// for that and not for what its strings hold.
 	foreign bool
 	utf8    bool // mailbox names are UTF-8
+	binary  bool // a literal may hold NULs (RFC 3516)
+	cut     bool // a string was expected where a literal has no octets
 	err     error
 }
 
@@ -171,13 +173,14 @@ func (p *parser) literal() string {
 	}
 	n, _, rest, ok := literalHead(p.b[p.i:])
 	if !ok || n > int64(len(p.b)-p.i-rest) {
+		p.cut = true
 		p.fail("not a literal")
 		return ""
 	}
 	p.i += rest
 	s := p.b[p.i : p.i+int(n)]
 	p.i += int(n)
-	if bytes.IndexByte(s, 0) >= 0 {
+	if bytes.IndexByte(s, 0) >= 0 && !p.binary {
 		p.fail("a literal with a NUL")
 		return ""
 	}

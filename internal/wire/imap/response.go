@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"bytes"
 	"strings"
 )
 
@@ -104,6 +105,11 @@ func (p *parser) rest() string {
 // value reads a datum. A section in brackets belongs to its atom, as in
 // BODY[HEADER.FIELDS (DATE)]<0>.
 func (p *parser) value() Value {
+	if p.err == nil && bytes.HasPrefix(p.b[p.i:], []byte("~{")) { // RFC 3516 §4.3
+		p.i++
+		p.binary = true
+		return Value{Kind: String, Text: p.literal()}
+	}
 	switch p.peek() {
 	case '"', '{':
 		return Value{Kind: String, Text: p.str()}
@@ -126,7 +132,7 @@ func (p *parser) value() Value {
 	start := p.i
 	p.accept('\\')
 	s := p.take(func(c byte) bool { return isAtom(c) && c != '[' || c == '*' })
-	if strings.HasPrefix(s, "BODY") && p.accept('[') {
+	if (strings.HasPrefix(s, "BODY") || strings.HasPrefix(s, "BINARY")) && p.accept('[') {
 		p.take(func(c byte) bool { return c != ']' && c != '\r' && c != '\n' && c != 0 })
 		p.expect(']')
 		p.take(func(c byte) bool { return c == '<' || c == '>' || isDigit(c) })
@@ -173,6 +179,10 @@ func (r Response) Print() []byte {
 func (e *Encoder) value(v Value) {
 	switch v.Kind {
 	case String:
+		if strings.IndexByte(v.Text, 0) >= 0 { // RFC 3516 §4.3
+			e.byte('~').literalHead(int64(len(v.Text))).Raw(v.Text)
+			return
+		}
 		e.String(v.Text)
 	case List:
 		e.List(len(v.List), func(i int) { e.value(v.List[i]) })
