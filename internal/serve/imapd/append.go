@@ -1,78 +1,77 @@
 package imapd
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"strconv"
-	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
 
+// maxAppended is how many messages one APPEND may bring, as all or none of them
+// come in one transaction.
+const maxAppended = 200
+
 // discard is how large a message we read only to throw it away, in octets.
 func (c *session) discard() int64 { return 2 * c.o.Limits.Message }
 
-// append is APPEND (RFC 3501 §6.3.11) with APPENDUID (RFC 4315). All that can be
-// refused is refused before the message comes; then it is streamed into the
-// store, and one transaction puts it into its mailbox.
+// append is APPEND (RFC 3501 §6.3.11), of any number of messages (RFC 3502), and
+// REPLACE (RFC 8508), with APPENDUID (RFC 4315). All that can be refused is refused
+// before a message comes; each is then streamed into the store, and one
+// transaction puts them into their mailbox.
 func (c *session) append(cmd *imap.AppendCommand) (reply, error) {
-	refused, err := c.appendRefused(cmd)
-	if err != nil || refused.status != "" {
+	in := &incoming{c: c, cmd: cmd}
+	defer in.abort()
+	r, err := in.refused()
+	for err == nil && r.status == "" {
+		var more bool
+		if r, more, err = in.step(); !more {
+			break
+		}
+	}
+	if err != nil || r.status != "" {
+		if err, lost := err.(*lostStep); lost {
+			return reply{}, err.error
+		}
 		if fatal := c.dec.Refuse(cmd, c.discard()); fatal != nil {
 			return reply{}, fatal
 		}
-		return refused, err
+		return r, err
 	}
-	w, err := c.o.Mailbox.Blob(c.work)
-	if err != nil {
-		if fatal := c.dec.Refuse(cmd, c.discard()); fatal != nil {
-			return reply{}, fatal
-		}
-		return reply{}, err
-	}
-	defer w.Abort()
-	if err := c.receive(cmd, w); err != nil {
-		return reply{}, err
-	}
-	return c.keep(cmd, w)
+	return in.keep()
 }
 
-// appendRefused says why the message should not even be sent; an empty reply
-// means that it may come.
-func (c *session) appendRefused(cmd *imap.AppendCommand) (reply, error) {
-	switch {
-	case cmd.Size > c.o.Limits.Message:
-		return reply{"NO", "TOOBIG", "the message is too large"}, nil
-	case cmd.Size == 0:
-		return no("an empty message"), nil
+// refused says why the first message should not even be sent; an empty reply means
+// that it may come.
+func (in *incoming) refused() (reply, error) {
+	c := in.c
+	if in.cmd.Replaced != nil {
+		if r, err := in.findReplaced(); err != nil || r.status != "" {
+			return r, err
+		}
 	}
-	at, err := c.locate(cmd.Mailbox)
-	if fault.Is(err, fault.NotFound) {
+	var err error
+	if in.at, err = c.locate(in.cmd.Mailbox); fault.Is(err, fault.NotFound) {
 		return reply{"NO", "NONEXISTENT", "there is no such mailbox"}, nil
 	}
-	quota := mailbox.Quota{}
 	if err == nil {
-		quota, err = c.quotaOf(at.account)
+		in.quota, err = c.quotaOf(in.at.account)
 	}
 	if err != nil {
 		return reply{}, err
 	}
-	err = c.readIn(at.account, func(tx *mailbox.Tx) error {
-		box, err := tx.BoxByName(at.name)
+	if in.old > 0 && in.at.account != c.sel.account {
+		return reply{"NO", codes[fault.Unsupported], "a message is replaced within one account"}, nil
+	}
+	err = c.readIn(in.at.account, func(tx *mailbox.Tx) error {
+		box, err := tx.BoxByName(in.at.name)
 		if err == nil {
 			err = tx.Demand(box.ID, mailbox.RightInsert)
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			in.usage, err = tx.Usage()
 		}
-		usage, err := tx.Usage()
-		if err != nil {
-			return err
-		}
-		return quota.Room(usage, mailbox.Usage{Octets: cmd.Size, Messages: 1})
+		return err
 	})
 	if fault.Is(err, fault.NotFound) {
 		return tryCreate(), nil
@@ -80,63 +79,53 @@ func (c *session) appendRefused(cmd *imap.AppendCommand) (reply, error) {
 	return reply{}, err
 }
 
-// receive streams the message into w. Where the store fails the message is
-// still read to its end, so that the conversation stays in step. So it is with
-// a NUL, which no literal may hold: what came in could not go out again
-// (RFC 3501 §4.3).
-func (c *session) receive(cmd *imap.AppendCommand, w io.Writer) error {
-	r, err := c.dec.Message(cmd)
+// findReplaced finds the message that REPLACE replaces.
+func (in *incoming) findReplaced() (reply, error) {
+	v, old := in.c.sel, in.cmd.Replaced
+	if v.readOnly {
+		return reply{}, denied("the mailbox is selected read-only")
+	}
+	r := imap.Range{First: old.Number, Last: old.Number}
+	spans, err := v.spans(imap.Set{r}, old.UID)
 	if err != nil {
-		return err
+		return reply{}, err
 	}
-	var kept error
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := r.Read(buf)
-		if kept == nil && bytes.IndexByte(buf[:n], 0) >= 0 {
-			kept = fault.New(fault.Unsupported, "imapd.append", "the message holds a NUL")
-		}
-		if kept == nil && n > 0 {
-			_, kept = w.Write(buf[:n])
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	uids, missing := v.pick(spans)
+	if len(uids) != 1 || missing {
+		return reply{"NO", codes[fault.NotFound], "the message to be replaced is not there"}, nil
 	}
-	if err := c.dec.EndMessage(); err != nil {
-		return err
-	}
-	return fault.Wrap("imapd.append", kept)
+	in.old = uids[0]
+	return reply{}, nil
 }
 
-// keep puts what was received into its mailbox.
-func (c *session) keep(cmd *imap.AppendCommand, w *mailbox.ContentWriter) (reply, error) {
-	h, err := w.Commit()
-	if err != nil {
-		return reply{}, err
+// room says whether a message of size octets may come.
+func (in *incoming) room(size int64) (reply, error) {
+	if size > in.c.o.Limits.Message {
+		return reply{"NO", "TOOBIG", "the message is too large"}, nil
 	}
-	m := mailbox.NewMessage{Content: h, Received: cmd.Date, Flags: cmd.Flags.System, Keywords: cmd.Flags.Keywords}
-	if m.Received.IsZero() {
-		m.Received = time.Now()
-	}
-	if m.Index, err = c.o.Mailbox.Index(c.work, nil, h); err != nil {
-		return reply{}, err
-	}
-	m.Prepare()
-	at, err := c.locate(cmd.Mailbox)
-	if err != nil {
-		return reply{}, err
-	}
+	return reply{}, in.quota.Room(in.usage, mailbox.Usage{Octets: in.octets + size, Messages: int64(len(in.messages)) + 1})
+}
+
+// keep puts what was received into its mailbox, all in one moment.
+func (in *incoming) keep() (reply, error) {
+	c, cmd := in.c, in.cmd
 	var box mailbox.Box
-	var place mailbox.Placement
-	err = c.updateIn(at.account, func(tx *mailbox.Tx) (err error) {
-		if box, err = tx.BoxByName(at.name); err != nil {
+	var uids []mailbox.UID
+	err := c.updateIn(in.at.account, func(tx *mailbox.Tx) (err error) {
+		if box, err = tx.BoxByName(in.at.name); err != nil {
 			return err
 		}
-		place, err = tx.Add(box.ID, m)
+		uids = uids[:0]
+		for _, m := range in.messages {
+			p, err := tx.Add(box.ID, m)
+			if err != nil {
+				return err
+			}
+			uids = append(uids, p.UID)
+		}
+		if in.old > 0 {
+			err = tx.Displace(c.sel.box, in.old)
+		}
 		return err
 	})
 	if fault.Is(err, fault.NotFound) {
@@ -144,6 +133,14 @@ func (c *session) keep(cmd *imap.AppendCommand, w *mailbox.ContentWriter) (reply
 	} else if err != nil {
 		return reply{}, err
 	}
-	code := "APPENDUID " + strconv.FormatUint(uint64(box.UIDValidity), 10) + " " + strconv.FormatUint(uint64(place.UID), 10)
-	return reply{"OK", code, "APPEND done"}, nil
+	code := "APPENDUID " + strconv.FormatUint(uint64(box.UIDValidity), 10) + " " + imap.SetOf(uids).String()
+	if cmd.Replaced == nil {
+		return reply{"OK", code, "APPEND done"}, nil
+	}
+	// RFC 8508 §3.4: the code comes before the EXPUNGE response.
+	c.enc.Status("", "OK", code, "the replacement is there")
+	if c.has(qresync) {
+		return reply{"OK", highestModSeq, "REPLACE done"}, nil
+	}
+	return ok("REPLACE done"), nil
 }

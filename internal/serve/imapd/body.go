@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"errors"
 	"io"
 	"strings"
 
@@ -15,18 +16,19 @@ import (
 
 // body is a message's content and index while a command looks into it.
 type body struct {
-	c       *session
-	account mail.AccountID // whose message it is
-	row     *row
-	content *mailbox.Content // open or nil
-	failed  error            // why it could not be opened
-	view    message.View     // what is kept, ready to go out
-	listed  bool             // there is such a view
-	short   bool             // and it holds all header fields that are wanted
-	index   *message.Index
-	shelf   *shelf          // of a FETCH
-	scratch *search.Scratch // of a search
-	parsed  bool            // index is of the whole content, not what was kept
+	c        *session
+	account  mail.AccountID // whose message it is
+	row      *row
+	content  *mailbox.Content // open or nil
+	failed   error            // why it could not be opened
+	view     message.View     // what is kept, ready to go out
+	listed   bool             // there is such a view
+	short    bool             // and it holds all header fields that are wanted
+	index    *message.Index
+	shelf    *shelf          // of a FETCH
+	scratch  *search.Scratch // of a search
+	binaries []decoded       // of the items BINARY that are to be written
+	parsed   bool            // index is of the whole content, not what was kept
 }
 
 // prepare opens and reads what w needs.
@@ -123,7 +125,8 @@ func (b *body) close() {
 
 // report tells the operator of an error of ours that is answered later.
 func (c *session) report(err error) {
-	if ours(err) {
+	var a *answered
+	if ours(err) && !errors.As(err, &a) {
 		c.emit(event.Failed{Where: "imapd", Peer: c.peer, Err: err})
 	}
 }
@@ -135,13 +138,9 @@ var pieces = map[string]message.Piece{
 // section writes a section of the content, or NIL where there is none (RFC 3501
 // §6.4.5).
 func (b *body) section(s *imap.Section, part *imap.Partial) error {
-	path := make([]int, len(s.Path))
-	for i, n := range s.Path {
-		path[i] = int(n)
-	}
 	enc := b.c.enc.SP()
 	if len(s.Fields) > 0 {
-		text, found, err := b.fields(path, s)
+		text, found, err := b.fields(s)
 		switch {
 		case err != nil:
 			return err
@@ -155,15 +154,35 @@ func (b *body) section(s *imap.Section, part *imap.Partial) error {
 		}
 		return fault.Wrap("imapd.literal", enc.LiteralText(text))
 	}
-	if isWhole(s) {
-		return b.literal(0, b.content.Size(), part)
+	at, found, err := b.span(s)
+	if err != nil {
+		return err
 	}
-	at, found := b.index.Section(path, pieces[s.Kind])
 	if !found {
 		enc.Raw("NIL")
 		return nil
 	}
 	return b.literal(at.Offset, at.Length, part)
+}
+
+// span is where a section lies that is no list of fields.
+func (b *body) span(s *imap.Section) (at message.Span, found bool, err error) {
+	if isWhole(s) {
+		return message.Span{Length: b.content.Size()}, true, nil
+	}
+	if err := b.whole(); err != nil {
+		return at, false, err
+	}
+	at, found = b.index.Section(pathOf(s), pieces[s.Kind])
+	return at, found, nil
+}
+
+func pathOf(s *imap.Section) []int {
+	path := make([]int, len(s.Path))
+	for i, n := range s.Path {
+		path[i] = int(n)
+	}
+	return path
 }
 
 // literal writes n octets of the content from off, or the part of them that is
@@ -179,7 +198,8 @@ func (b *body) literal(off, n int64, part *imap.Partial) error {
 // fields gives the header fields that a section names, and the empty line. They
 // come from what is kept, or from the content where that has not all of them. The
 // text is good until the next call.
-func (b *body) fields(path []int, s *imap.Section) (text []byte, found bool, err error) {
+func (b *body) fields(s *imap.Section) (text []byte, found bool, err error) {
+	path := pathOf(s)
 	not := s.Kind == "HEADER.FIELDS.NOT"
 	text = b.shelf.text[:0]
 	defer func() { b.shelf.text = text[:0] }()
@@ -251,6 +271,16 @@ func (b *body) headerAt(at message.Span) (message.Header, error) {
 		return message.Header{}, fault.Wrap("imapd.header", err)
 	}
 	return message.ParseHeader(raw), nil
+}
+
+// glance looks at what is kept, if anything is, and not at the content.
+func (b *body) glance() {
+	if b.row.kept == nil {
+		return
+	}
+	if b.view, b.listed = message.OpenView(b.row.kept); !b.listed {
+		b.index, _ = message.Unmarshal(b.row.kept)
+	}
 }
 
 // whole makes sure that the tree of parts is known.

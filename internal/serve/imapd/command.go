@@ -56,6 +56,7 @@ var commands = map[string]command{
 	"NAMESPACE":      {when: loggedIn, do: plain((*session).namespace)},
 	"NOOP":           {when: always, do: (*session).noop},
 	"NOTIFY":         {when: loggedIn, do: with((*session).notify)},
+	"REPLACE":        {when: selected, do: with((*session).append)},
 	"RENAME":         {when: loggedIn, do: with((*session).rename)},
 	"SEARCH":         {when: selected, do: with((*session).search), numbers: true},
 	"SELECT":         {when: loggedIn, do: with((*session).selectBox)},

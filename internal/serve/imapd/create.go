@@ -54,7 +54,7 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 	if name := strings.TrimSuffix(cmd.Mailbox, mailbox.Separator); name != box.Name && c.has(rev2) {
 		c.tellRenamed(&box, name)
 	}
-	return ok("CREATE done"), nil
+	return reply{"OK", "MAILBOXID (" + mailboxID(box.ID) + ")", "CREATE done"}, nil
 }
 
 // roleOf gives the role for special uses; a mailbox has at most one.

@@ -34,12 +34,16 @@ type row struct {
 	message mailbox.Message
 	index   *message.Index // nil unless asked for, or where none was kept
 	kept    []byte         // what was kept, as it stands; nil likewise
-	sure    answer         // of a search, whether it matches
+	labels  []string
+	sure    answer // of a search, whether it matches
 }
 
 // want says what of a message a command needs.
 type want struct {
 	message bool     // its row
+	labels  bool     // the mailboxes it lies in
+	lazy    bool     // its preview, if it is kept
+	check   bool     // something is to be found out before the response begins
 	texts   bool     // what is kept of it ready to go out
 	index   bool     // its index, kept or made
 	content bool     // its octets
@@ -61,6 +65,7 @@ func (w want) rich() bool { return w.content || w.kept() }
 type planned struct {
 	*imap.FetchItem
 	head  string // what stands before its value, the space between items too
+	check func(*imap.FetchItem, *body) error
 	write func(*session, *imap.FetchItem, *row, *body) error
 }
 
@@ -73,7 +78,8 @@ func fetchPlan(items []imap.FetchItem) (want, []planned) {
 		if kind.need != nil {
 			kind.need(&w, it)
 		}
-		plan[i] = planned{it, it.Name, kind.write}
+		plan[i] = planned{it, it.Name, kind.check, kind.write}
+		w.check = w.check || kind.check != nil
 		if kind.head != nil {
 			plan[i].head = kind.head(it)
 		}

@@ -10,6 +10,8 @@ type fetchItem struct {
 	head func(*imap.FetchItem) string
 	// need says what is needed of a message; nil: no more than its placement.
 	need func(*want, *imap.FetchItem)
+	// check finds out before the response begins what may go wrong; nil: nothing.
+	check func(*imap.FetchItem, *body) error
 	// write writes a space and the value behind the item's name, or what stands
 	// between.
 	write func(*session, *imap.FetchItem, *row, *body) error
@@ -18,16 +20,25 @@ type fetchItem struct {
 // fetchItems are the items of FETCH by imap.FetchItem.Name.
 var fetchItems = map[string]fetchItem{
 	"BODY":          {head: sectionHead, need: needSection, write: writeSection},
+	"BINARY":        {head: sectionHead, need: needBinary, check: checkBinary, write: writeBinary},
+	"BINARY.SIZE":   {head: sectionHead, need: needBinary, check: checkBinary, write: writeBinarySize},
 	"BODYSTRUCTURE": {need: needTexts, write: writeStructure},
+	"EMAILID":       {write: writeEmailID},
 	"ENVELOPE":      {need: needTexts, write: writeEnvelope},
 	"FLAGS":         {need: func(w *want, _ *imap.FetchItem) { w.flags = true }, write: writeFlags},
 	"INTERNALDATE":  {write: writeDate},
 	"MODSEQ":        {write: writeModSeq},
+	"PREVIEW":       {need: needPreview, write: writePreview},
 	"RFC822":        {need: needRFC822, write: writeRFC822("")},
 	"RFC822.HEADER": {need: needHeader, write: writeRFC822("HEADER")},
 	"RFC822.SIZE":   {write: writeSize},
 	"RFC822.TEXT":   {need: needText, write: writeRFC822("TEXT")},
+	"SAVEDATE":      {write: writeSaveDate},
+	"THREADID":      {need: needMessage, write: writeThreadID},
 	"UID":           {write: writeUID},
+	"X-GM-LABELS":   {need: needLabels, write: writeLabels},
+	"X-GM-MSGID":    {write: writeGmailMessage},
+	"X-GM-THRID":    {need: needMessage, write: writeGmailThread},
 }
 
 func needTexts(w *want, _ *imap.FetchItem) { w.texts = true }
@@ -47,6 +58,11 @@ func needSection(w *want, it *imap.FetchItem) {
 	} else {
 		w.index, w.content = true, true
 	}
+}
+
+func needBinary(w *want, it *imap.FetchItem) {
+	w.index, w.content = true, true
+	w.seen = w.seen || !it.Peek && it.Name == "BINARY"
 }
 
 func needRFC822(w *want, _ *imap.FetchItem) { w.content, w.seen = true, true }

@@ -104,7 +104,12 @@ func (m *shelf) load(tx *mailbox.Tx, w want) (err error) {
 			m.rows[i].message = m.messages[i]
 		}
 	}
-	if w.kept() {
+	if w.labels {
+		if err := m.label(tx); err != nil {
+			return err
+		}
+	}
+	if w.kept() || w.lazy {
 		return tx.Views(m.ids, func(i int, view []byte) {
 			at := len(m.kept)
 			m.kept = append(m.kept, view...)
@@ -193,6 +198,14 @@ func (c *session) fetchRow(plan []planned, w want, r *row, b *body) error {
 	// What may fail is found out before the response begins.
 	if w.rich() {
 		if err := b.prepare(w); err != nil {
+			return err
+		}
+	}
+	for i := range plan {
+		if !w.check || plan[i].check == nil {
+			continue
+		}
+		if err := plan[i].check(plan[i].FetchItem, b); err != nil {
 			return err
 		}
 	}

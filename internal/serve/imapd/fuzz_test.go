@@ -19,6 +19,8 @@ func FuzzSession(f *testing.F) {
 		"b EXAMINE Sent\r\nc IDLE\r\nDONE\r\nd COPY 1:* Trash\r\ne UID MOVE 1 Trash\r\n",
 		"b CREATE x/y\r\nc RENAME x &ZeVnLIqe-\r\nd LIST \"\" %\r\ne LSUB \"\" *\r\nf DELETE x/y\r\ng STATUS INBOX (UNSEEN)\r\n",
 		"b FETCH 1 BODY[1.2.HEADER.FIELDS (x)]<0.5>\r\nc CLOSE\r\nd UNSELECT\r\ne NAMESPACE\r\nf ENABLE x\r\ng ID NIL\r\n",
+		"b SELECT INBOX\r\nc APPEND INBOX {4+}\r\na: b CATENATE (URL /INBOX/;UID=1/;SECTION=1 TEXT {3+}\r\nabc) ~{2+}\r\nxy\r\nd UID REPLACE 1 INBOX {1+}\r\nx\r\n",
+		"b SELECT INBOX\r\nc FETCH 1 (BINARY.PEEK[1] BINARY.SIZE[1] PREVIEW (LAZY) EMAILID THREADID SAVEDATE X-GM-LABELS)\r\nd STORE 1 +X-GM-LABELS (a \\Sent)\r\n",
 		"b AUTHENTICATE PLAIN\r\nc STARTTLS\r\n\x16\x03\x01\r\n\x00\n{99999+}\r\n",
 	} {
 		f.Add(s)

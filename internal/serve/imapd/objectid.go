@@ -11,6 +11,8 @@ import (
 
 func emailID(id mailbox.MessageID) string { return "M" + strconv.FormatUint(uint64(id), 10) }
 
+func mailboxID(id mailbox.BoxID) string { return "F" + strconv.FormatUint(uint64(id), 10) }
+
 func threadID(id mailbox.ThreadID) string { return "T" + strconv.FormatUint(id, 10) }
 
 // readID is the number of an object's id; false if it is none of ours.

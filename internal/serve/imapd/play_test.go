@@ -215,7 +215,7 @@ func (p *play) hear() string {
 				if !p.capabilities {
 					l = capabilityLine.ReplaceAllString(l, "* CAPABILITY …")
 				}
-				fmt.Fprintf(&out, "%s: %s\n", name, strings.ReplaceAll(l, "\r", `\r`))
+				fmt.Fprintf(&out, "%s: %s\n", name, shown.Replace(l))
 			}
 		}
 		if closed {
@@ -224,3 +224,6 @@ func (p *play) hear() string {
 	}
 	return out.String()
 }
+
+// shown makes visible what a text file should not hold.
+var shown = strings.NewReplacer("\r", `\r`, "\x00", `\x00`)

@@ -89,6 +89,7 @@ func (c *session) tellSelected(cmd *imap.SelectCommand, box *mailbox.Box, unseen
 	}
 	c.tellOK("UIDVALIDITY "+decimal(box.UIDValidity), "UIDs are valid")
 	c.tellOK("UIDNEXT "+decimal(box.UIDNext), "next UID")
+	c.tellOK("MAILBOXID ("+mailboxID(box.ID)+")", "stays the same")
 	c.tellHighest()
 	if c.has(rev2) {
 		c.tellRenamed(box, cmd.Mailbox)

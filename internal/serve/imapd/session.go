@@ -35,6 +35,11 @@ func ok(text string) reply  { return reply{"OK", "", text} }
 func no(text string) reply  { return reply{"NO", "", text} }
 func bad(text string) reply { return reply{"BAD", "", text} }
 
+// answered is an error that has its reply.
+type answered struct{ reply }
+
+func (a *answered) Error() string { return a.status + " [" + a.code + "] " + a.text }
+
 // ending is an error that ends the session; bye, if any, is said first.
 type ending struct {
 	reason string // for event.SessionEnded
@@ -258,7 +263,10 @@ func (c *session) answer(req imap.Request) error {
 func (c *session) failed(err error) (reply, error) {
 	var f *fault.Error
 	var b *imap.BadError
+	var a *answered
 	switch {
+	case errors.As(err, &a):
+		return a.reply, nil
 	case errors.As(err, &b):
 		return bad(b.Text), nil
 	case !errors.As(err, &f):

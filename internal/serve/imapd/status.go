@@ -10,12 +10,13 @@ import (
 
 // statusItems are the items of STATUS, each with the text of its value: those of
 // RFC 3501 §6.3.10 and RFC 9051 §6.3.11, APPENDLIMIT (RFC 7889), HIGHESTMODSEQ
-// (RFC 7162 §3.1.7) and SIZE (RFC 8438). All numbers but RECENT are kept, not
+// (RFC 7162 §3.1.7), MAILBOXID (RFC 8474 §4.3) and SIZE (RFC 8438). All numbers but RECENT are kept, not
 // counted.
 var statusItems = map[string]func(*session, *mailbox.Box) (string, error){
 	"APPENDLIMIT":   func(c *session, _ *mailbox.Box) (string, error) { return decimal(c.o.Limits.Message), nil },
 	"DELETED":       func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Deleted), nil },
 	"HIGHESTMODSEQ": func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.HighestModSeq), nil },
+	"MAILBOXID":     func(_ *session, b *mailbox.Box) (string, error) { return "(" + mailboxID(b.ID) + ")", nil },
 	"MESSAGES":      func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Messages), nil },
 	"RECENT":        (*session).countRecent,
 	"SIZE":          func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Size), nil },

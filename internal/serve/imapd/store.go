@@ -9,6 +9,9 @@ import (
 
 // store is STORE and UID STORE (RFC 3501 §6.4.6).
 func (c *session) store(cmd *imap.StoreCommand) (reply, error) {
+	if cmd.Labels != nil {
+		return c.storeLabels(cmd)
+	}
 	v := c.sel
 	if v.readOnly {
 		return reply{}, denied("the mailbox is selected read-only")

@@ -135,6 +135,21 @@ func (s *Store) Expunge(ctx context.Context, who, a mail.AccountID, b BoxID, uid
 	return gone, err
 }
 
+// Displace takes one message out of mailbox b as Expunge does with force, in this
+// transaction (RFC 8508 §3); fault.Expunged if it is not there.
+func (t *Tx) Displace(b BoxID, u UID) error {
+	const op = "mailbox.Displace"
+	if err := t.begin(op); err != nil {
+		return err
+	}
+	defer t.done()
+	gone, _, err := t.expunge(b, []UID{u}, true)
+	if err == nil && len(gone) == 0 {
+		err = fault.New(fault.Expunged, op, "the message is gone")
+	}
+	return err
+}
+
 func (t *Tx) expunge(id BoxID, uids []UID, force bool) (gone []UID, n int, err error) {
 	need := RightExpunge
 	if force {

@@ -14,6 +14,18 @@ import (
 // ContentWriter takes a message's bytes; see blob.Writer.
 type ContentWriter = blob.Writer
 
+// Handle is content that is safe; see blob.Handle.
+type Handle = blob.Handle
+
+// OpenHandle opens content that was just written; close it after use.
+func (s *Store) OpenHandle(ctx context.Context, h Handle) (*Content, error) {
+	r, err := s.blobs.OpenHandle(ctx, h)
+	if err != nil {
+		return nil, fault.Wrap("mailbox.OpenHandle", err)
+	}
+	return &Content{blob: r}, nil
+}
+
 // Blob begins a message's content for APPEND. What its Commit returns goes into
 // NewMessage.Content.
 func (s *Store) Blob(ctx context.Context) (*ContentWriter, error) { return s.blobs.Create(ctx) }
