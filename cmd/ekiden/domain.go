@@ -15,11 +15,12 @@ type items[T any] struct {
 
 // DomainCmd is `ekiden domain`.
 type DomainCmd struct {
-	Add    domainAddCmd    `cmd:"" help:"Take mail for a domain."`
-	List   domainListCmd   `cmd:"" help:"List the domains."`
-	Show   domainShowCmd   `cmd:"" help:"Show a domain."`
-	Set    domainSetCmd    `cmd:"" help:"Change a domain."`
-	Remove domainRemoveCmd `cmd:"" help:"Remove a domain that has no accounts, and its aliases."`
+	Add     domainAddCmd     `cmd:"" help:"Take mail for a domain."`
+	List    domainListCmd    `cmd:"" help:"List the domains."`
+	Show    domainShowCmd    `cmd:"" help:"Show a domain."`
+	Set     domainSetCmd     `cmd:"" help:"Change a domain."`
+	Records domainRecordsCmd `cmd:"" help:"List the records that the world is to see of a domain, wherever its zone is served."`
+	Remove  domainRemoveCmd  `cmd:"" help:"Remove a domain that has no accounts, and its aliases."`
 }
 
 type domainAddCmd struct {

@@ -33,6 +33,7 @@ type cli struct {
 	Account  AccountCmd  `cmd:"" help:"Accounts: who owns mail and may log in."`
 	Alias    AliasCmd    `cmd:"" help:"Addresses that lead to other addresses."`
 	Key      KeyCmd      `cmd:"" help:"Keys that mail of our domains is signed with (DKIM)."`
+	Zone     ZoneCmd     `cmd:"" help:"Zones of the domain name system that the server is the authority for."`
 	Ban      BanCmd      `cmd:"" help:"Addresses that are kept out at every door, or never."`
 	Suppress SuppressCmd `cmd:"" name:"suppression" help:"Recipients to whom a domain does not send any more."`
 	Queue    QueueCmd    `cmd:"" help:"Messages that wait to leave."`

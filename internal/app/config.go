@@ -37,6 +37,7 @@ type Config struct {
 	Proxy    Proxy    `toml:"proxy"`
 	Outbound Outbound `toml:"outbound"`
 	DNS      DNS      `toml:"dns"`
+	Zones    Zones    `toml:"zones"`
 	SMTP     SMTP     `toml:"smtp"`
 	DKIM     DKIM     `toml:"dkim"`
 	Checks   Checks   `toml:"checks"`
@@ -73,6 +74,7 @@ type Listen struct {
 	IMAPS         []string `toml:"imaps"`          // TLS at once
 	HTTP          []string `toml:"http"`           // leads to https, and answers ACME authorities
 	HTTPS         []string `toml:"https"`          // a page that tells of the doors
+	DNS           []string `toml:"dns"`            // answers for our own zones, by UDP and TCP
 }
 
 // Log says how much is written to standard error, and how.
@@ -135,12 +137,13 @@ func Default() Config {
 		Auth:    defaultAuth(),
 		OAuth:   defaultOAuth(),
 		LDAP:    defaultLDAP(),
+		DNS:     defaultDNS(),
+		Zones:   defaultZones(),
 		SMTP:    defaultSMTP(),
 		Limits:  defaultLimits(),
 		Sending: defaultSending(),
 		DKIM:    DKIM{Sign: true},
 		Checks:  Checks{Budget: Duration(2 * time.Minute), Senders: true, DMARC: true, JunkAt: judge.DefaultJunkAt},
-		DNS:     defaultDNS(),
 		Outbound: Outbound{
 			Port: 25, HTTPSPort: 443, Reports: true, RetryFirst: Duration(5 * time.Minute), WarnAfter: Duration(4 * time.Hour), GiveUpAfter: Duration(5 * 24 * time.Hour),
 		},
@@ -206,7 +209,7 @@ func (c *Config) Check() error {
 	if c.Store.Cache < 1<<20 || c.Store.KeepDeleted <= 0 || c.Store.KeepHistory <= 0 || c.Store.Reserve < 0 {
 		return errors.New("store: cache wants at least 1048576 octets, keep_deleted and keep_history some time, and reserve is not negative")
 	}
-	if err := errors.Join(c.checkTLS(), c.checkACME()); err != nil {
+	if err := errors.Join(c.checkTLS(), c.checkACME(), c.checkZones()); err != nil {
 		return err
 	}
 	for _, d := range c.doors() {

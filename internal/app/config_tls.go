@@ -85,11 +85,12 @@ func (t *TLS) version() uint16 {
 	return 0
 }
 
-// certificates opens the doors' certificates.
-func (c *Config) certificates(sink event.Sink) (*certs.Set, error) {
+// certificates opens the doors' certificates. more are names of ours besides those in
+// the configuration.
+func (c *Config) certificates(sink event.Sink, more func() []string) (*certs.Set, error) {
 	o := certs.Options{Files: c.TLS.pairs(), Hostname: c.Hostname, Sink: sink}
 	if c.TLS.OwnAuthority {
-		o.Own, o.OwnNames = c.Data, c.ownNames()
+		o.Own, o.OwnNames, o.OwnMore = c.Data, c.ownNames(), more
 	}
 	return certs.New(o)
 }

@@ -82,6 +82,9 @@ func TestOwnNames(t *testing.T) {
 func TestUse(t *testing.T) {
 	c := Default()
 	for _, d := range c.doors() {
+		if d.name == "dns" {
+			continue // it speaks no TLS
+		}
 		use := c.use(d.name)
 		strangers := d.name == "smtp" || d.name == "lmtp"
 		if use.Strangers != strangers || strangers == (len(use.ALPN) > 0) {

@@ -24,7 +24,7 @@ func (c *Config) doors() []door {
 	return []door{
 		{"smtp", 25, l.SMTP}, {"lmtp", 24, l.LMTP}, {"submission", 587, l.Submission}, {"submission_alt", 2525, l.SubmissionAlt},
 		{"submissions", 465, l.Submissions}, {"pop3", 110, l.POP3}, {"pop3s", 995, l.POP3S}, {"imap", 143, l.IMAP}, {"imaps", 993, l.IMAPS},
-		{"http", 80, l.HTTP}, {"https", 443, l.HTTPS},
+		{"http", 80, l.HTTP}, {"https", 443, l.HTTPS}, {"dns", 53, l.DNS},
 	}
 }
 
@@ -34,7 +34,7 @@ func (c *Config) ListenAt(bind netip.Addr, base int) {
 	at := func(port int) []string { return []string{netip.AddrPortFrom(bind, uint16(base+port)).String()} }
 	c.Listen = Listen{
 		SMTP: at(25), LMTP: at(24), Submission: at(587), SubmissionAlt: at(2525), Submissions: at(465),
-		POP3: at(110), POP3S: at(995), IMAP: at(143), IMAPS: at(993), HTTP: at(80), HTTPS: at(443),
+		POP3: at(110), POP3S: at(995), IMAP: at(143), IMAPS: at(993), HTTP: at(80), HTTPS: at(443), DNS: at(53),
 	}
 }
 
@@ -70,6 +70,7 @@ func checkPort(s string) error {
 type open struct {
 	door
 	listeners []net.Listener
+	packets   []*net.UDPConn // of a door that takes packets, too
 }
 
 // openDoors opens all listeners, or none. Sockets that systemd hands over
@@ -82,15 +83,12 @@ func openDoors(c *Config) ([]open, error) {
 	}
 	var all []open
 	for _, d := range c.doors() {
-		o := open{door: d, listeners: handed[d.name]}
-		if len(o.listeners) == 0 {
-			for _, a := range d.addrs {
-				ln, err := net.Listen("tcp", a)
-				if err != nil {
-					closeDoors(append(all, o))
-					return nil, fmt.Errorf("door %s: %w%s", d.name, err, portHint(err))
-				}
-				o.listeners = append(o.listeners, ln)
+		o := handed[d.name]
+		o.door = d
+		if len(o.listeners)+len(o.packets) == 0 {
+			if err := o.listen(); err != nil {
+				closeDoors(append(all, o))
+				return nil, fmt.Errorf("door %s: %w%s", d.name, err, portHint(err))
 			}
 		}
 		if len(o.listeners) > 0 {
@@ -100,10 +98,33 @@ func openDoors(c *Config) ([]open, error) {
 	return all, nil
 }
 
+// listen opens what was not handed over.
+func (o *open) listen() error {
+	for _, a := range o.addrs {
+		ln, err := net.Listen("tcp", a)
+		if err != nil {
+			return err
+		}
+		o.listeners = append(o.listeners, ln)
+		if o.name != "dns" {
+			continue
+		}
+		pc, err := net.ListenPacket("udp", a)
+		if err != nil {
+			return err
+		}
+		o.packets = append(o.packets, pc.(*net.UDPConn))
+	}
+	return nil
+}
+
 func closeDoors(doors []open) {
 	for _, d := range doors {
 		for _, ln := range d.listeners {
 			_ = ln.Close()
+		}
+		for _, pc := range d.packets {
+			_ = pc.Close()
 		}
 	}
 }
@@ -124,7 +145,7 @@ const firstHanded = 3
 
 // handedOver gives the sockets that the process was started with, by name
 // (FileDescriptorName= in the socket unit).
-func handedOver() (map[string][]net.Listener, error) {
+func handedOver() (map[string]open, error) {
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil, nil
 	}
@@ -133,18 +154,26 @@ func handedOver() (map[string][]net.Listener, error) {
 		return nil, fmt.Errorf("LISTEN_FDS: %q is not a number of sockets", os.Getenv("LISTEN_FDS"))
 	}
 	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
-	handed := map[string][]net.Listener{}
+	handed := map[string]open{}
 	for i := range n {
 		if i >= len(names) {
 			return nil, fmt.Errorf("socket %d was handed over without a name (FileDescriptorName=)", i)
 		}
 		f := os.NewFile(uintptr(firstHanded+i), names[i])
+		o := handed[names[i]]
 		ln, err := net.FileListener(f)
+		if err == nil {
+			o.listeners = append(o.listeners, ln)
+		} else if pc, perr := net.FilePacketConn(f); perr == nil {
+			if udp, ok := pc.(*net.UDPConn); ok {
+				o.packets, err = append(o.packets, udp), nil
+			}
+		}
 		_ = f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("socket %q that was handed over: %w", names[i], err)
 		}
-		handed[names[i]] = append(handed[names[i]], ln)
+		handed[names[i]] = o
 	}
 	return handed, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
+	"github.com/ekiden-mail/ekiden/internal/state/zone"
 )
 
 // NewAccount is an account to be there when the demo starts: with a password,
@@ -32,8 +33,8 @@ func cheap() login.Params {
 	return p
 }
 
-// Populate adds the domains and accounts that are not there yet; one that
-// exists is left as it is. An account's domain is added with it. The first
+// Populate adds the domains, their zones and the accounts that are not there yet; one
+// that exists is left as it is. An account's domain is added with it. The first
 // account is added first, since it gets its domain's postmaster mail.
 func (s *Server) Populate(ctx context.Context, domains []mail.Domain, accounts []NewAccount) error {
 	for _, a := range accounts {
@@ -46,6 +47,10 @@ func (s *Server) Populate(ctx context.Context, domains []mail.Domain, accounts [
 		}
 		done[d] = true
 		if err := s.rooms.directory.AddDomain(ctx, d); err != nil && !fault.Is(err, fault.Exists) {
+			return err
+		}
+		z := zone.Held{Name: string(d), Domain: d, Signed: true}
+		if err := s.rooms.zones.Add(ctx, z); err != nil && !fault.Is(err, fault.Exists) {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ type secrets struct {
 
 // openTLS loads the certificates.
 func (c *Config) openTLS(r *rooms) (*secrets, error) {
-	set, err := c.certificates(r.sink)
+	set, err := c.certificates(r.sink, func() []string { return r.webRoots(context.Background()) })
 	if err != nil {
 		return nil, err
 	}

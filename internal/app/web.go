@@ -9,7 +9,7 @@ import (
 // web adds the web doors to what stands behind the others.
 func (s *Server) web(servers map[string]server) {
 	c := &s.config
-	o := webd.Options{Hostname: c.Hostname, Strict: !c.TLS.OwnAuthority, Sink: s.rooms.sink, Limits: c.Limits.web(), Guards: s.rooms.guards(c)}
+	o := webd.Options{Hostname: c.Hostname, Strict: !c.TLS.OwnAuthority, Site: s.rooms.site, Sink: s.rooms.sink, Limits: c.Limits.web(), Guards: s.rooms.guards(c)}
 	for _, d := range s.doors {
 		a, ok := d.listeners[0].Addr().(*net.TCPAddr)
 		if !ok {

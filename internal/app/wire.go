@@ -35,6 +35,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 	"github.com/ekiden-mail/ekiden/internal/state/sending"
 	"github.com/ekiden-mail/ekiden/internal/state/suppress"
+	"github.com/ekiden-mail/ekiden/internal/state/zone"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -58,9 +59,11 @@ type rooms struct {
 	signer    *sign.Signer
 	signs     bool // what is ours
 	suppress  *suppress.Store
+	zones     *zone.Store
 	returns   *returns.Returns
 	outside
 
+	naming     naming
 	hostname   mail.Domain
 	users      map[string]submit.Senders // of this machine, and what they may send as
 	maxMessage int64                     // octets
@@ -97,6 +100,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 		return nil, fault.Wrap(op, errors.Join(err, r.close()))
 	}
 	r.suppress = suppress.New(db)
+	r.openZones(c)
 	r.returns = returns.New(returns.Options{
 		DB: db, Blobs: blobs, Directory: r.directory, History: r.history, Suppress: r.suppress, Sink: sink, Hostname: c.Hostname,
 	})
@@ -134,7 +138,7 @@ func (r *rooms) close() error {
 // api is the REST API over the rooms.
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
-		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: Bans{r.bans}, Suppress: r.suppress, Keys: r.signer, Sign: r.signs, Version: version, Sink: r.sink,
+		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: Bans{r.bans}, Suppress: r.suppress, Zones: r.zones, Keys: r.signer, Sign: r.signs, Version: version, Sink: r.sink,
 		Released: r.pardon, Send: r.send, Lately: r.lately, Explain: r.explain, TLSReports: r.tlsReports, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)

@@ -24,6 +24,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
 	"github.com/ekiden-mail/ekiden/internal/state/suppress"
+	"github.com/ekiden-mail/ekiden/internal/state/zone"
 )
 
 // Options are what the API stands on; all but Backup, Verify, Sink, Released,
@@ -39,6 +40,7 @@ type Options struct {
 	Suppress  *suppress.Store
 	Keys      Keys
 	Sign      bool // keys are made for domains that are added
+	Zones     *zone.Store
 	Backup    func(ctx context.Context, dir string) (backup.Report, error)
 	Verify    func(ctx context.Context, problem func(string)) (backup.Verified, error)
 	Sink      event.Sink
@@ -96,6 +98,7 @@ func New(o Options) http.Handler {
 	s.bans()
 	s.suppressions()
 	s.keys()
+	s.zones()
 	s.queue()
 	s.route()
 	s.tlsReports()

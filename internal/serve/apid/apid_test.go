@@ -49,7 +49,7 @@ func open(t *testing.T) *house {
 	o := apid.Options{
 		Directory: d, Mailbox: mailbox.New(mailbox.Options{DB: db, Blobs: blobs}), Queue: queue.New(db, blobs), History: history.New(db),
 		Login: login.New(login.Options{Directory: d, Params: login.Params{Memory: 64, Time: 1, Threads: 1, Iterations: 4096}}), Version: "test",
-		Bans: app.Bans{Store: ban.New(db, ban.Options{})}, Suppress: suppress.New(db), Keys: sign.New(sign.Options{Blobs: blobs, Directory: d}),
+		Bans: app.Bans{Store: ban.New(db, ban.Options{})}, Suppress: suppress.New(db), Zones: zones(db, d), Keys: sign.New(sign.Options{Blobs: blobs, Directory: d}),
 	}
 	return &house{t, db, blobs, o, apid.New(o)}
 }
@@ -290,6 +290,8 @@ func TestDocument(t *testing.T) {
 		get/bans post/bans delete/bans/{net} get/allowed post/allowed delete/allowed/{net}
 		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/reroute post/queue/drop get/trace/{what} get/trace get/route/{address} get/tls-reports
 		get/domains/{name}/keys post/domains/{name}/keys post/domains/{name}/keys/rotate delete/domains/{name}/keys/{selector}
+		get/zones post/zones get/zones/{name} patch/zones/{name} delete/zones/{name} get/zones/{name}/records put/zones/{name}/records
+		put/zones/{name}/file post/zones/{name}/roll get/domains/{name}/records
 		get/domains/{name}/suppressions post/domains/{name}/suppressions delete/domains/{name}/suppressions/{address}`)
 	for _, w := range want {
 		method, path, _ := strings.Cut(w, "/")

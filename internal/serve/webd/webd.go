@@ -82,6 +82,9 @@ type Options struct {
 	// says whether it was; nil: none is.
 	Challenge func(http.ResponseWriter, *http.Request) bool
 
+	// Site finds what is here for a domain; nil: no domain has anything.
+	Site func(ctx context.Context, domain string) (Site, bool)
+
 	Sink   event.Sink // nil: nobody listens
 	Limits Limits
 	Guards door.Guards // bans, and who is above the limits of addresses
@@ -161,8 +164,12 @@ func (s *Server) guard(next http.Handler) http.Handler {
 }
 
 func (s *Server) handler() http.Handler {
-	if s.o.TLS != nil {
-		return s.page
+	if s.o.TLS == nil {
+		return http.HandlerFunc(s.lead)
 	}
-	return http.HandlerFunc(s.lead)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.wellKnown(w, r) {
+			s.page.ServeHTTP(w, r)
+		}
+	})
 }

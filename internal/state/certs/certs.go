@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,10 +41,19 @@ type Set struct {
 // is not here.
 type Options struct {
 	Files    []Files
-	Own      string   // directory of the own authority; "": none
-	OwnNames []string // what the own authority certifies
-	Hostname string   // what is certified by itself while there is nothing else
+	Own      string          // directory of the own authority; "": none
+	OwnNames []string        // what the own authority certifies
+	OwnMore  func() []string // more of that, asked at each Reload; nil: nothing
+	Hostname string          // what is certified by itself while there is nothing else
 	Sink     event.Sink
+}
+
+// own is all that the own authority certifies.
+func (o *Options) own() []string {
+	if o.OwnMore == nil {
+		return o.OwnNames
+	}
+	return slices.Concat(o.OwnNames, o.OwnMore())
 }
 
 // Files are the two files of a pair, in PEM.
@@ -63,7 +73,7 @@ func New(o Options) (*Set, error) {
 		s.files = append(s.files, &file{Files: f, from: f.Cert})
 	}
 	if o.Own != "" {
-		own, err := ensureOwn(o.Own, o.OwnNames)
+		own, err := ensureOwn(o.Own, o.own())
 		if err != nil {
 			return nil, fault.Wrap(op, err)
 		}
@@ -105,7 +115,7 @@ func (s *Set) Reload(ctx context.Context, force bool) {
 	defer s.mu.Unlock()
 	for _, f := range s.files {
 		if f.own {
-			if _, err := ensureOwn(s.o.Own, s.o.OwnNames); err != nil {
+			if _, err := ensureOwn(s.o.Own, s.o.own()); err != nil {
 				s.o.Sink.Emit(ctx, event.CertificateRefused{From: f.from, Err: err})
 			}
 		}
@@ -208,6 +218,27 @@ func (v *view) of(name string) []*tls.Certificate {
 // Leaf is the certificate that a client which asks for name is shown, if it
 // takes ECDSA: for channel bindings (RFC 5929 §4), and for tests.
 func (s *Set) Leaf(name string) *x509.Certificate { return s.view.Load().of(name)[0].Leaf }
+
+// Shown are the certificates that a client which asks for name may be shown.
+func (s *Set) Shown(name string) []*x509.Certificate {
+	var leaves []*x509.Certificate
+	for _, c := range s.view.Load().of(name) {
+		leaves = append(leaves, c.Leaf)
+	}
+	return leaves
+}
+
+// Authority is the own authority's certificate, nil without one.
+func (s *Set) Authority() *x509.Certificate {
+	if s.o.Own == "" {
+		return nil
+	}
+	ca, _, err := authority(s.o.Own)
+	if err != nil {
+		return nil
+	}
+	return ca
+}
 
 // Names are the host names and addresses that a certificate is good for.
 func Names(c *x509.Certificate) []string {

@@ -191,15 +191,16 @@ func (d *drawing) services(s Server, domain string) {
 	}
 }
 
-// Apex gives the SOA and NS records of a zone.
-func Apex(name string, s Server, serial uint32) []dns.RR {
+// Apex gives the SOA and NS records of a zone. postmaster of the domain, which always
+// reaches somebody, is responsible for it.
+func Apex(name string, domain mail.Domain, s Server, serial uint32) []dns.RR {
 	d := &drawing{}
 	servers := s.NameServers
 	if len(servers) == 0 {
 		servers = []mail.Domain{s.Hostname}
 	}
 	d.rrs = append(d.rrs, &dns.SOA{
-		Hdr: d.header(name, dns.TypeSOA), Ns: dns.CanonicalName(string(servers[0])), Mbox: "hostmaster." + dns.CanonicalName(string(s.Hostname)),
+		Hdr: d.header(name, dns.TypeSOA), Ns: dns.CanonicalName(string(servers[0])), Mbox: "postmaster." + dns.CanonicalName(given(string(domain), string(s.Hostname))),
 		Serial: serial, Refresh: soaRefresh, Retry: soaRetry, Expire: soaExpire, Minttl: negativeTTL,
 	})
 	for _, ns := range servers {
@@ -277,7 +278,12 @@ func Merge(drawn, own []dns.RR) []dns.RR {
 			alias[name] = true
 		}
 	}
+	seen := map[string]bool{}
 	kept := slices.DeleteFunc(slices.Clone(drawn), func(rr dns.RR) bool {
+		if seen[rr.String()] { // such as the address of a name server that is a mail host too
+			return true
+		}
+		seen[rr.String()] = true
 		name := dns.CanonicalName(rr.Header().Name)
 		return alias[name] || taken[place{name, kindOf(rr)}] || rr.Header().Rrtype == dns.TypeCNAME && any[name]
 	})

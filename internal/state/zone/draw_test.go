@@ -36,7 +36,7 @@ func TestDraw(t *testing.T) {
 		STSID: "20261124", TLSRPT: mail.Address{Local: "tls", Domain: "example.test"}, Reports: mail.Address{Local: "dmarc", Domain: "example.test"}, WebRoots: true,
 	}
 	var b strings.Builder
-	b.WriteString("; the domain of the server itself\n" + lines(append(Draw(server, facts), Apex("example.test", server, 7)...)))
+	b.WriteString("; the domain of the server itself\n" + lines(append(Draw(server, facts), Apex("example.test", "example.test", server, 7)...)))
 	facts.Domain = "customer.example"
 	b.WriteString("; another domain\n" + lines(Draw(server, facts)))
 	b.WriteString("; a domain without mail\n" + lines(Draw(server, Facts{Domain: "parked.example", NoMail: true})))

@@ -167,7 +167,7 @@ func (s *Store) build(ctx context.Context, name string, e *entry) (*Zone, string
 	if err != nil {
 		return nil, "", err
 	}
-	rrs := Merge(slices.Concat(drawn, Apex(name, s.o.Server(), 0)), own)
+	rrs := Merge(slices.Concat(drawn, Apex(name, h.Domain, s.o.Server(), 0)), own)
 	if h, err = s.settle(ctx, h, rrs, now); err != nil {
 		return nil, "", err
 	}

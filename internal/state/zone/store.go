@@ -240,7 +240,7 @@ func (s *Store) edit(ctx context.Context, op, zone string, fn func([]dns.RR) []d
 			own[i] = dns.Copy(rr)
 			own[i].Header().Name = dns.CanonicalName(rr.Header().Name)
 		}
-		if _, err := Build(zone, copies(Merge(slices.Concat(drawn, Apex(zone, s.o.Server(), 1)), own)), Signing{}); err != nil {
+		if _, err := Build(zone, copies(Merge(slices.Concat(drawn, Apex(zone, h.Domain, s.o.Server(), 1)), own)), Signing{}); err != nil {
 			return err
 		}
 		h.Own = len(own)
