@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -14,7 +16,7 @@ type AliasCmd struct {
 	Add    aliasAddCmd    `cmd:"" help:"Make an address lead to others. @DOMAIN takes what no other address of the domain takes."`
 	List   aliasListCmd   `cmd:"" help:"List the aliases."`
 	Show   aliasShowCmd   `cmd:"" help:"Show an alias."`
-	Set    aliasSetCmd    `cmd:"" help:"Replace the targets of an alias."`
+	Set    aliasSetCmd    `cmd:"" help:"Replace the targets of an alias, or its owner."`
 	Remove aliasRemoveCmd `cmd:"" help:"Remove an alias, or only the targets named."`
 }
 
@@ -40,6 +42,7 @@ type aliasAddCmd struct {
 	At
 	Address string   `arg:"" help:"The alias."`
 	Targets []string `arg:"" help:"Where it leads, here or elsewhere."`
+	Owner   string   `placeholder:"ADDR" help:"Makes it a mailing list: what goes to the targets goes in the owner's name, who hears of failures."`
 }
 
 // Run adds an alias.
@@ -48,8 +51,16 @@ func (c *aliasAddCmd) Run() error {
 		return err
 	}
 	var a apid.Alias
-	if err := c.call(http.MethodPost, "/aliases", map[string]any{"address": c.Address, "targets": c.Targets}, &a); err != nil {
+	if err := c.call(http.MethodPost, "/aliases", map[string]any{"address": c.Address, "targets": c.Targets, "owner": c.Owner}, &a); err != nil {
 		return err
+	}
+	return c.told(a)
+}
+
+// told says where an alias leads.
+func (c *At) told(a apid.Alias) error {
+	if a.Owner != "" {
+		return c.say(a, "list %s of %s leads to %s", a.Address, a.Owner, strings.Join(a.Targets, ", "))
 	}
 	return c.say(a, "alias %s leads to %s", a.Address, strings.Join(a.Targets, ", "))
 }
@@ -66,9 +77,9 @@ func (c *aliasListCmd) Run() error {
 		return err
 	}
 	return c.print(all, func(w io.Writer) {
-		row(w, "ALIAS", "TARGETS")
+		row(w, "ALIAS", "TARGETS", "OWNER")
 		for _, a := range all.Items {
-			row(w, a.Address, strings.Join(a.Targets, ", "))
+			row(w, a.Address, strings.Join(a.Targets, ", "), cmp.Or(a.Owner, "-"))
 		}
 	})
 }
@@ -97,7 +108,8 @@ func (c *aliasShowCmd) Run() error {
 type aliasSetCmd struct {
 	At
 	Address string   `arg:"" help:"The alias."`
-	Targets []string `arg:"" help:"Where it leads from now on."`
+	Targets []string `arg:"" optional:"" help:"Where it leads from now on."`
+	Owner   *string  `placeholder:"ADDR" help:"The owner of a mailing list; empty: it is none any more."`
 }
 
 // Run replaces the targets.
@@ -105,11 +117,21 @@ func (c *aliasSetCmd) Run() error {
 	if err := (aliasWords{c.Address, c.Targets}).check(); err != nil {
 		return err
 	}
+	body := map[string]any{}
+	if len(c.Targets) > 0 {
+		body["targets"] = c.Targets
+	}
+	if c.Owner != nil {
+		body["owner"] = *c.Owner
+	}
+	if len(body) == 0 {
+		return usageError{errors.New("say where it leads, or --owner")}
+	}
 	var a apid.Alias
-	if err := c.call(http.MethodPatch, at("aliases", c.Address), map[string]any{"targets": c.Targets}, &a); err != nil {
+	if err := c.call(http.MethodPatch, at("aliases", c.Address), body, &a); err != nil {
 		return err
 	}
-	return c.say(a, "alias %s leads to %s", a.Address, strings.Join(a.Targets, ", "))
+	return c.told(a)
 }
 
 type aliasRemoveCmd struct {

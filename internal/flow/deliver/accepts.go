@@ -20,10 +20,10 @@ func (d *Deliverer) Accepts(ctx context.Context, a mail.Address) error {
 	if err != nil {
 		return fault.Wrap(op, err)
 	}
-	if len(found.Relayed) == 1 && len(found.Remote) == 1 && len(found.Accounts) == 0 && d.o.Ask != nil {
+	if len(found.Relayed) == 1 && len(found.Remote) == 1 && len(found.Accounts)+len(found.Lists) == 0 && d.o.Ask != nil {
 		return fault.Wrap(op, d.o.Ask(ctx, found.Relayed[0]))
 	}
-	if len(found.Remote) > 0 || directory.IsRole(a) {
+	if len(found.Remote)+len(found.Lists) > 0 || directory.IsRole(a) {
 		return nil // postmaster is always reached (RFC 5321 §4.5.1), full or not
 	}
 	for _, t := range found.Accounts {

@@ -86,17 +86,30 @@ func (d *Deliverer) Prepare(ctx context.Context, a *mail.Arrival, content blob.H
 		}
 	}
 	p.reportLater()
-	if err := errors.Join(p.sign(ctx), p.signOthers(ctx)); err != nil {
-		return nil, fault.Wrap("deliver.Prepare", err)
-	}
-	if err := p.makeLines(ctx); err != nil {
-		return nil, fault.Wrap("deliver.Prepare", err)
-	}
-	if err := p.index(ctx); err != nil {
+	if err := p.ready(ctx); err != nil {
 		return nil, fault.Wrap("deliver.Prepare", err)
 	}
 	p.reportSuccess(ctx)
 	return p, nil
+}
+
+// ready gives what was resolved its reverse-path and its index.
+func (p *Plan) ready(ctx context.Context) error {
+	if err := errors.Join(p.sign(ctx), p.signOthers(ctx)); err != nil {
+		return err
+	}
+	if err := p.makeLines(ctx); err != nil {
+		return err
+	}
+	if err := p.index(ctx); err != nil {
+		return err
+	}
+	for _, l := range p.lists {
+		if err := l.ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reportLater is for a recipient that went away since RCPT while others are
@@ -159,7 +172,12 @@ func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 		p.remote(r, r.Address)
 		return nil
 	}
+	for _, l := range found.Lists {
+		p.list(r, l)
+	}
 	switch several := len(found.Accounts)+len(found.Remote) > 1; {
+	case len(found.Accounts)+len(found.Remote) == 0:
+		p.tell(r, r.Address, false) // for its sender a list is the end (RFC 3461 §5.2.7.1)
 	case several:
 		p.tell(r, r.Address, true)
 		r = member(r)
@@ -181,10 +199,8 @@ func (p *Plan) expand(ctx context.Context, i int, r mail.Recipient) error {
 // account adds an account once, however many recipients lead to it; beyond
 // MaxAccounts it goes by the queue.
 func (p *Plan) account(r mail.Recipient, t directory.Target) {
-	for _, have := range p.targets {
-		if have.account == t.Account {
-			return
-		}
+	if p.reaches(t.Account) {
+		return
 	}
 	if len(p.targets) >= MaxAccounts {
 		p.remote(r, t.Address)
@@ -199,10 +215,8 @@ func (p *Plan) account(r mail.Recipient, t directory.Target) {
 
 // remote adds a delivery that waits in the queue, once an address.
 func (p *Plan) remote(r mail.Recipient, to mail.Address) {
-	for _, have := range p.waiting {
-		if have.To == to {
-			return
-		}
+	if p.sends(to) {
+		return
 	}
 	state := queue.Waiting
 	if p.arrival.Hold != "" {

@@ -34,7 +34,7 @@ func (d *Deliverer) Loops(ctx context.Context, a *mail.Arrival, h message.Header
 			return smtp.Reply{}
 		}
 		found, err := d.o.Directory.Resolve(ctx, r.Address)
-		if err != nil || len(found.Remote) == len(found.Relayed) {
+		if err != nil || len(found.Remote) == len(found.Relayed) && len(found.Lists) == 0 {
 			return smtp.Reply{} // what cannot be resolved now is found out by Deliver
 		}
 	}

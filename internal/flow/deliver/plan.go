@@ -32,6 +32,8 @@ type Plan struct {
 	by      mail.Domain      // of an alias that sends it on; "" if none does
 	path    mail.Address     // signed reverse-path of what waits; null: as it came
 	fresh   *queue.Fresh     // what the commit has queued
+	lists   []*Plan          // what goes to the members of mailing lists
+	outer   *Plan            // of such one: the plan it is part of
 }
 
 // target is one account's copy.
@@ -47,7 +49,7 @@ type target struct {
 
 // Empty says whether there is nothing to commit, because every recipient was
 // refused.
-func (p *Plan) Empty() bool { return len(p.targets) == 0 && len(p.waiting) == 0 }
+func (p *Plan) Empty() bool { return len(p.targets)+len(p.waiting)+len(p.lists) == 0 }
 
 // Shards names what Commit will touch.
 func (p *Plan) Shards() []kv.Shard {
@@ -55,14 +57,22 @@ func (p *Plan) Shards() []kv.Shard {
 	for _, t := range p.targets {
 		shards = append(shards, kv.AccountShard(t.account))
 	}
-	if p.letter != nil {
-		for _, s := range p.letter.plan.Shards() {
+	for _, within := range p.within() {
+		for _, s := range within.Shards() {
 			if !slices.ContainsFunc(shards, func(have kv.Shard) bool { return string(have) == string(s) }) {
 				shards = append(shards, s)
 			}
 		}
 	}
 	return shards
+}
+
+// within are the plans that are committed with this one.
+func (p *Plan) within() []*Plan {
+	if p.letter == nil {
+		return p.lists
+	}
+	return append(slices.Clone(p.lists), p.letter.plan)
 }
 
 // Commit only writes, and may run again. When the transaction holds, every
@@ -81,6 +91,11 @@ func (p *Plan) Commit(tx kv.Tx) error {
 		}
 	}
 	history.Write(tx, p.arrival.ID, p.story()...)
+	for _, l := range p.lists {
+		if err := l.Commit(tx); err != nil {
+			return err
+		}
+	}
 	if p.letter != nil {
 		if err := p.letter.commit(tx, p.arrival); err != nil {
 			return fault.Wrap(op, err)
@@ -109,6 +124,9 @@ func (p *Plan) story() []history.Entry {
 			e.What, e.Reply = history.Held, a.Hold
 		}
 		all = append(all, e)
+	}
+	for _, l := range p.lists {
+		all = append(all, history.Entry{At: a.At, What: history.Expanded, From: a.Envelope.From, To: l.arrival.Envelope.To[0].Address, Report: l.arrival.ID})
 	}
 	return all
 }
@@ -170,6 +188,9 @@ func (p *Plan) Emit(ctx context.Context) {
 		if t.level > 0 {
 			p.d.o.Sink.Emit(ctx, event.QuotaReached{Address: t.to, Account: t.account, Percent: t.level, Octets: t.used.Octets, Messages: t.used.Messages})
 		}
+	}
+	for _, l := range p.lists {
+		l.Emit(ctx)
 	}
 	if p.letter != nil {
 		p.letter.emit(ctx, p.d.o.Sink, a)

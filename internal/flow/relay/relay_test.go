@@ -419,3 +419,32 @@ func TestRerouted(t *testing.T) {
 		}
 	})
 }
+
+// TestListFailure has a member of a mailing list refused: its owner hears of it, who
+// wrote to the list does not.
+func TestListFailure(t *testing.T) {
+	play(t, func(b *bed) {
+		y := b.net.add("192.0.2.1:25", &host{rcpt: map[string]string{"gone@y.test": "550 5.1.1 no such user"}})
+		list, alice := address("list@home.test"), address("alice@home.test")
+		b.must(b.dir.AddList(b.Context(), list, []mail.Address{address("gone@y.test"), address("b@y.test")}, alice))
+		defer b.run()()
+		synctest.Wait()
+		h, err := b.o.Blobs.Put(b.Context(), []byte("Subject: to all\r\n\r\nhello\r\n"))
+		b.must(err)
+		a := &mail.Arrival{ID: mail.NewArrivalID(), At: time.Now(), Envelope: mail.Envelope{
+			From: address("writer@z.test"), To: []mail.Recipient{{Address: list, Notify: mail.NotifyFailure}},
+		}}
+		replies, err := b.o.Deliver.Deliver(b.Context(), a, h)
+		b.must(err)
+		if !replies[0].OK() {
+			b.Fatal(replies)
+		}
+		synctest.Wait()
+		b.want("y took", y.got(), "alice@home.test > b@y.test: to all")
+		b.want("queue", b.waiting(), "")
+		inbox := b.inbox()
+		if len(inbox) != 1 || !strings.Contains(inbox[0], "gone@y.test, failed, 5.1.1") {
+			b.Errorf("the owner has %q", inbox)
+		}
+	})
+}

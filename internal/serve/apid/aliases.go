@@ -15,11 +15,12 @@ import (
 type Alias struct {
 	Address string    `json:"address" doc:"@domain is the catch-all" example:"sales@example.com"`
 	Targets []string  `json:"targets" doc:"here or elsewhere"`
+	Owner   string    `json:"owner,omitempty" doc:"makes it a mailing list: what goes to the targets goes in the owner's name, who hears of failures"`
 	Added   time.Time `json:"added"`
 }
 
 func aliasBody(a directory.Alias) Alias {
-	out := Alias{Address: a.Address.String(), Added: a.Added}
+	out := Alias{Address: a.Address.String(), Owner: a.Owner.String(), Added: a.Added}
 	if a.Address.Local == "" {
 		out.Address = "@" + string(a.Address.Domain)
 	}
@@ -41,6 +42,14 @@ func parseTargets(in []string) ([]mail.Address, error) {
 	return out, nil
 }
 
+// parseOwner reads the owner of a list; none is the null address.
+func parseOwner(in *string) (mail.Address, error) {
+	if in == nil || *in == "" {
+		return mail.Address{}, nil
+	}
+	return parseAddress(*in)
+}
+
 // AliasPath names an alias.
 type AliasPath struct {
 	Address string `path:"address" maxLength:"400" doc:"@domain is the catch-all"`
@@ -50,13 +59,15 @@ type newAlias struct {
 	Body struct {
 		Address string   `json:"address" maxLength:"400" doc:"@domain takes what no other address of the domain takes"`
 		Targets []string `json:"targets" minItems:"1" maxItems:"1000"`
+		Owner   string   `json:"owner,omitempty" maxLength:"400" doc:"makes it a mailing list"`
 	}
 }
 
 type changedAlias struct {
 	AliasPath
 	Body struct {
-		Targets []string `json:"targets" minItems:"1" maxItems:"1000"`
+		Targets []string `json:"targets,omitempty" maxItems:"1000" doc:"none: they stay"`
+		Owner   *string  `json:"owner,omitempty" maxLength:"400" doc:"empty: it is no mailing list any more"`
 	}
 }
 
@@ -86,7 +97,7 @@ func (s *server) aliases() {
 	register(s, add, s.addAlias)
 	register(s, operation(http.MethodGet, "/aliases/{address}", "show-alias", "aliases", "Show an alias"),
 		func(ctx context.Context, in *AliasPath) (Alias, error) { return s.alias(ctx, in.Address) })
-	set := operation(http.MethodPatch, "/aliases/{address}", "set-alias", "aliases", "Replace the targets of an alias")
+	set := operation(http.MethodPatch, "/aliases/{address}", "set-alias", "aliases", "Replace the targets of an alias, or its owner")
 	set.MaxBodyBytes = maxAliasBody
 	register(s, set, func(ctx context.Context, in *changedAlias) (Alias, error) {
 		addr, err := parseName(in.Address)
@@ -97,7 +108,19 @@ func (s *server) aliases() {
 		if err != nil {
 			return Alias{}, err
 		}
-		err = s.o.Directory.UpdateAlias(ctx, addr, func(a *directory.Alias) error { a.Targets = targets; return nil })
+		owner, err := parseOwner(in.Body.Owner)
+		if err != nil {
+			return Alias{}, err
+		}
+		err = s.o.Directory.UpdateAlias(ctx, addr, func(a *directory.Alias) error {
+			if len(targets) > 0 {
+				a.Targets = targets
+			}
+			if in.Body.Owner != nil {
+				a.Owner = owner
+			}
+			return nil
+		})
 		if err != nil {
 			return Alias{}, err
 		}
@@ -124,7 +147,11 @@ func (s *server) addAlias(ctx context.Context, in *newAlias) (Alias, error) {
 	if err != nil {
 		return Alias{}, err
 	}
-	if err := s.o.Directory.AddAlias(ctx, addr, targets); err != nil {
+	owner, err := parseOwner(&in.Body.Owner)
+	if err != nil {
+		return Alias{}, err
+	}
+	if err := s.o.Directory.AddList(ctx, addr, targets, owner); err != nil {
 		return Alias{}, err
 	}
 	return s.alias(ctx, in.Body.Address)

@@ -49,11 +49,29 @@ func tidyTargets(op string, targets []mail.Address) ([]mail.Address, error) {
 	return tidy, nil
 }
 
+// checkOwner says whether the failures of what a list sends can be told to owner.
+func checkOwner(op string, list, owner mail.Address) error {
+	switch {
+	case owner == mail.Address{}:
+		return nil
+	case list.Local == "":
+		return fault.New(fault.Invalid, op, "a catch-all cannot be a mailing list")
+	case Fold(owner) == list:
+		return fault.New(fault.Invalid, op, "a list cannot be its own owner: its members would hear of its failures")
+	}
+	return checkTarget(op, owner)
+}
+
 // AddAlias makes an address of ours lead to others, here or elsewhere. With an
 // empty local part it takes what no other address of its domain takes.
 // fault.NotFound if the domain is not ours, fault.Exists if the address is an
 // account or an alias, fault.TooLarge beyond MaxTargets.
 func (s *Store) AddAlias(ctx context.Context, addr mail.Address, targets []mail.Address) error {
+	return s.AddList(ctx, addr, targets, mail.Address{})
+}
+
+// AddList is AddAlias for a mailing list: an alias with an owner.
+func (s *Store) AddList(ctx context.Context, addr mail.Address, targets []mail.Address, owner mail.Address) error {
 	const op = "directory.AddAlias"
 	addr, err := newName(op, addr)
 	if err != nil {
@@ -61,6 +79,9 @@ func (s *Store) AddAlias(ctx context.Context, addr mail.Address, targets []mail.
 	}
 	tidy, err := tidyTargets(op, targets)
 	if err != nil {
+		return err
+	}
+	if err := checkOwner(op, addr, owner); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -71,7 +92,7 @@ func (s *Store) AddAlias(ctx context.Context, addr mail.Address, targets []mail.
 		if err := r.mustBeFree(op, addr); err != nil {
 			return err
 		}
-		tx.Set(nameKey(addr), name{targets: tidy, added: now}.encode())
+		tx.Set(nameKey(addr), name{targets: tidy, owner: owner, added: now}.encode())
 		return nil
 	}))
 }
@@ -94,7 +115,7 @@ func (s *Store) Aliases(ctx context.Context) ([]Alias, error) {
 				return fault.As(fault.Corrupt, op, errRow)
 			}
 			if n.account == 0 {
-				all = append(all, Alias{Address: a, Targets: n.targets, Added: n.added})
+				all = append(all, Alias{Address: a, Targets: n.targets, Owner: n.owner, Added: n.added})
 			}
 		}
 		return nil
@@ -108,7 +129,7 @@ func (s *Store) Alias(ctx context.Context, addr mail.Address) (Alias, error) {
 	var a Alias
 	err := s.view(ctx, func(r rows) error {
 		n, err := r.alias(op, Fold(addr))
-		a = Alias{Address: Fold(addr), Targets: slices.Clone(n.targets), Added: n.added}
+		a = Alias{Address: Fold(addr), Targets: slices.Clone(n.targets), Owner: n.owner, Added: n.added}
 		return err
 	})
 	return a, fault.Wrap(op, err)
@@ -122,7 +143,7 @@ func (r rows) alias(op string, a mail.Address) (name, error) {
 	return n, err
 }
 
-// UpdateAlias changes what fn changes of the targets. fn may run more than
+// UpdateAlias changes what fn changes of the targets and the owner. fn may run more than
 // once. Errors as AddAlias.
 func (s *Store) UpdateAlias(ctx context.Context, addr mail.Address, fn func(*Alias) error) error {
 	const op = "directory.UpdateAlias"
@@ -132,13 +153,17 @@ func (s *Store) UpdateAlias(ctx context.Context, addr mail.Address, fn func(*Ali
 		if err != nil {
 			return err
 		}
-		a := Alias{Address: addr, Targets: slices.Clone(n.targets), Added: n.added}
+		a := Alias{Address: addr, Targets: slices.Clone(n.targets), Owner: n.owner, Added: n.added}
 		if err := fn(&a); err != nil {
 			return err
 		}
 		if n.targets, err = tidyTargets(op, a.Targets); err != nil {
 			return err
 		}
+		if err = checkOwner(op, addr, a.Owner); err != nil {
+			return err
+		}
+		n.owner = a.Owner
 		tx.Set(nameKey(addr), n.encode())
 		return nil
 	}))

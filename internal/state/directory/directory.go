@@ -74,7 +74,10 @@ type Credentials struct {
 type Alias struct {
 	Address mail.Address
 	Targets []mail.Address
-	Added   time.Time
+	// Owner makes it a mailing list (RFC 5321 §3.9.2): what goes to its members goes
+	// in the owner's name, who hears of failures. Null: it is none.
+	Owner mail.Address
+	Added time.Time
 }
 
 // Resolution is where an address leads.
@@ -85,7 +88,24 @@ type Resolution struct {
 	// Relayed are those of Remote whose domain is ours, and whose host knows
 	// whether they are there.
 	Relayed []mail.Address
+	// Lists are mailing lists on the way. Their members are in none of the others,
+	// and each member is in one list only.
+	Lists []List
 }
+
+// Empty says whether the address leads to nobody.
+func (r Resolution) Empty() bool { return len(r.Accounts)+len(r.Remote)+len(r.Lists) == 0 }
+
+// List is a mailing list and where its members are.
+type List struct {
+	Address, Owner mail.Address
+	Accounts       []Target
+	Remote         []mail.Address
+	Relayed        []mail.Address
+}
+
+// Members counts them.
+func (l List) Members() int { return len(l.Accounts) + len(l.Remote) }
 
 // Target is an account that an address leads to.
 type Target struct {

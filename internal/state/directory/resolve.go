@@ -57,7 +57,7 @@ func (s *Store) Here(ctx context.Context, a mail.Address) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	return len(res.Accounts) > 0 || len(res.Remote) != 1 || len(res.Relayed) != 1 || res.Relayed[0] != a, nil
+	return len(res.Accounts)+len(res.Lists) > 0 || len(res.Remote) != 1 || len(res.Relayed) != 1 || res.Relayed[0] != a, nil
 }
 
 // IsRole says whether a is an address that every domain has: postmaster or
@@ -109,7 +109,7 @@ func (e *expansion) begin(a mail.Address) error {
 // follow adds what a leads to. detail is the sub-address of the alias that led
 // here; one of a's own goes before it.
 func (e *expansion) follow(a mail.Address, detail string, depth int) (hit bool, err error) {
-	if e.steps++; e.steps > maxSteps || len(e.out.Accounts)+len(e.out.Remote) > MaxTargets {
+	if e.steps++; e.steps > maxSteps || e.members() > MaxTargets {
 		return false, fault.New(fault.TooLarge, "directory.Resolve", "that address leads to too many others")
 	}
 	if depth > MaxDepth {
@@ -146,8 +146,29 @@ func (e *expansion) follow(a mail.Address, detail string, depth int) (hit bool, 
 	if n.account != 0 {
 		return e.reach(n.account, detail)
 	}
+	if !n.owner.IsNull() {
+		return e.list(at, n, depth)
+	}
 	return e.spread(at, n.targets, detail, depth)
 }
+
+// list adds a mailing list and its members; whoever was reached on the way before is
+// none of them.
+func (e *expansion) list(at mail.Address, n name, depth int) (hit bool, err error) {
+	outer := e.out
+	e.out = Resolution{}
+	hit, err = e.spread(at, n.targets, "", depth)
+	l, inner := List{at, n.owner, e.out.Accounts, e.out.Remote, e.out.Relayed}, e.out.Lists
+	e.out = outer
+	if l.Members() > 0 {
+		e.out.Lists = append(e.out.Lists, l)
+	}
+	e.out.Lists = append(e.out.Lists, inner...)
+	return hit, err
+}
+
+// members counts what was reached for the present list, or without one.
+func (e *expansion) members() int { return len(e.out.Accounts) + len(e.out.Remote) }
 
 // away adds an address whose mail goes elsewhere.
 func (e *expansion) away(a mail.Address, relayed bool) (hit bool) {

@@ -74,6 +74,7 @@ type accountRow struct {
 type nameRow struct {
 	Account uint64    `json:"acct,omitempty"` // or it is an alias
 	Targets []addrRow `json:"to,omitempty"`
+	Owner   *addrRow  `json:"own,omitempty"`
 	Added   int64     `json:"at,omitempty"`
 }
 
@@ -129,6 +130,7 @@ func (a Account) encode() []byte {
 type name struct {
 	account mail.AccountID
 	targets []mail.Address
+	owner   mail.Address // of a list; null: it is none
 	added   time.Time
 }
 
@@ -141,6 +143,9 @@ func decodeName(b []byte) (name, error) {
 		return name{}, errRow
 	}
 	n := name{account: mail.AccountID(row.Account), added: time.Unix(row.Added, 0).UTC()}
+	if row.Owner != nil {
+		n.owner = row.Owner.address()
+	}
 	for _, t := range row.Targets {
 		n.targets = append(n.targets, t.address())
 	}
@@ -154,6 +159,10 @@ func (n name) encode() []byte {
 	}
 	for _, t := range n.targets {
 		row.Targets = append(row.Targets, toRow(t))
+	}
+	if !n.owner.IsNull() {
+		owner := toRow(n.owner)
+		row.Owner = &owner
 	}
 	return encode(row)
 }

@@ -28,6 +28,7 @@ const (
 	Discarded = "discarded" // taken and thrown away
 	Delivered = "delivered" // into an account
 	Queued    = "queued"    // for one recipient elsewhere
+	Expanded  = "expanded"  // to the members of a mailing list; Report is the id of what goes to them
 	Relayed   = "relayed"   // a next hop has taken it
 	Deferred  = "deferred"  // an attempt failed for the time being
 	Bounced   = "bounced"   // given up
@@ -53,7 +54,7 @@ type Entry struct {
 	Size    int64          // octets
 	Peer    string         // where it came from
 	TLS     bool           // the line was encrypted
-	Report  mail.ArrivalID // of What == Reported and Returned
+	Report  mail.ArrivalID // of What == Reported, Returned and Expanded
 	Action  string         // of What == Reported: "failed", "delayed", "relayed"; of Returned also "complaint"; of Judged: the verdict; of Refused: the command
 	Next    time.Time      // of What == Deferred: when it is tried again
 	Subject string         // of What == Accepted, Refused and Discarded, as Subject cuts it

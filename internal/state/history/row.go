@@ -23,7 +23,7 @@ type seq struct {
 }
 
 // ranks is the order of what one commit tells together.
-var ranks = [...]string{Accepted, Judged, Refused, Discarded, Delivered, Queued, Rerouted, Retried, Released, Held, Relayed, Deferred, Bounced, Reported, Untold, Dropped, Returned}
+var ranks = [...]string{Accepted, Judged, Refused, Discarded, Delivered, Queued, Expanded, Rerouted, Retried, Released, Held, Relayed, Deferred, Bounced, Reported, Untold, Dropped, Returned}
 
 func rankOf(e Entry) uint8 {
 	if rank := slices.Index(ranks[:], e.What); rank >= 0 {
