@@ -34,6 +34,9 @@ func agree(t *testing.T, seed uint64) {
 		m := &model{t: t, w: w, c: w.connect(), name: fmt.Sprint("client ", i), flags: map[uint32]string{}}
 		m.do("LOGIN alice@example.test secret")
 		m.do("SELECT INBOX")
+		if i < 2 {
+			m.follow()
+		}
 		all = append(all, m)
 	}
 	for range 300 {
@@ -67,6 +70,8 @@ type model struct {
 	uids  []uint32 // by sequence number, 0 where unknown
 	flags map[uint32]string
 	holds bool // a command by sequence number is in progress
+	kept  map[string]*kept
+	found []uint32 // of the last SEARCH or SORT response
 }
 
 // do sends a command and takes all that comes.
@@ -74,7 +79,7 @@ func (m *model) do(cmd string) imap.Response {
 	m.tags++
 	tag := "t" + strconv.Itoa(m.tags)
 	first, _, _ := strings.Cut(cmd, " ")
-	m.holds = first == "FETCH" || first == "STORE" || first == "SEARCH"
+	m.holds = first == "FETCH" || first == "STORE" || first == "SEARCH" || first == "SORT"
 	m.log = append(m.log, tag+" "+cmd)
 	_, _ = m.c.conn.Write([]byte(tag + " " + cmd + "\r\n"))
 	synctest.Wait()
@@ -138,6 +143,7 @@ func (m *model) hear(r imap.Response) {
 			m.fail("EXPUNGE %d of %d, numbers in use: %v", n, len(m.uids), m.holds)
 			return
 		}
+		m.expunged(uint32(n))
 		delete(m.flags, m.uids[n-1])
 		m.uids = slices.Delete(m.uids, n-1, n)
 	case "FETCH":
@@ -146,6 +152,16 @@ func (m *model) hear(r imap.Response) {
 			return
 		}
 		m.fetched(n, r.Args[0].List)
+	case "ESEARCH":
+		m.updated(r)
+	case "SEARCH", "SORT":
+		m.found = nil
+		for _, v := range r.Args {
+			if v.Kind == imap.List { // (MODSEQ n)
+				continue
+			}
+			m.found = append(m.found, numbers(v.Text)...)
+		}
 	}
 }
 
@@ -247,6 +263,7 @@ func (m *model) silent(set, sign, flag string) {
 // check compares the picture with the store.
 func (m *model) check() {
 	m.do("NOOP")
+	m.checkKept()
 	was := maps.Clone(m.flags)
 	m.do("UID FETCH 1:* FLAGS")
 	for u, f := range was {

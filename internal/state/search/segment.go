@@ -255,12 +255,20 @@ type list struct {
 // size is how many octets of lists it stands for.
 func (l *list) size() uint64 { return l.length + l.placesLen }
 
-// lists reads a piece of kindLists, that of p's terms.
+// lists reads a piece of kindLists, that of p's terms. A search for part of a word
+// reads all of them, so that it does so without a decoder.
 func lists(b []byte, p piece, into []list) ([]list, error) {
-	d := decode(b)
+	if len(b) == 0 || b[0] != format2 {
+		return nil, corrupt(errRow)
+	}
 	into = into[:0]
-	for len(d.b) > 0 && !d.bad {
-		x, n := d.uint(), d.uint()
+	for b = b[1:]; len(b) > 0; {
+		x, k := firstUint(b)
+		n, m := firstUint(b[max(k, 0):])
+		if k <= 0 || m <= 0 {
+			return nil, corrupt(errRow)
+		}
+		b = b[k+m:]
 		l := list{postings: p.postings, places: p.places, placesLen: n}
 		if l.single = x&1 != 0; l.single {
 			l.only = x >> 1
@@ -271,7 +279,15 @@ func lists(b []byte, p piece, into []list) ([]list, error) {
 		p.places += n
 		into = append(into, l)
 	}
-	return into, corrupt(d.err())
+	return into, nil
+}
+
+// firstUint is binary.Uvarint, and quick for what is below 128.
+func firstUint(b []byte) (uint64, int) {
+	if len(b) > 0 && b[0] < 0x80 {
+		return uint64(b[0]), 1
+	}
+	return binary.Uvarint(b)
 }
 
 // docs appends the messages of a list to into; b is its posting list, unless it
