@@ -72,6 +72,9 @@ func (s *Served) Configure(more string, doors ...string) {
 		}
 		fmt.Fprintf(&b, "%s = [%s]\n", d, open)
 	}
+	if !strings.Contains(more, "[checks]") {
+		more += "[checks]\nsenders = false\n" // the DNS outside is no part of a test
+	}
 	if err := os.WriteFile(s.Config(), []byte(b.String()+more), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

@@ -24,10 +24,10 @@ func TestClamd(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "db"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, dir, "db/own.hdb", fmt.Sprintf("%x:%d:Eicar-Own\n", md5.Sum([]byte(eicar)), len(eicar)))
+	blackbox.WriteFile(t, dir, "db/own.hdb", fmt.Sprintf("%x:%d:Eicar-Own\n", md5.Sum([]byte(eicar)), len(eicar)))
 	socket := filepath.Join(dir, "clamd.sock")
-	config := write(t, dir, "clamd.conf", fmt.Sprintf("DatabaseDirectory %s/db\nLocalSocket %s\nForeground yes\nStreamMaxLength 1M\n", dir, socket))
-	start(t, []string{"clamd", "-c", config}, there(socket))
+	config := blackbox.WriteFile(t, dir, "clamd.conf", fmt.Sprintf("DatabaseDirectory %s/db\nLocalSocket %s\nForeground yes\nStreamMaxLength 1M\n", dir, socket))
+	blackbox.StartTool(t, []string{"clamd", "-c", config}, blackbox.There(socket))
 	s := serve(t, fmt.Sprintf("[[filter]]\nname = \"clamd\"\nkind = \"clamd\"\naddress = \"unix:%s\"\nmax_size = 2000000\n", socket))
 
 	attached := "--b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.StdEncoding.EncodeToString([]byte(eicar)) + "\r\n--b--"

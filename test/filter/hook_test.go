@@ -11,6 +11,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/ekiden-mail/ekiden/test/blackbox"
 )
 
 // TestHook has a hook that decides by the subject, and holds a message until it
@@ -43,7 +45,7 @@ func TestHook(t *testing.T) {
 		}
 	}))
 	t.Cleanup(hook.Close)
-	secret := write(t, t.TempDir(), "secret", "a shared secret\n")
+	secret := blackbox.WriteFile(t, t.TempDir(), "secret", "a shared secret\n")
 	s := serve(t, fmt.Sprintf("[[filter]]\nname = \"hook\"\nkind = \"hook\"\naddress = %q\ndirections = [\"inbound\", \"submission\"]\nsecret_file = %q\n", hook.URL+"/mail", secret))
 
 	if code, reply := send(t, s, "smtp", "x@elsewhere.test", letter("later", "hello")); code != 450 || !strings.Contains(reply, "the moon is not right") {
@@ -57,8 +59,8 @@ func TestHook(t *testing.T) {
 	if code, reply := send(t, s, "submissions", "alice@example.test", letter("mine", "hello")); code != 250 {
 		t.Errorf("mine: %s", reply)
 	}
-	s.WaitFor("bob", "INBOX", "Subject: inbound of plain@elsewhere.test", soon)
-	s.WaitFor("bob", "INBOX", "Subject: submission of alice@example.testalice@example.test", soon)
+	s.WaitFor("bob", "INBOX", "Subject: inbound of plain@elsewhere.test", blackbox.Soon)
+	s.WaitFor("bob", "INBOX", "Subject: submission of alice@example.testalice@example.test", blackbox.Soon)
 	traced(t, s, "drop@elsewhere.test", "judged", "discarded")
 	traced(t, s, "hold@elsewhere.test", "held", "hook: looks odd", "hook: hold (looks odd) [add field X-Hook]")
 	if got := len(s.Messages("bob", "INBOX")); got != 2 {
@@ -68,7 +70,7 @@ func TestHook(t *testing.T) {
 		t.Errorf("the queue: %s", out)
 	}
 	s.Command("queue", "release")
-	if b := s.WaitFor("bob", "INBOX", "Subject: hold", soon); !strings.Contains(string(b), "X-Hook: held\r\n") {
+	if b := s.WaitFor("bob", "INBOX", "Subject: hold", blackbox.Soon); !strings.Contains(string(b), "X-Hook: held\r\n") {
 		t.Errorf("released: %s", b)
 	}
 }

@@ -12,32 +12,35 @@ import (
 )
 
 // openDKIM runs OpenDKIM as a signer for example.test, for those who logged in,
-// and gives its socket and a configuration of it that verifies.
-func openDKIM(t *testing.T) (socket, verifier string) {
+// and gives its socket, a configuration of it that verifies, and where its key is
+// published.
+func openDKIM(t *testing.T) (socket, verifier string, published *blackbox.DNS) {
 	t.Helper()
 	blackbox.Need(t, "opendkim", "opendkim-genkey")
 	dir := t.TempDir()
 	blackbox.Run(t, dir, "", "opendkim-genkey", "-b", "2048", "-d", "example.test", "-s", "sel", "-D", dir)
 	socket = filepath.Join(dir, "dkim.sock")
-	config := write(t, dir, "sign.conf", fmt.Sprintf("Syslog no\nMode s\nDomain example.test\nSelector sel\nKeyFile %s\nSocket local:%s\n"+
+	config := blackbox.WriteFile(t, dir, "sign.conf", fmt.Sprintf("Syslog no\nMode s\nDomain example.test\nSelector sel\nKeyFile %s\nSocket local:%s\n"+
 		"Background no\nRequireSafeKeys no\nCanonicalization simple/simple\nOversignHeaders From\nInternalHosts %s\n",
-		filepath.Join(dir, "sel.private"), socket, write(t, dir, "hosts", "192.0.2.1\n")))
-	start(t, []string{"opendkim", "-f", "-x", config}, there(socket))
+		filepath.Join(dir, "sel.private"), socket, blackbox.WriteFile(t, dir, "hosts", "192.0.2.1\n")))
+	blackbox.StartTool(t, []string{"opendkim", "-f", "-x", config}, blackbox.There(socket))
 
 	var key strings.Builder
 	record := blackbox.Run(t, dir, "", "cat", "sel.txt")
 	for _, quoted := range regexp.MustCompile(`"([^"]*)"`).FindAllStringSubmatch(record, -1) {
 		key.WriteString(quoted[1])
 	}
-	keys := write(t, dir, "keys", "sel._domainkey.example.test "+key.String()+"\n")
-	return socket, write(t, dir, "verify.conf", "Mode v\nTestPublicKeys "+keys+"\nAuthservID mx\nAlwaysAddARHeader yes\n")
+	published = blackbox.StartDNS(t, "sel._domainkey.example.test. 60 IN TXT "+strings.Join(regexp.MustCompile(`"[^"]*"`).FindAllString(record, -1), " "))
+	keys := blackbox.WriteFile(t, dir, "keys", "sel._domainkey.example.test "+key.String()+"\n")
+	verifier = blackbox.WriteFile(t, dir, "verify.conf", "Mode v\nTestPublicKeys "+keys+"\nAuthservID mx\nAlwaysAddARHeader yes\n")
+	return socket, verifier, published
 }
 
 // TestOpenDKIM has a milter sign what users submit, and nothing else; the
 // signature covers every octet of the header and the body (simple/simple).
 func TestOpenDKIM(t *testing.T) {
 	t.Parallel()
-	socket, verifier := openDKIM(t)
+	socket, verifier, key := openDKIM(t)
 	s := serve(t, fmt.Sprintf("[[filter]]\nname = \"opendkim\"\nkind = \"milter\"\naddress = \"unix:%s\"\ndirections = [\"inbound\", \"submission\"]\n", socket))
 	folded := "folded\r\n\tand again\r\n  and again"
 	for _, text := range []string{letter("signed", "hello"), letter(folded, strings.Repeat("A longer body than one piece holds. .\r\n", 5000)), letter("empty", "")} {
@@ -45,10 +48,10 @@ func TestOpenDKIM(t *testing.T) {
 			t.Fatal(reply)
 		}
 	}
-	blackbox.Eventually(t, soon, "three messages came", func() bool { return len(s.Messages("bob", "INBOX")) == 3 })
+	blackbox.Eventually(t, blackbox.Soon, "three messages came", func() bool { return len(s.Messages("bob", "INBOX")) == 3 })
 	dir := t.TempDir()
 	verify := func(name, text string) string {
-		return blackbox.Run(t, dir, "", "opendkim", "-x", verifier, "-t", write(t, dir, name, text))
+		return blackbox.Run(t, dir, "", "opendkim", "-x", verifier, "-t", blackbox.WriteFile(t, dir, name, text))
 	}
 	for i, b := range s.Messages("bob", "INBOX") {
 		text := string(b)
@@ -57,6 +60,10 @@ func TestOpenDKIM(t *testing.T) {
 		}
 		if out := verify("good", text); !strings.Contains(out, "(s=sel, d=example.test, 2048-bit key) succeeded") {
 			t.Errorf("message %d: %s\n%.3000s", i, out, text)
+		}
+		out := blackbox.Run(t, dir, text, blackbox.Binary(t), "verify", "message", "--resolver", key.Addr)
+		if !strings.Contains(out, "dkim=pass (2048-bit key) header.d=example.test header.s=sel") {
+			t.Errorf("message %d, by us: %s", i, out)
 		}
 		if out := verify("bad", strings.Replace(text, "\r\nTo: bob", "\r\nTo: Bob", 1)); strings.Contains(out, "succeeded") {
 			t.Errorf("message %d with another header: %s", i, out)
@@ -67,7 +74,7 @@ func TestOpenDKIM(t *testing.T) {
 	if code, reply := send(t, s, "smtp", "x@elsewhere.test", letter("not ours", "hello")); code != 250 {
 		t.Fatal(reply)
 	}
-	if b := s.WaitFor("bob", "INBOX", "not ours", soon); strings.Contains(string(b), "DKIM-Signature") {
+	if b := s.WaitFor("bob", "INBOX", "not ours", blackbox.Soon); strings.Contains(string(b), "DKIM-Signature") {
 		t.Errorf("a stranger's message was signed: %s", b)
 	}
 	traced(t, s, "x@elsewhere.test", "opendkim: ok")

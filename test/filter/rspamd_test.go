@@ -21,7 +21,7 @@ func rspamd(t *testing.T) (worker, proxy string) {
 	dir := t.TempDir()
 	worker = fmt.Sprintf("127.0.0.1:%d", blackbox.FreePort(t, "127.0.0.1"))
 	proxy = fmt.Sprintf("127.0.0.1:%d", blackbox.FreePort(t, "127.0.0.1"))
-	config := write(t, dir, "rspamd.conf", strings.NewReplacer("DIR", dir, "WORKER", worker, "PROXY", proxy, "TLD", write(t, dir, "tld", "com\ntest\n")).Replace(`
+	config := blackbox.WriteFile(t, dir, "rspamd.conf", strings.NewReplacer("DIR", dir, "WORKER", worker, "PROXY", proxy, "TLD", blackbox.WriteFile(t, dir, "tld", "com\ntest\n")).Replace(`
 options {
   filters = "";
   enable_test_patterns = true;
@@ -44,7 +44,7 @@ worker "rspamd_proxy" {
 modules { path = "/usr/share/rspamd/plugins/milter_headers.lua"; }
 milter_headers { use = ["x-spamd-result"]; skip_local = false; skip_authenticated = false; }
 `))
-	start(t, []string{"rspamd", "-f", "-i", "-c", config, "--var=DBDIR=" + dir, "--var=RUNDIR=" + dir}, func() bool {
+	blackbox.StartTool(t, []string{"rspamd", "-f", "-i", "-c", config, "--var=DBDIR=" + dir, "--var=RUNDIR=" + dir}, func() bool {
 		resp, err := http.Get("http://" + worker + "/ping")
 		if err == nil {
 			_ = resp.Body.Close()
@@ -72,7 +72,7 @@ func TestRspamd(t *testing.T) {
 		if code, reply := send(t, s, "smtp", "x@elsewhere.test", letter("ham", "hello")); code != 250 {
 			t.Errorf("%s: no spam: %s", table, reply)
 		}
-		b := string(s.WaitFor("bob", "INBOX", "Subject: ham", soon))
+		b := string(s.WaitFor("bob", "INBOX", "Subject: ham", blackbox.Soon))
 		if !strings.Contains(b, "X-Spamd-Result: default: False [") {
 			t.Errorf("%s: rspamd's field is missing: %s", table, b)
 		}
@@ -80,7 +80,7 @@ func TestRspamd(t *testing.T) {
 		if code, reply := send(t, s, "smtp", "j@elsewhere.test", letter("junk", "Y"+gtube)); code != 250 {
 			t.Errorf("junk: %s", reply)
 		}
-		s.WaitFor("bob", "Junk", "Subject: junk", soon)
+		s.WaitFor("bob", "Junk", "Subject: junk", blackbox.Soon)
 		traced(t, s, "j@elsewhere.test", "judged", "junk", "rspamd: junk")
 	}
 }

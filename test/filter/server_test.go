@@ -3,22 +3,16 @@
 package filter
 
 import (
-	"bytes"
 	"crypto/tls"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/test/blackbox"
 )
-
-// soon is how long a peer may take to start.
-const soon = 30 * time.Second
 
 // serve runs `ekiden serve` with filters on data that the demo made, with alice
 // and bob; the helpers of the demo's server go on working.
@@ -32,12 +26,12 @@ func serve(t *testing.T, filters string) *blackbox.Server {
 		shut += name + " = []\n"
 	}
 	config := filepath.Join(t.TempDir(), "ekiden.toml")
-	text := fmt.Sprintf("hostname = %q\ndata = %q\n[tls]\nown_authority = true\n[listen]\n", s.Hostname, s.Data) +
+	text := fmt.Sprintf("hostname = %q\ndata = %q\n[tls]\nown_authority = true\n[dkim]\nsign = false\n[checks]\nsenders = false\n[listen]\n", s.Hostname, s.Data) +
 		door("smtp") + door("submissions") + door("imaps") + shut + filters
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, []string{blackbox.Binary(t), "serve", "-c", config}, func() bool {
+	blackbox.StartTool(t, []string{blackbox.Binary(t), "serve", "-c", config}, func() bool {
 		c, err := blackbox.DialSMTP(s.Addr("smtp"), nil)
 		if err == nil {
 			_ = c.Close()
@@ -45,50 +39,6 @@ func serve(t *testing.T, filters string) *blackbox.Server {
 		return err == nil
 	})
 	return s
-}
-
-// start runs a program until the test ends, and waits until it is ready.
-func start(t *testing.T, command []string, ready func() bool) {
-	t.Helper()
-	blackbox.Need(t, command[0])
-	var log bytes.Buffer
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		patience := time.Second // OpenDKIM looks about every five seconds only
-		if command[0] == blackbox.Binary(t) {
-			patience = soon
-		}
-		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
-		<-ended
-		late.Stop()
-		if t.Failed() {
-			b := log.Bytes()
-			t.Logf("the end of what %s said:\n%s", command[0], b[max(0, len(b)-4000):])
-		}
-	})
-	blackbox.Eventually(t, soon, command[0]+" is ready", ready)
-}
-
-// there says whether a file is there.
-func there(path string) func() bool {
-	return func() bool { _, err := os.Stat(path); return err == nil }
-}
-
-// write writes a file below a directory and gives its path.
-func write(t *testing.T, dir, name, text string) string {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // letter is a message with a body.
@@ -132,7 +82,7 @@ func send(t *testing.T, s *blackbox.Server, door, from, text string) (int, strin
 func traced(t *testing.T, s *blackbox.Server, address string, words ...string) {
 	t.Helper()
 	var story, missing string
-	for end := time.Now().Add(soon); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(blackbox.Soon); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		story, _ = blackbox.Try(t, t.TempDir(), "", blackbox.Binary(t), "trace", address, "--data", s.Data)
 		missing = ""
 		for _, w := range words {

@@ -49,7 +49,7 @@ func start(t *testing.T, more string) *server {
 	}
 	s.config = filepath.Join(s.dir, "ekiden.toml")
 	text := fmt.Sprintf("hostname = \"mx.example.test\"\ndata = \"data\"\n[tls]\nown_authority = true\n[auth]\nargon2_memory = 64\nargon2_time = 1\n"+
-		"[listen]\n%s[limits]\nunknown_recipient_rate = 0\n[outbound]\nallow_private = true\nsmart_host = %q\nretry_first = \"1s\"\n%s\n",
+		"[checks]\nsenders = false\n[listen]\n%s[limits]\nunknown_recipient_rate = 0\n[outbound]\nallow_private = true\nsmart_host = %q\nretry_first = \"1s\"\n%s\n",
 		listen.String(), s.smart.Addr, more)
 	if strings.Contains(more, "sendmail_allow") {
 		text += fmt.Sprintf("sendmail_socket = %q\n", filepath.Join(s.dir, "sendmail.sock"))

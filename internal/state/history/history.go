@@ -98,7 +98,11 @@ func Write(tx kv.Tx, id mail.ArrivalID, entries ...Entry) {
 // to a delivery later is found by what began its story.
 func (e Entry) addresses() []mail.Address {
 	switch e.What {
-	case Judged, Relayed, Deferred, Bounced, Reported, Untold, Released, Retried, Rerouted, Dropped:
+	case Judged:
+		if e.Action != "defer" && e.Action != "reject" {
+			return nil // else it is all that there is
+		}
+	case Relayed, Deferred, Bounced, Reported, Untold, Released, Retried, Rerouted, Dropped:
 		return nil
 	}
 	var all []mail.Address
