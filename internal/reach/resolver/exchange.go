@@ -1,13 +1,13 @@
 package resolver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -172,6 +172,10 @@ func parse(b []byte, m *dns.Msg) (*dns.Msg, error) {
 	if len(b) < 12 || uint16(b[0])<<8|uint16(b[1]) != m.Id {
 		return nil, errOther
 	}
+	same, folded := respell(b, m.Question[0].Name)
+	if folded {
+		return nil, errFolded // asked again by TCP, where it cannot be forged
+	}
 	a := new(dns.Msg)
 	if err := a.Unpack(b); err != nil {
 		// A cut answer may end in the middle of a record.
@@ -187,11 +191,28 @@ func parse(b []byte, m *dns.Msg) (*dns.Msg, error) {
 	if len(a.Question) != 1 || a.Question[0].Qtype != q.Qtype || a.Question[0].Qclass != q.Qclass {
 		return nil, errOther
 	}
-	if got := a.Question[0].Name; got != q.Name {
-		if !strings.EqualFold(got, q.Name) {
-			return nil, errOther
-		}
-		return nil, errFolded // asked again by TCP, where it cannot be forged
+	if !same {
+		return nil, errOther
 	}
 	return a, nil
+}
+
+// respell sees that the question in a packet is the one that was asked, in the same
+// spelling, and puts it into lower case: what is compressed in the answer points to it.
+func respell(b []byte, name string) (same, folded bool) {
+	var asked [255]byte
+	n, err := dns.PackDomainName(name, asked[:], 0, nil, false)
+	if err != nil || len(b) < header+n {
+		return false, false
+	}
+	got := b[header : header+n]
+	low := bytes.ToLower(asked[:n]) // lengths of labels are below the letters
+	switch {
+	case bytes.Equal(got, asked[:n]):
+		copy(got, low)
+		return true, false
+	case bytes.Equal(bytes.ToLower(got), low):
+		return false, true
+	}
+	return false, false
 }

@@ -247,7 +247,7 @@ func (r *Resolver) raw(ctx context.Context, q question, w *work) (*step, error) 
 		return nil, err
 	}
 	s, err := r.fetch(ctx, q, w)
-	if err != nil && ctx.Err() == nil && !isSpent(err) {
+	if err != nil && ctx.Err() == nil && !isSpent(err) && len(w.avoid) == 0 {
 		r.failed.put(q, err, now.Add(failureTTL))
 	}
 	return s, err

@@ -47,6 +47,7 @@ type step struct {
 
 	forwarded bool // it came from a forwarder
 	local     bool // nobody was asked
+	chained   bool // it came with the answer to another question, at the end of aliases
 
 	verdict atomic.Pointer[verdict]
 	used    atomic.Bool // since the cache last looked
@@ -101,6 +102,7 @@ func extract(m *dns.Msg, q question, zone string, now time.Time, o *Options) []*
 		if s == nil {
 			return steps
 		}
+		s.chained = len(steps) > 0
 		steps = append(steps, s)
 		if s.kind != alias || !dns.IsSubDomain(zone, s.target) {
 			return steps

@@ -164,8 +164,8 @@ func (r *Resolver) linkTo(ctx context.Context, at *link, name string, w *work) (
 		if l, err = r.weigh(ctx, at, s, w); err != nil {
 			return nil, err
 		}
-		if l.kind != broken {
-			break
+		if l.kind != broken || l.zone == name {
+			break // what the parent says holds; what the zone says was asked for twice already
 		}
 		first = l
 		r.distrust(s, w)
@@ -175,10 +175,11 @@ func (r *Resolver) linkTo(ctx context.Context, at *link, name string, w *work) (
 	return l, nil
 }
 
-// distrust has another server asked for what did not validate.
+// distrust has another server asked for what did not validate, or the same for just
+// that: some prove nothing about the names that aliases lead to.
 func (r *Resolver) distrust(s *step, w *work) {
 	r.steps.forget(s.q)
-	if s.forwarded || !s.from.IsValid() {
+	if s.forwarded || s.chained || !s.from.IsValid() {
 		return
 	}
 	if w.avoid == nil {
@@ -270,7 +271,11 @@ func (r *Resolver) keysOf(ctx context.Context, zone string, ds []*dns.DS, ttl ti
 		why = err
 		r.distrust(s, w)
 	}
-	return brokenLink(why)
+	l, err := brokenLink(why)
+	if err == nil {
+		l.zone = zone
+	}
+	return l, err
 }
 
 // denial takes the proof that came with a step, as far as its signatures hold.
