@@ -22,7 +22,7 @@ func (c *session) delete(cmd *imap.BoxCommand) (reply, error) {
 		return reply{}, err
 	}
 	if mine {
-		c.sel = nil
+		c.deselect()
 	}
 	return ok("DELETE done"), nil
 }

@@ -1,6 +1,8 @@
 package imapd
 
 import (
+	"slices"
+
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
@@ -123,6 +125,10 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 			return reply{}, err
 		}
 	}
+	if onlyUIDs(items) && cmd.ChangedSince == nil {
+		c.fetchUIDs(spans, cmd.UID)
+		return ok("FETCH done"), nil
+	}
 	if v.readOnly {
 		w.seen = false
 	}
@@ -161,6 +167,31 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 		return reply{"OK", codes[fault.Expunged], "FETCH done; some of these messages are gone"}, nil
 	}
 	return ok("FETCH done"), nil
+}
+
+// onlyUIDs says whether nothing else is asked for.
+func onlyUIDs(items []imap.FetchItem) bool {
+	return !slices.ContainsFunc(items, func(it imap.FetchItem) bool { return it.Name != "UID" })
+}
+
+// fetchUIDs tells the UIDs of messages as the view has them, by number also of
+// those that are gone, which the client has not heard of yet (RFC 2180 §4.1.1).
+func (c *session) fetchUIDs(spans []span, uid bool) {
+	v, number := c.sel, !c.has(uidOnly)
+	for _, s := range spans {
+		i := s.from
+		for u := range v.uids.between(s.from, s.to) {
+			if i++; uid && v.isGone(u) {
+				continue
+			}
+			if number {
+				c.enc.Untagged().Number(int64(i)).Raw(" FETCH (UID ")
+			} else {
+				c.enc.Untagged().Number(int64(u)).Raw(" UIDFETCH (UID ")
+			}
+			c.enc.Number(int64(u)).Raw(")\r\n")
+		}
+	}
 }
 
 func hasItem(items []imap.FetchItem, name string) bool {

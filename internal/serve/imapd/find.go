@@ -312,5 +312,5 @@ func (c *session) oneBox(tx *mailbox.Tx, account mail.AccountID, box mailbox.Box
 	if err != nil {
 		return nil, err
 	}
-	return &view{account: account, box: box, uids: newSequence(runs), recent: math.MaxUint32}, nil
+	return &view{account: account, box: box, uids: newSequence(runs)}, nil
 }

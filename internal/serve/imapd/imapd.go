@@ -92,6 +92,7 @@ type Server struct {
 
 	buffers pool[[]byte] // for long answers
 	shelves pool[*shelf]
+	recents recents
 
 	// Of compressed connections.
 	inflaters pool[io.ReadCloser]
@@ -112,6 +113,7 @@ func New(o Options) *Server {
 	s.gate.OnCrowd(s.makeRoom)
 	s.buffers.make = func() []byte { return make([]byte, 0, answerBuffer) }
 	s.ahead = make(chan struct{}, mostAhead)
+	s.recents.by = map[looked]*told{}
 	s.shelves.make = func() *shelf { return &shelf{} }
 	s.inflaters.make = newInflater
 	s.readings.make = func() []byte { return make([]byte, readBuffer) }

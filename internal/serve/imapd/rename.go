@@ -26,7 +26,7 @@ func (c *session) rename(cmd *imap.RenameCommand) (reply, error) {
 		return reply{}, err
 	}
 	if mine {
-		c.sel = nil
+		c.deselect()
 	}
 	return ok("RENAME done"), nil
 }

@@ -63,7 +63,7 @@ func (f *finder) compileKey(tx *mailbox.Tx, k *imap.SearchKey, fuzzy bool) (key,
 	case "UIDBEFORE":
 		c.op, c.uids = "UID", common(everyUID(), []imap.Range{{First: 1, Last: uint32(k.Number) - 1}})
 	case "RECENT":
-		c.number = int64(f.v.recent)
+		c.uids = f.v.fresh
 	case "MODSEQ":
 		f.modSeq = true
 	case "FUZZY":
@@ -162,7 +162,7 @@ func (k *key) cheap(r *row) answer {
 	case "ALL":
 		return surely
 	case "RECENT":
-		return yes(int64(r.UID) >= k.number)
+		return yes(isFresh(k.uids, r.UID))
 	case "FLAG":
 		return yes(r.Flags.Has(k.flag))
 	case "UNFLAG":

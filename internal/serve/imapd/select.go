@@ -57,12 +57,12 @@ func (c *session) selectBox(cmd *imap.SelectCommand) (reply, error) {
 		return err
 	})
 	if err == nil {
-		err = c.takeRecent(v, box)
+		err = c.see(v, &box)
 	}
 	if err != nil {
 		return reply{}, err
 	}
-	c.sel, box.Name = v, at.prefix+box.Name
+	box.Name = at.prefix + box.Name
 	for _, w := range words {
 		v.addWord(w)
 	}
@@ -113,17 +113,22 @@ func (c *session) tellRenamed(box *mailbox.Box, old string) {
 	c.enc.CRLF()
 }
 
-// takeRecent finds out what is \Recent in this session, and by SELECT notes
-// that it will not be in the next.
-func (c *session) takeRecent(v *view, box mailbox.Box) (err error) {
-	if v.recent, err = c.o.Mailbox.Recent(c.work, c.account(), v.account, box.ID); err != nil {
+// see makes v the selected mailbox, and finds out what is \Recent in this
+// session; by SELECT it is noted that it will not be in the next.
+func (c *session) see(v *view, box *mailbox.Box) error {
+	stored, err := c.o.Mailbox.Recent(c.work, c.account(), v.account, box.ID)
+	if err != nil {
 		return err
 	}
-	v.recentTo = box.UIDNext
-	if v.readOnly || box.UIDNext <= v.recent {
-		return nil
+	if !v.readOnly && box.UIDNext > stored {
+		if err := c.o.Mailbox.SetRecent(c.work, c.account(), v.account, box.ID, box.UIDNext); err != nil {
+			return err
+		}
 	}
-	return c.o.Mailbox.SetRecent(c.work, c.account(), v.account, box.ID, box.UIDNext)
+	c.sel, v.notedTo = v, box.UIDNext
+	c.s.recents.join(c.looked(), stored)
+	c.takeRecent(box.UIDNext)
+	return nil
 }
 
 // writeRights are those of which one makes a mailbox more than read-only: \Seen

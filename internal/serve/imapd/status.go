@@ -67,6 +67,7 @@ func (c *session) tellStatus(name string, box *mailbox.Box, items []string) erro
 func (c *session) countRecent(box *mailbox.Box) (string, error) {
 	n := int64(0)
 	first, err := c.o.Mailbox.Recent(c.work, c.account(), box.Account, box.ID)
+	first = max(first, c.s.recents.take(looked{c.account(), box.Account, box.ID}, 0))
 	if err != nil || first >= box.UIDNext {
 		return "0", err
 	}

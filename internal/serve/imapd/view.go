@@ -18,8 +18,9 @@ type view struct {
 	box      mailbox.BoxID
 	readOnly bool
 	rights   mailbox.Rights
-	recent   mailbox.UID // the first that is \Recent in this session
-	recentTo mailbox.UID // it is noted that all below were told of
+	fresh    []imap.Range // UIDs that are \Recent in this session, ascending
+	freshTo  mailbox.UID  // all below are fresh or were told elsewhere
+	notedTo  mailbox.UID  // the store knows that all below were told
 	inbox    bool
 	uids     sequence
 	saved    []imap.Range                   // UIDs of the result that "$" stands for (RFC 5182), ascending
@@ -221,6 +222,7 @@ func (c *session) fold(expunge bool) error {
 		}
 	}
 	if v.uids.n > before {
+		c.takeRecent(v.uids.top() + 1)
 		c.tellExists()
 		if err := c.fetchNew(before, v.uids.n); err != nil {
 			return err
@@ -267,30 +269,37 @@ func (c *session) tellExpunged() {
 // tellExists writes EXISTS and, but to a client of IMAP4rev2, RECENT.
 func (c *session) tellExists() {
 	v := c.sel
-	first, _ := v.uids.find(v.recent)
 	c.enc.Untagged().Number(int64(v.uids.n)).Raw(" EXISTS\r\n")
 	if c.has(rev2) {
 		return
 	}
-	c.enc.Untagged().Number(int64(v.uids.n - first)).Raw(" RECENT\r\n")
+	c.enc.Untagged().Number(int64(v.countFresh())).Raw(" RECENT\r\n")
 }
 
 // flags are a message's flags as this session sees them.
 func (c *session) flags(p *mailbox.Placement) imap.Flags {
-	return imap.Flags{System: p.Flags, Keywords: p.Keywords, Recent: p.UID >= c.sel.recent && !c.has(rev2)}
+	return imap.Flags{System: p.Flags, Keywords: p.Keywords, Recent: !c.has(rev2) && isFresh(c.sel.fresh, p.UID)}
 }
 
 // leave ends the selection, if there is one. What came while the mailbox was
 // selected was told to this session and is not \Recent to the next.
 func (c *session) leave() {
 	v := c.sel
-	c.sel = nil
-	if v == nil || v.readOnly || v.uids.top() < v.recentTo || v.uids.n == 0 {
+	c.deselect()
+	if v == nil || v.readOnly || v.uids.top() < v.notedTo || v.uids.n == 0 {
 		return
 	}
 	if err := c.o.Mailbox.SetRecent(c.work, c.account(), v.account, v.box, v.uids.top()+1); err != nil {
 		c.report(err)
 	}
+}
+
+// deselect ends the selection of a mailbox that may be gone.
+func (c *session) deselect() {
+	if c.sel != nil {
+		c.s.recents.leave(c.looked())
+	}
+	c.sel = nil
 }
 
 // fetchFlags writes an untagged FETCH with the flags of p.
