@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type book struct {
 	letters map[string]*letter
 	byID    map[mail.ArrivalID]*letter
 	order   []*letter
+	loud    bool            // all that happens is told
 	lossy   bool            // the database forgets commits
 	listed  map[string]bool // whom domains of ours may refuse to write to
 	counts  struct{ attempts, takes, twice, bounced, reports, delays, kills, refused int }
@@ -78,7 +80,7 @@ type taken struct {
 }
 
 func newBook() *book {
-	return &book{letters: map[string]*letter{}, byID: map[mail.ArrivalID]*letter{}, listed: map[string]bool{}}
+	return &book{loud: os.Getenv("EKIDEN_SIM_TALK") != "", letters: map[string]*letter{}, byID: map[mail.ArrivalID]*letter{}, listed: map[string]bool{}}
 }
 
 // maxFaults is how many are told.
@@ -93,6 +95,13 @@ func (b *book) wrong(format string, args ...any) {
 func (b *book) wrongLocked(format string, args ...any) {
 	if len(b.faults) < maxFaults {
 		b.faults = append(b.faults, b.when()+" "+fmt.Sprintf(format, args...))
+	}
+}
+
+// talk tells of all that happens, where somebody wants to hear it.
+func (b *book) talk(format string, args ...any) {
+	if b.loud {
+		fmt.Println(b.when(), fmt.Sprintf(format, args...))
 	}
 }
 
@@ -301,6 +310,7 @@ func (b *book) failed(where string, err error) {
 
 func (b *book) attempted(e event.Attempted) {
 	b.counts.attempts++
+	b.talk("%s to <%s> for the %d. time: %s %s %s", e.ID, e.To, e.Attempts, e.Outcome, e.Host, e.Reply)
 	l := b.byID[e.ID]
 	if l == nil {
 		return // a report

@@ -54,7 +54,7 @@ func (s *site) draw() mood {
 
 func (v *session) serve() {
 	defer v.conn.Close()
-	v.mood, v.born, v.nc = v.site.draw(), time.Now(), v.conn
+	v.mood, v.nc = v.site.draw(), v.conn
 	v.in = line.NewReader(reader{v})
 	if v.mood.cut == atBanner {
 		v.conn.cut()
@@ -78,6 +78,7 @@ func (v *session) serve() {
 			}
 			return
 		}
+		v.site.hear(v, string(text))
 		if !flight {
 			time.Sleep(path)
 		}

@@ -96,6 +96,7 @@ func (d *director) script() []change {
 func (d *director) play(all []change) {
 	for _, c := range all {
 		d.waitUntil(d.begin.Add(c.at))
+		d.b.talk("%s", c.what)
 		c.do()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -88,7 +89,7 @@ func born(t testing.TB, w *world, db *memkv.DB, rnd *rand.Rand) *us {
 	u := &us{db: &mortal{DB: db, after: rnd.IntN(2) == 0}, killed: make(chan struct{})}
 	u.db.left.Store(-1)
 	u.db.kill = func() { w.die(); w.book.died(); close(u.killed) }
-	blobs, err := blob.Open(blob.Options{DB: u.db})
+	blobs, err := blob.Open(blob.Options{DB: u.db, Inline: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,10 @@ func born(t testing.TB, w *world, db *memkv.DB, rnd *rand.Rand) *us {
 		Hostname: ourName, RootCAs: ring().roots, Here: u.dir.Here, Bounced: back.Bounced, Refused: u.submit.Refused,
 		Again: time.Hour, // hints are not lost here, and a look at all costs
 		Dial: func(ctx context.Context, addr string, o smtpc.Options) (*smtpc.Conn, error) {
-			o.Connect = w.connect
+			probe := o.TLS == smtpc.None
+			o.Connect = func(ctx context.Context, _ netip.Addr, addr string) (net.Conn, error) {
+				return w.connect(ctx, addr, probe)
+			}
 			return smtpc.Dial(ctx, addr, o)
 		},
 	})

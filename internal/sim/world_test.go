@@ -61,15 +61,16 @@ type site struct {
 	rule    *queue.Rule // that we know
 	domains []*domain
 
-	mu    sync.Mutex
-	mood  mood
-	since time.Time // it has this mood
-	rnd   *rand.Rand
-	open  int // connections
-	grey  map[string]time.Time
-	last  window // of what it takes while it is rate-limited
-	ruled window // of what it takes at all
-	peeks int    // transactions since the mood began
+	mu     sync.Mutex
+	mood   mood
+	since  time.Time // it has this mood
+	rnd    *rand.Rand
+	open   map[*session]string // and what was said last
+	grey   map[string]time.Time
+	last   window // of what it takes while it is rate-limited
+	probes window
+	ruled  window // of what it takes at all
+	peeks  int    // transactions since the mood began
 }
 
 // host is one machine.
@@ -139,7 +140,7 @@ func newWorld(seed uint64, b *book) *world {
 }
 
 func (w *world) newSite(n int, name string) *site {
-	s := &site{w: w, number: n, name: name, rnd: rand.New(rand.NewPCG(w.rnd.Uint64(), 2)), grey: map[string]time.Time{}}
+	s := &site{w: w, number: n, name: name, rnd: rand.New(rand.NewPCG(w.rnd.Uint64(), 2)), grey: map[string]time.Time{}, open: map[*session]string{}}
 	s.secure = []security{clear, clear, clear, selfMade, certified, requiring}[w.rnd.IntN(6)]
 	s.dane = s.secure >= selfMade && w.rnd.IntN(2) == 0
 	s.steady = n%8 == 5
@@ -206,8 +207,9 @@ func (w *world) block(is bool) { w.mu.Lock(); w.blocked = is; w.mu.Unlock() }
 // path is how long a word takes to a host and back.
 const path = 30 * time.Millisecond
 
-// connect is the network as smtpc has it.
-func (w *world) connect(ctx context.Context, _ netip.Addr, addr string) (net.Conn, error) {
+// connect is the network as smtpc has it. A probe is a connection without mail, to
+// find out whether there is a way out at all; it counts by itself.
+func (w *world) connect(ctx context.Context, addr string, probe bool) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return nil, err
@@ -242,7 +244,8 @@ func (w *world) connect(ctx context.Context, _ netip.Addr, addr string) (net.Con
 	case <-time.After(path):
 	}
 	ours, theirs := pair(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9999}, remote)
-	gone := sync.OnceFunc(func() { w.mu.Lock(); delete(w.open, ours); w.mu.Unlock(); h.site.close() })
+	v := &session{site: h.site, host: h, conn: theirs, life: w.book.life(), born: time.Now()}
+	gone := sync.OnceFunc(func() { w.mu.Lock(); delete(w.open, ours); w.mu.Unlock(); h.site.leave(v) })
 	ours.gone, theirs.gone = gone, gone
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -250,8 +253,11 @@ func (w *world) connect(ctx context.Context, _ netip.Addr, addr string) (net.Con
 		return fail(syscall.ENETUNREACH)
 	}
 	w.open[ours] = true
-	h.site.enter()
-	v := &session{site: h.site, host: h, conn: theirs, life: w.book.life()}
+	if probe {
+		h.site.probed()
+	} else {
+		h.site.enter(v)
+	}
 	w.wg.Go(v.serve)
 	return ours, nil
 }
@@ -273,17 +279,43 @@ func (s *site) opens() reach {
 }
 
 // enter counts a connection, and looks whether it is one too many.
-func (s *site) enter() {
+func (s *site) enter(v *session) {
 	s.mu.Lock()
-	s.open++
-	n := s.open
+	s.open[v] = "connects"
+	s.w.book.talk("%s is connected to (%d)", v.host.name, len(s.open))
+	n, all := len(s.open), ""
+	for v, last := range s.open {
+		all += fmt.Sprintf(" [%s since %s, message %d, %q]", v.host.name, time.Since(v.born), v.count, last)
+	}
 	s.mu.Unlock()
 	if bound := s.connections(); n > bound && s != s.w.evil {
-		s.w.book.wrong("%s has %d connections of ours, %d are allowed", s.name, n, bound)
+		s.w.book.wrong("%s has %d connections of ours, %d are allowed:%s", s.name, n, bound, all)
 	}
 }
 
-func (s *site) close() { s.mu.Lock(); s.open--; s.mu.Unlock() }
+// probed looks whether a site is asked too often whether it is there.
+func (s *site) probed() {
+	if s.over(&s.probes, 1) {
+		s.w.book.wrong("%s is probed twice in a minute", s.name)
+	}
+}
+
+func (s *site) leave(v *session) {
+	s.w.book.talk("%s is left", v.host.name)
+	s.mu.Lock()
+	delete(s.open, v)
+	s.mu.Unlock()
+}
+
+// hear notes what a client says.
+func (s *site) hear(v *session, text string) {
+	s.w.book.talk("%s is told %s", v.host.name, text)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, is := s.open[v]; is {
+		s.open[v] = text
+	}
+}
 
 // perSite is how many connections a site gets that has no rule (queue.Limits).
 const perSite = 8

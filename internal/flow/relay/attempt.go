@@ -22,8 +22,8 @@ import (
 // another hop's turn.
 func (r *Relay) work(ctx context.Context, b queue.Batch) {
 	for n := 1; ; n++ {
-		settled := r.attempt(ctx, b)
-		w := want{done: b, failed: !settled}
+		settled, moved := r.attempt(ctx, b)
+		w := want{done: b, failed: !settled, moved: moved}
 		if !settled || n == maxTurn || ctx.Err() != nil {
 			r.wants <- w
 			return
@@ -68,77 +68,107 @@ func (r *result) outcome(jitter float64) queue.Outcome {
 }
 
 // attempt tries one batch and settles it. It says false if nothing became of
-// it because of ourselves.
-func (r *Relay) attempt(ctx context.Context, b queue.Batch) bool {
+// it because of ourselves, and what of it is to wait for its turn elsewhere.
+func (r *Relay) attempt(ctx context.Context, b queue.Batch) (ok bool, moved []queue.Batch) {
 	hold, ok := r.o.Leases.Hold(queue.Ref{Message: b.Message}.Partition())
 	if !ok {
-		return false
+		return false, nil
 	}
 	defer hold.Done()
 	m, ds, err := r.load(ctx, b, hold)
 	if err != nil {
 		r.failed(ctx, err)
-		return false
+		return false, nil
 	}
 	if m.By.Return && m.By.Passed(time.Now()) {
-		return r.expire(ctx, m, ds)
+		return r.expire(ctx, m, ds), nil
 	}
-	here, there, err := r.divide(ctx, b.Hop, ds)
+	here, there, moved, err := r.divide(ctx, b, m, ds)
 	if err != nil {
 		r.failed(ctx, err)
-		return false
+		return false, nil
 	}
-	ok = len(here)+len(there) == len(ds)
 	if len(here) > 0 {
 		ok = r.lay(ctx, m, here)
 	}
-	if len(there) > 0 {
-		r.sendPaced(ctx, b, m, there)
-		ok = r.settle(ctx, m, there, nil) && ok
+	if len(there.rs) > 0 {
+		if to := r.sendPaced(ctx, b, m, there); to != "" {
+			moved = append(moved, b.To(to, there.unknown()...))
+		}
+		ok = r.settle(ctx, m, there.rs, nil) && ok
 	}
-	return ok
+	return ok, moved
 }
 
-// divide tells what is for accounts of ours from what goes out. What goes
-// another way since it was put into this batch is left out, to be found again.
-func (r *Relay) divide(ctx context.Context, hop mail.Domain, ds []queue.Delivery) (here, there []result, err error) {
+// out is what goes out over one hop, by a smart host or directly.
+type out struct {
+	rs  []result
+	via route.Via
+}
+
+// unknown are the numbers of those of whom nothing is known.
+func (o *out) unknown() (ns []uint32) {
+	for i := range o.rs {
+		if !o.rs[i].known {
+			ns = append(ns, o.rs[i].N)
+		}
+	}
+	return ns
+}
+
+// divide tells what is for accounts of ours from what goes out. What goes by
+// another hop than was thought when it was put into this batch, because of its
+// sender or since, waits for its turn there: it must not count as this site's.
+func (r *Relay) divide(ctx context.Context, b queue.Batch, m parcel, ds []queue.Delivery) (here []result, there out, moved []queue.Batch, err error) {
+	others := map[mail.Domain][]uint32{}
 	for _, d := range ds {
 		local, err := r.o.Here(ctx, d.To)
 		switch {
 		case err != nil:
-			return nil, nil, err
+			return nil, out{}, nil, err
 		case local:
 			here = append(here, result{Delivery: d})
-		case queue.Hop(d.Via, d.To.Domain, r.o.Router.Hop) == hop:
-			there = append(there, result{Delivery: d})
+			continue
+		}
+		via, hop := r.via(ctx, d, route.Sender{From: m.From, Account: m.Account}), d.To.Domain
+		if via.Is() {
+			hop = via.Hop()
+		}
+		if hop == b.Hop {
+			there.rs, there.via = append(there.rs, result{Delivery: d}), via
+		} else {
+			others[hop] = append(others[hop], d.N)
 		}
 	}
-	return here, there, nil
+	for hop, ns := range others {
+		moved = append(moved, b.To(hop, ns...))
+	}
+	return here, there, moved, nil
 }
 
 // send tries the hosts of a hop until every recipient is decided. First it uses
-// a connection that is there.
-func (r *Relay) send(ctx context.Context, m parcel, hop mail.Domain, rs []result) {
+// a connection that is there. It names another hop if what nothing is known of has
+// to wait for its turn there, or the same if its site has turned out to be another.
+func (r *Relay) send(ctx context.Context, b queue.Batch, m parcel, o out) (to mail.Domain) {
+	rs, via, hop := o.rs, o.via, b.Hop
 	d, k := rs[0].To.Domain, trunk{hop: hop, domain: rs[0].To.Domain}
-	via := r.via(ctx, rs[0].Delivery, route.Sender{From: m.From, Account: m.Account})
 	if via.Is() {
-		hop = via.Hop()
 		k = trunk{hop: hop}
 	}
 	source := r.source(m.From.Domain, k)
 	k.source = source.Hostname
 	l := r.idle.take(ctx, k, func(l *line) bool { return l.fits(&m.Message) })
-	t := &transfer{r: r, m: m, rs: rs, l: l, domain: d, trunk: k, source: source}
-	defer func() { r.idle.put(t.trunk, l) }()
+	t := &transfer{r: r, m: m, rs: rs, l: l, site: b.Site, domain: d, trunk: k, source: source}
+	defer func() { r.idle.put(k, l) }()
 	if reply := r.down.is(hop, time.Now()); !reply.IsZero() && l.conn == nil && !r.hastened(rs) && !waives(&m.Message, reply) {
 		putAll(rs, reply, "", false)
-		return
+		return ""
 	}
 	content, closer, err := r.open(ctx, m)
 	if err != nil {
 		r.failed(ctx, err)
 		putAll(rs, smtp.Answer(451, smtp.Enhanced{4, 3, 0}, "the content cannot be read here"), "", false)
-		return
+		return ""
 	}
 	defer closer.Close()
 	t.content = content
@@ -151,40 +181,52 @@ func (r *Relay) send(ctx context.Context, m parcel, hop mail.Domain, rs []result
 		}
 	}
 	if t.pending() == 0 || ctx.Err() != nil {
-		return
+		return ""
 	}
-	if !t.travel(ctx, via) {
-		return
+	found, to := t.travel(ctx, via)
+	if to != "" {
+		t.leave()
 	}
-	if t.sessions == 0 && t.reached == 0 && ctx.Err() == nil && t.last.Code != 0 {
+	if found && to == "" && t.sessions == 0 && t.reached == 0 && ctx.Err() == nil && t.last.Code != 0 {
 		r.down.put(hop, t.last, time.Now().Add(r.downFor()))
+	}
+	return to
+}
+
+// leave undoes what was said of those that are not decided.
+func (t *transfer) leave() {
+	for i := range t.rs {
+		if d := &t.rs[i]; !d.final {
+			*d = result{Delivery: d.Delivery}
+		}
 	}
 }
 
-// travel finds the route and tries its hosts. It says false if there is none.
-// Where it turns out on the way that nothing can go directly, what is left goes
-// by the fallback.
-func (t *transfer) travel(ctx context.Context, via route.Via) bool {
+// travel finds the route and tries its hosts. It says false if there is none, and
+// names the hop at which what is left waits for its turn: the same where the hosts
+// are another site's than was thought, the fallback where it turns out on the way
+// that nothing can go directly.
+func (t *transfer) travel(ctx context.Context, via route.Via) (found bool, to mail.Domain) {
 	way, err := t.way(ctx, via)
 	var none *route.Failure
 	switch {
 	case errors.As(err, &none):
 		putAll(t.rs, none.Reply, "", true)
-		return false
+		return false, ""
 	case err != nil:
 		if ctx.Err() == nil {
 			t.r.failed(ctx, err)
 			putAll(t.rs, smtp.Answer(451, smtp.Enhanced{4, 4, 3}, "no route is known now"), "", false)
 		}
-		return false
+		return false, ""
+	case way.Public && t.r.o.Sites.Moved(t.domain, t.site, way.MX):
+		return true, t.domain
 	}
 	t.hosts(ctx, way)
 	if t.pending() > 0 && t.escapes(way) && ctx.Err() == nil {
-		fallback := t.r.o.Router.Fallback()
-		t.tried, t.trunk = nil, trunk{hop: fallback.Hop(), source: t.source.Hostname}
-		return t.travel(ctx, fallback)
+		return true, t.r.o.Router.Fallback().Hop()
 	}
-	return true
+	return true, ""
 }
 
 // way is the route by a smart host, or to the domain's own hosts.
@@ -210,6 +252,7 @@ type transfer struct {
 	m        parcel
 	rs       []result
 	l        *line
+	site     mail.Domain // under which it counts
 	domain   mail.Domain
 	trunk    trunk // of l
 	source   Source

@@ -20,6 +20,7 @@ import (
 const (
 	probeEvery  = 10 * time.Minute
 	probeWithin = 10 * time.Second
+	probeRest   = time.Minute // between two rounds at least: they are nobody's mail, and come on top of it
 )
 
 // exit is what is known of the way out to other servers' port.
@@ -82,14 +83,20 @@ func isReached(err error) bool {
 func (r *Relay) guardExit(ctx context.Context) {
 	timer := time.NewTimer(probeEvery)
 	defer timer.Stop()
+	var rested time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.exit.suspect:
+			if wait := time.Until(rested); wait > 0 {
+				timer.Reset(wait)
+				continue
+			}
 		case <-timer.C:
 		}
 		r.probe(ctx)
+		rested = time.Now().Add(probeRest)
 		timer.Reset(probeEvery)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
 	"github.com/ekiden-mail/ekiden/internal/state/kv"
@@ -64,7 +65,7 @@ func (c *copies) give(b queue.Batch) queue.Batch {
 }
 
 // takeFresh offers the plan what this process has just queued.
-func (r *Relay) takeFresh() {
+func (r *Relay) takeFresh(ctx context.Context) {
 	all, look := r.o.Queue.TakeFresh()
 	for _, part := range look {
 		r.hints.keep(part)
@@ -77,6 +78,9 @@ func (r *Relay) takeFresh() {
 		f.Epoch = epoch
 		var taken []uint32
 		for _, d := range f.Dues() {
+			if d.Via == "" { // the sender may decide, whom the index does not name
+				d.Via = string(r.o.Router.Via(ctx, d.Domain, route.Sender{From: f.Message.From, Account: f.Message.Account}).Hop())
+			}
 			part := d.Partition()
 			switch {
 			case r.seen[part].Passed(d):

@@ -95,8 +95,9 @@ func (p *idle) other(k trunk) (gone <-chan struct{}, l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if all := p.going[site]; len(all) > 0 {
-		p.forget(site, all[0])
-		return all[0], nil
+		gone = all[0]
+		p.forget(site, gone)
+		return gone, nil
 	}
 	for k, ls := range p.lines {
 		if p.site(k) == site {

@@ -40,6 +40,7 @@ type host struct {
 	most     int           // connections at once
 	perConn  int           // most messages on one connection
 	limit    int           // messages on one connection, then 421
+	slowQuit time.Duration // before QUIT is answered
 	hang     time.Duration // before the next command is answered, once; negative: the connection ends
 	command  []string
 	tls      *tls.Config // nil: no STARTTLS
@@ -140,6 +141,7 @@ func (h *host) serve(c net.Conn, gone func()) {
 			reply = h.answer(line, &from, &to)
 		})
 		if strings.HasPrefix(line, "QUIT") {
+			time.Sleep(h.slowQuit)
 			gone() // before who hears the answer opens another connection
 			say(reply)
 			return

@@ -42,13 +42,15 @@ func (r *Relay) ahead(ctx context.Context, b queue.Batch) {
 }
 
 // sendPaced sends, or puts off what a site would not have now, and notes what its
-// hosts say of its mood. Who wants something tried now knows more than we.
-func (r *Relay) sendPaced(ctx context.Context, b queue.Batch, m parcel, rs []result) {
+// hosts say of its mood. Who wants something tried now knows more than we. What it
+// gives is send's.
+func (r *Relay) sendPaced(ctx context.Context, b queue.Batch, m parcel, o out) (to mail.Domain) {
+	rs := o.rs
 	if b.Put != "" && !r.hastened(rs) {
 		putAll(rs, smtp.Answer(451, smtp.Enhanced{4, 4, 5}, "mail to %s is put off for a while; its last word was: %s", b.Site, b.Put), "", false)
-		return
+		return ""
 	}
-	r.send(ctx, m, b.Hop, rs)
+	to = r.send(ctx, b, m, o)
 	worst := mood{site: b.Site}
 	for i := range rs {
 		if d := &rs[i]; d.host != "" && d.known {
@@ -61,4 +63,5 @@ func (r *Relay) sendPaced(ctx context.Context, b queue.Batch, m parcel, rs []res
 	if worst.mood != queue.Silent {
 		r.moods.add(worst)
 	}
+	return to
 }

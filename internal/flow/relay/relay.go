@@ -107,8 +107,9 @@ type Relay struct {
 // hop on more, if it asks and there is one.
 type want struct {
 	done   queue.Batch
-	failed bool // nothing was settled: it must be found again
-	back   bool // it only went ahead
+	failed bool          // nothing was settled: it must be found again
+	back   bool          // it only went ahead
+	moved  []queue.Batch // of it, what waits for its turn at another hop or site
 	more   chan<- queue.Batch
 }
 
@@ -246,7 +247,7 @@ func (r *Relay) finish(cut context.CancelFunc) {
 // whether to look again at once.
 func (r *Relay) look(ctx context.Context) (again bool) {
 	now := time.Now()
-	r.takeFresh()
+	r.takeFresh(ctx)
 	var failed error
 	if part, from, ok := r.plan.Hungry(); ok {
 		again = true
@@ -349,6 +350,11 @@ func (r *Relay) start(work context.Context) {
 // hand takes a batch back and gives the worker another one.
 func (r *Relay) hand(w want) {
 	now := time.Now()
+	defer func() {
+		for _, b := range w.moved { // when it is done
+			r.plan.Again(b)
+		}
+	}()
 	for _, m := range r.moods.take() {
 		r.plan.Note(m.site, m.mood, m.reply, now)
 	}

@@ -74,8 +74,9 @@ type Route struct {
 	Trouble []Session      // what was found wrong before any host was reached
 
 	// Public says that the hosts are the domain's own, at the port that servers are
-	// reached at.
+	// reached at; MX is what the DNS says of them.
 	Public bool
+	MX     []dns.Record
 }
 
 // Failure says that there is no route. It is a decision about the recipients,
@@ -146,7 +147,7 @@ func (r *Router) Straight(ctx context.Context, d mail.Domain) (Route, error) {
 		return Route{}, err
 	}
 	way, err := r.hosts(ctx, d, mx, secure)
-	way.Public = true
+	way.Public, way.MX = true, mx
 	return way, err
 }
 

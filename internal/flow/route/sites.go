@@ -55,6 +55,7 @@ const (
 	maxLearned = 50_000 // domains
 	learnedFor = 6 * time.Hour
 	unknownFor = 5 * time.Minute // where the site could not be found out
+	settles    = time.Minute     // before a domain is believed to have moved again
 )
 
 // Sites know which domains share their mail hosts: a provider with a thousand
@@ -69,8 +70,8 @@ type Sites struct {
 }
 
 type learned struct {
-	site  mail.Domain
-	until time.Time
+	site      mail.Domain
+	at, until time.Time
 }
 
 // NewSites makes sites that know nothing yet but rules. Of two rules that fit,
@@ -119,14 +120,42 @@ func (s *Sites) Rule(site mail.Domain) queue.Rule {
 }
 
 // Learn finds out the site of a domain. One that has no mail hosts, or none that
-// can be found out now, is a site of its own.
+// can be found out now, is at the site where it was, or else one of its own.
 func (s *Sites) Learn(ctx context.Context, d mail.Domain) {
-	l := learned{d, time.Now().Add(unknownFor)}
-	if mx, _, err := s.router.mx(ctx, d); err == nil && len(mx) > 0 {
-		l = learned{s.siteOf(mx), time.Now().Add(learnedFor)}
-	}
+	now := time.Now()
+	mx, _, err := s.router.mx(ctx, d)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	switch before, known := s.learned[d]; {
+	case err == nil && len(mx) > 0:
+		s.keep(d, learned{s.siteOf(mx), now, now.Add(learnedFor)})
+	case known:
+		s.keep(d, learned{before.site, now, now.Add(unknownFor)})
+	default:
+		s.keep(d, learned{d, now, now.Add(unknownFor)})
+	}
+}
+
+// Moved learns the site of a domain from its MX that were just looked up, and says
+// whether it is another than was thought. What changes within a moment is not
+// followed.
+func (s *Sites) Moved(d, thought mail.Domain, mx []dns.Record) bool {
+	if s == nil || len(mx) == 0 {
+		return false
+	}
+	now, site := time.Now(), s.siteOf(mx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, known := s.learned[d]
+	if site == thought || known && now.Sub(before.at) < settles {
+		return false
+	}
+	s.keep(d, learned{site, now, now.Add(learnedFor)})
+	return true
+}
+
+// keep notes a site. The caller holds the lock.
+func (s *Sites) keep(d mail.Domain, l learned) {
 	if len(s.learned) >= maxLearned {
 		clear(s.learned) // what is forgotten is learned again
 	}

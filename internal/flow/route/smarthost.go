@@ -86,8 +86,11 @@ type Via struct{ host *SmartHost }
 func (v Via) Is() bool { return v.host != nil }
 
 // Hop names it, with who logs in there: all that share both may share
-// connections.
+// connections. "" if there is none.
 func (v Via) Hop() mail.Domain {
+	if v.host == nil {
+		return ""
+	}
 	if v.host.User == "" {
 		return mail.Domain(v.host.Addr)
 	}

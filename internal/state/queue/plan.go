@@ -74,6 +74,11 @@ type Batch struct {
 	priority int8
 }
 
+// To is a batch of some of b's deliveries that go by another hop.
+func (b Batch) To(hop mail.Domain, ns ...uint32) Batch {
+	return Batch{Hop: hop, Sender: b.Sender, Message: b.Message, N: ns, priority: b.priority}
+}
+
 // Plan chooses what to start now among the deliveries that are due: grouped by
 // message and next hop, each site in its turn and each of its senders in their
 // turn, no site more than its share and not faster than its pace. What has a
@@ -331,6 +336,12 @@ func (p *Plan) Done(b Batch) {
 // its hop with them.
 func (p *Plan) Back(b Batch) {
 	p.Done(b)
+	p.Again(b)
+}
+
+// Again has the deliveries of a batch that was done, or of a part of it, wait for
+// another turn.
+func (p *Plan) Again(b Batch) {
 	for _, n := range b.N {
 		f := p.flow(b.Hop, b.Sender)
 		p.add(f, b.Hop, Due{Ref: Ref{b.Message, n}, Sender: b.Sender, Priority: b.priority})
