@@ -28,6 +28,10 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 	if role != mailbox.RoleNone && at.account != c.account() {
 		return reply{"NO", "USEATTR", "a special use is for its owner to give"}, nil
 	}
+	quota, err := c.quotaOf(at.account)
+	if err != nil {
+		return reply{}, err
+	}
 	taken := false
 	var box mailbox.Box
 	err = c.updateIn(at.account, func(tx *mailbox.Tx) error {
@@ -40,7 +44,13 @@ func (c *session) create(cmd *imap.CreateCommand) (reply, error) {
 				return err
 			}
 		}
-		var err error
+		h, err := tx.Holdings()
+		if err == nil {
+			err = quota.RoomForBox(h)
+		}
+		if err != nil {
+			return err
+		}
 		box, err = tx.CreateBox(at.name, role)
 		return err
 	})

@@ -80,8 +80,12 @@ type Options struct {
 	// has its own alone.
 	People People
 
-	// Quota says what an account may hold; it is asked at APPEND. nil: no quotas.
+	// Quota says what an account may hold; it is asked before anything is added.
+	// nil: no quotas.
 	Quota func(ctx context.Context, a mail.AccountID) (mailbox.Quota, error)
+	// SetQuota gives account a other limits in the name of who, or with nil only
+	// says whether he may. fault.Denied. nil: nobody may.
+	SetQuota func(ctx context.Context, who, a mail.AccountID, q *mailbox.Quota) error
 }
 
 // Server serves IMAP on any number of listeners that are alike.

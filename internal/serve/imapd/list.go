@@ -215,6 +215,10 @@ func (c *session) tellMore(e *entry, cmd *imap.ListCommand) error {
 	}
 	for _, o := range cmd.Return {
 		switch o {
+		case "METADATA":
+			if err := c.tellMetadata(e, cmd.Entries); err != nil {
+				return err
+			}
 		case "MYRIGHTS":
 			if err := c.tellMyRights(e.name, e.box); err != nil {
 				return err

@@ -19,6 +19,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/imapd"
 	"github.com/ekiden-mail/ekiden/internal/state/directory"
+	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -66,7 +67,7 @@ func (p *play) close() {
 
 // run does one directive:
 //
-//	server [no-plaintext] [implicit-tls] [sharing] [limit NAME=N…]   begins the world
+//	server [no-plaintext] [implicit-tls] [sharing] [quotaset] [limit NAME=N…]   begins the world
 //	connect NAME          a client connects
 //	c NAME                sends the lines of the input, each with CRLF
 //	raw NAME              sends Go strings as they are; "x" * N is N times x
@@ -169,6 +170,8 @@ func configure(o *imapd.Options, d *datadriven.TestData) {
 			o.ImplicitTLS, o.PlaintextAuth = true, false
 		case "jmap":
 			o.JMAP = a.Vals[0]
+		case "quotaset":
+			o.SetQuota = func(context.Context, mail.AccountID, mail.AccountID, *mailbox.Quota) error { return nil }
 		case "sharing":
 			o.People = people{}
 		case "no-tls":

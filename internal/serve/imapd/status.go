@@ -13,16 +13,17 @@ import (
 // (RFC 7162 §3.1.7), MAILBOXID (RFC 8474 §4.3) and SIZE (RFC 8438). All numbers but RECENT are kept, not
 // counted.
 var statusItems = map[string]func(*session, *mailbox.Box) (string, error){
-	"APPENDLIMIT":   func(c *session, _ *mailbox.Box) (string, error) { return decimal(c.o.Limits.Message), nil },
-	"DELETED":       func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Deleted), nil },
-	"HIGHESTMODSEQ": func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.HighestModSeq), nil },
-	"MAILBOXID":     func(_ *session, b *mailbox.Box) (string, error) { return "(" + mailboxID(b.ID) + ")", nil },
-	"MESSAGES":      func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Messages), nil },
-	"RECENT":        (*session).countRecent,
-	"SIZE":          func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Size), nil },
-	"UIDNEXT":       func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDNext), nil },
-	"UIDVALIDITY":   func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDValidity), nil },
-	"UNSEEN":        func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Unseen), nil },
+	"APPENDLIMIT":     func(c *session, _ *mailbox.Box) (string, error) { return decimal(c.o.Limits.Message), nil },
+	"DELETED":         func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Deleted), nil },
+	"DELETED-STORAGE": (*session).deletedStorage,
+	"HIGHESTMODSEQ":   func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.HighestModSeq), nil },
+	"MAILBOXID":       func(_ *session, b *mailbox.Box) (string, error) { return "(" + mailboxID(b.ID) + ")", nil },
+	"MESSAGES":        func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Messages), nil },
+	"RECENT":          (*session).countRecent,
+	"SIZE":            func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Size), nil },
+	"UIDNEXT":         func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDNext), nil },
+	"UIDVALIDITY":     func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.UIDValidity), nil },
+	"UNSEEN":          func(_ *session, b *mailbox.Box) (string, error) { return decimal(b.Unseen), nil },
 }
 
 func decimal[N uint32 | int64 | uint64](n N) string { return strconv.FormatInt(int64(n), 10) }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/serve/imapd"
@@ -60,6 +61,7 @@ type world struct {
 	dir     *directory.Store
 	alice   mail.AccountID
 	quota   int64
+	limits  mailbox.Quota // of all accounts, which alice may change
 	sink    *events
 	options imapd.Options
 	ln      *listener
@@ -117,11 +119,16 @@ func newWorldOn(t testing.TB, db kv.DB, dir string, change func(*imapd.Options))
 	w.options = imapd.Options{
 		Hostname: "mx.example.test", PlaintextAuth: true, TLS: w.certificate(), Login: l, Mailbox: w.boxes, Sink: w.sink,
 		Quota: func(context.Context, mail.AccountID) (mailbox.Quota, error) {
-			return mailbox.Quota{Octets: w.quota}, nil
+			q := w.limits
+			q.Octets = max(q.Octets, w.quota)
+			return q, nil
 		},
 	}
 	if change != nil {
 		change(&w.options)
+	}
+	if w.options.SetQuota != nil {
+		w.options.SetQuota = w.setQuota
 	}
 	if w.options.People != nil {
 		w.options.People = people{users}
@@ -131,6 +138,16 @@ func newWorldOn(t testing.TB, db kv.DB, dir string, change func(*imapd.Options))
 	srv := imapd.New(w.options)
 	go func() { w.served <- srv.Serve(serving, w.ln) }()
 	return w
+}
+
+func (w *world) setQuota(_ context.Context, who, _ mail.AccountID, q *mailbox.Quota) error {
+	if who != w.alice {
+		return fault.New(fault.Denied, "test", "only alice sets quotas")
+	}
+	if q != nil {
+		w.limits = *q
+	}
+	return nil
 }
 
 // people are the accounts of the directory.

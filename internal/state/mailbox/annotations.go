@@ -115,7 +115,7 @@ func (t *Tx) Annotations(id BoxID, entries []string, depth int) ([]Annotation, e
 				return nil, fault.As(fault.Corrupt, "mailbox.Annotations", errRow)
 			}
 			for _, e := range entries {
-				if below(e, name, depth) && !known[name] {
+				if Below(e, name, depth) && !known[name] {
 					known[name] = true
 					found = append(found, Annotation{name, value})
 				}
@@ -125,8 +125,8 @@ func (t *Tx) Annotations(id BoxID, entries []string, depth int) ([]Annotation, e
 	return found, nil
 }
 
-// below says whether name is entry, or up to depth levels below it.
-func below(entry, name string, depth int) bool {
+// Below says whether name is entry, or up to depth levels below it.
+func Below(entry, name string, depth int) bool {
 	rest, ok := strings.CutPrefix(name, entry)
 	switch {
 	case !ok || rest != "" && rest[0] != '/':

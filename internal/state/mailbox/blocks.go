@@ -239,6 +239,23 @@ func (t *Tx) FirstUnseen(id BoxID) (uid UID, number uint32, err error) {
 	return 0, 0, fault.As(fault.Corrupt, "mailbox.FirstUnseen", errRow)
 }
 
+// DeletedSize is how many octets the messages with \Deleted of a mailbox have.
+func (t *Tx) DeletedSize(id BoxID) (n int64, err error) {
+	b, err := t.may(id, RightRead)
+	if err != nil {
+		return 0, err
+	}
+	uids, err := t.deleted(b)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := t.getRows(id, uids)
+	for _, p := range rows {
+		n += p.row.size
+	}
+	return n, err
+}
+
 // deleted is the UIDs with \Deleted, found without a look at blocks that have
 // none.
 func (t *Tx) deleted(b *boxState) ([]UID, error) {

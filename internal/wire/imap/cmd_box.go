@@ -141,6 +141,7 @@ func (p *parser) status() Command {
 var statusItems = []string{
 	"APPENDLIMIT",
 	"DELETED",
+	"DELETED-STORAGE",
 	"HIGHESTMODSEQ",
 	"MAILBOXID",
 	"MESSAGES",
