@@ -40,7 +40,15 @@ func (c *TraceCmd) Run() error {
 			}
 			fmt.Fprintln(w, "message", s.ID)
 			for _, e := range s.Entries {
-				row(w, "  "+second(e.At), e.What, told(e))
+				if len(e.Reasons) == 0 {
+					row(w, "  "+second(e.At), e.What, told(e))
+					continue
+				}
+				row(w, "  "+second(e.At), e.What, e.Action)
+				for _, reason := range e.Reasons {
+					row(w, "", "", "  "+reason)
+				}
+				row(w, "", "", "  found: "+e.Reply)
 			}
 		}
 	})

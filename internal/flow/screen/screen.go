@@ -144,7 +144,7 @@ func told(v judge.Verdict, e *judge.Evidence) string {
 	if e.Sender == nil {
 		return e.String()
 	}
-	return v.Why() + " | " + e.String()
+	return v.Why() + history.FoundOut + e.String()
 }
 
 // one is the best of the replies: the filters may have changed the recipients,

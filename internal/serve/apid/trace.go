@@ -34,6 +34,7 @@ type Entry struct {
 	Action  string     `json:"action,omitempty" doc:"what the report says, the verdict, or the command that was refused"`
 	Next    *time.Time `json:"next,omitempty" doc:"the next attempt"`
 	Subject string     `json:"subject,omitempty" doc:"of the message, as far as it is kept"`
+	Reasons []string   `json:"reasons,omitempty" doc:"why it was judged so"`
 	Reason  string     `json:"reason,omitempty" doc:"why it failed, in one of the words of docs/reports.md" example:"mailbox-full"`
 }
 
@@ -41,6 +42,9 @@ func entryBody(e history.Entry) Entry {
 	out := Entry{
 		At: e.At.UTC(), What: e.What, From: e.From.String(), To: e.To.String(), Host: e.Host, Reply: e.Reply,
 		Account: uint64(e.Account), Size: e.Size, Peer: e.Peer, TLS: e.TLS, Action: e.Action, Next: moment(e.Next), Subject: e.Subject, Reason: string(e.Reason),
+	}
+	if why, found, ok := strings.Cut(e.Reply, history.FoundOut); ok && e.What == history.Judged {
+		out.Reasons, out.Reply = strings.Split(why, "; "), found
 	}
 	if e.Report != (mail.ArrivalID{}) {
 		out.Report = e.Report.String()

@@ -42,6 +42,10 @@ const (
 	Dropped   = "dropped"  // taken away by an operator
 )
 
+// FoundOut stands in the Reply of a Judged entry between the verdict's reasons, with
+// "; " between them, and what was found out. Without it there are no reasons.
+const FoundOut = " | "
+
 // Entry is one thing that happened to a message.
 type Entry struct {
 	At      time.Time
