@@ -14,6 +14,8 @@ import (
 const (
 	starred   = `\Starred`
 	important = `\Important`
+
+	importantWord = "$Important" // RFC 8457
 )
 
 // labelsByRole are the names of X-GM-EXT-1 for mailboxes of a special use.
@@ -74,7 +76,7 @@ func labelsOf(p *mailbox.Placement, places []mailbox.Place, names map[mailbox.Bo
 	if p.Flags.Has(mail.FlagFlagged) {
 		labels = append(labels, starred)
 	}
-	if slices.ContainsFunc(p.Keywords, func(w string) bool { return strings.EqualFold(w, "$Important") }) {
+	if slices.ContainsFunc(p.Keywords, func(w string) bool { return strings.EqualFold(w, importantWord) }) {
 		labels = append(labels, important)
 	}
 	slices.Sort(labels)
@@ -122,7 +124,7 @@ func (c *session) relabel(cmd *imap.StoreCommand, uids []mailbox.UID) error {
 		case strings.EqualFold(l, starred):
 			flags.Flags |= mail.FlagFlagged
 		case strings.EqualFold(l, important):
-			flags.Keywords = []string{"$Important"}
+			flags.Keywords = []string{importantWord}
 		default:
 			named = append(named, l)
 		}
@@ -153,7 +155,7 @@ func (c *session) flagLabels(op imap.FlagOp, on mailbox.FlagChange, uids []mailb
 	case imap.FlagsReplace:
 		off.Flags = mail.FlagFlagged &^ on.Flags
 		if len(on.Keywords) == 0 {
-			off.Keywords = []string{"$Important"}
+			off.Keywords = []string{importantWord}
 		}
 	}
 	for _, change := range []mailbox.FlagChange{off, on} {

@@ -5,17 +5,9 @@ import (
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
-	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
-
-// source is a mailbox that an ESEARCH looks into.
-type source struct {
-	account mail.AccountID
-	box     mailbox.Box
-	name    string // as the client knows it
-}
 
 // esearch is ESEARCH, which searches any mailboxes (RFC 7377).
 func (c *session) esearch(cmd *imap.ESearchCommand) (reply, error) {
@@ -41,8 +33,8 @@ func (c *session) esearch(cmd *imap.ESearchCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	for _, s := range sources {
-		if err := c.searchIn(s, cmd); err != nil {
+	for i := range sources {
+		if err := c.searchIn(&sources[i], cmd); err != nil {
 			return reply{}, err
 		}
 	}
@@ -50,14 +42,20 @@ func (c *session) esearch(cmd *imap.ESearchCommand) (reply, error) {
 }
 
 // searchIn searches one mailbox, and tells if there is something in it.
-func (c *session) searchIn(s source, cmd *imap.ESearchCommand) error {
+func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand) error {
 	v := c.sel
-	here := v != nil && v.account == s.account && v.box == s.box.ID
+	here := c.isSelected(s)
 	if !here {
 		err := c.readIn(s.account, func(tx *mailbox.Tx) (err error) {
+			if err := tx.Demand(s.box.ID, mailbox.RightRead); err != nil {
+				return err
+			}
 			v, err = c.oneBox(tx, s.account, s.box.ID)
 			return err
 		})
+		if fault.Is(err, fault.Denied) { // RFC 7377 §2.2 passes it over
+			return nil
+		}
 		if err != nil {
 			return lost(err)
 		}
@@ -90,47 +88,41 @@ func (c *session) searchIn(s source, cmd *imap.ESearchCommand) error {
 
 // sources is the mailboxes that filters name, each once (RFC 7377 §2.2). What is
 // not there is passed over.
-func (c *session) sources(filters []imap.MailboxFilter) (all []source, err error) {
-	seen := map[mailbox.BoxID]bool{}
-	err = c.read(func(tx *mailbox.Tx) error {
-		all, seen = nil, map[mailbox.BoxID]bool{}
-		boxes, err := tx.Boxes()
-		if err != nil {
-			return err
+func (c *session) sources(filters []imap.MailboxFilter) (found []entry, err error) {
+	all, err := c.catalogue(newPatterns("", []string{"*"}))
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		e := &all[i]
+		if e.box != nil && slices.ContainsFunc(filters, func(f imap.MailboxFilter) bool { return c.names(&f, e) }) {
+			found = append(found, *e)
 		}
-		for i := range filters {
-			for _, b := range boxes {
-				if !seen[b.ID] && c.filtered(&filters[i], b) {
-					seen[b.ID] = true
-					all = append(all, source{c.account(), b, b.Name})
-				}
-			}
-		}
-		return nil
-	})
-	return all, fault.Wrap("imapd.sources", err)
+	}
+	return found, nil
 }
 
-// filtered says whether a filter names a mailbox.
-func (c *session) filtered(f *imap.MailboxFilter, b mailbox.Box) bool {
+// names says whether a filter names a mailbox (RFC 5465 §6, RFC 7377 §2.2).
+func (c *session) names(f *imap.MailboxFilter, e *entry) bool {
 	switch f.Kind {
-	case "SELECTED":
-		return c.sel.account == c.account() && c.sel.box == b.ID
-	case "INBOXES":
-		return b.Role == mailbox.RoleInbox
-	case "PERSONAL":
-		return true
+	case "SELECTED", "SELECTED-DELAYED":
+		return c.isSelected(e)
+	case "PERSONAL", "INBOXES":
+		return e.account == c.account()
 	case "SUBSCRIBED":
-		return b.Subscribed
+		return e.subscribed
 	}
 	return slices.ContainsFunc(f.Names, func(name string) bool {
-		below, under := strings.CutPrefix(b.Name, name+mailbox.Separator)
+		if canonical, err := mailbox.CanonicalName(name); err == nil {
+			name = canonical
+		}
+		below, under := strings.CutPrefix(e.name, name+mailbox.Separator)
 		switch f.Kind {
 		case "SUBTREE":
-			return under || b.Name == name
+			return under || e.name == name
 		case "SUBTREE-ONE":
-			return under && !strings.Contains(below, mailbox.Separator) || b.Name == name
+			return under && !strings.Contains(below, mailbox.Separator) || e.name == name
 		}
-		return b.Name == name
+		return e.name == name
 	})
 }

@@ -100,7 +100,7 @@ func (n *notice) take(groups []imap.NotifyGroup) reply {
 		if arrive != vanish || slices.Contains(g.Events, flagChange) && !arrive {
 			return bad("MessageNew and MessageExpunge belong together, and FlagChange to both")
 		}
-		if !strings.HasPrefix(g.Filter, "SELECTED") {
+		if !strings.HasPrefix(g.Kind, "SELECTED") {
 			n.others = append(n.others, *g)
 			continue
 		}
@@ -159,23 +159,7 @@ func (n *notice) sorted() []entry {
 // wants says whether an event of a mailbox that is not selected is to be told.
 func (n *notice) wants(c *session, e *entry, event string) bool {
 	return slices.ContainsFunc(n.others, func(g imap.NotifyGroup) bool {
-		return slices.Contains(g.Events, event) && c.names(&g, e)
-	})
-}
-
-// names says whether a group is about a mailbox (RFC 5465 §6).
-func (c *session) names(g *imap.NotifyGroup, e *entry) bool {
-	switch g.Filter {
-	case "PERSONAL", "INBOXES":
-		return e.account == c.account()
-	case "SUBSCRIBED":
-		return e.subscribed
-	}
-	return slices.ContainsFunc(g.Boxes, func(name string) bool {
-		if canonical, err := mailbox.CanonicalName(name); err == nil {
-			name = canonical
-		}
-		return e.name == name || g.Filter == "SUBTREE" && strings.HasPrefix(e.name, name+mailbox.Separator)
+		return slices.Contains(g.Events, event) && c.names(&g.MailboxFilter, e)
 	})
 }
 
@@ -458,7 +442,7 @@ func (c *session) await() error {
 
 // immediate says whether EXPUNGE may come at any time (RFC 5465 §6.1).
 func (n *notice) immediate() bool {
-	return n.selected != nil && n.selected.Filter == "SELECTED"
+	return n.selected != nil && n.selected.Kind == "SELECTED"
 }
 
 // changedNames are the names that a command has changed.

@@ -73,8 +73,15 @@ func (f *finder) compileKey(tx *mailbox.Tx, k *imap.SearchKey, fuzzy bool) (key,
 	case "YOUNGER", "OLDER": // RFC 5032 §2
 		c.date = f.now.Add(-time.Duration(k.Number) * time.Second)
 	case "EMAILID", "X-GM-MSGID", "THREADID", "X-GM-THRID", "X-GM-LABELS":
-		c.op = "ID"
-		c.ids, err = f.idsOf(tx, k)
+		switch {
+		case strings.EqualFold(k.Text, starred):
+			c.op, c.flag = "FLAG", mail.FlagFlagged
+		case strings.EqualFold(k.Text, important):
+			c.op, c.word = "KEYWORD", importantWord
+		default:
+			c.op = "ID"
+			c.ids, err = f.idsOf(tx, k)
+		}
 	case "X-GM-RAW":
 		var keys []imap.SearchKey
 		if keys, err = imap.ParseRaw(k.Text, f.now); err == nil {

@@ -8,8 +8,10 @@ type ESearchCommand struct {
 
 // MailboxFilter names mailboxes (RFC 5465 §6, RFC 7377 §2.2).
 type MailboxFilter struct {
-	Kind  string   // SELECTED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE, SUBTREE-ONE or MAILBOXES
-	Names []string // of the last three
+	// Kind is SELECTED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE or MAILBOXES; of
+	// NOTIFY also SELECTED-DELAYED, of ESEARCH SUBTREE-ONE.
+	Kind  string
+	Names []string // of the kinds that name mailboxes
 }
 
 // Name is "ESEARCH".
@@ -33,7 +35,7 @@ func (p *parser) esearch(bool) Command {
 	c := ESearchCommand{SearchCommand: SearchCommand{UID: true}}
 	p.space()
 	if p.acceptWord("IN") {
-		p.list(false, func() { c.In = append(c.In, p.mailboxFilter()) })
+		p.list(false, func() { c.In = append(c.In, p.mailboxFilter("SUBTREE-ONE")) })
 		p.space()
 	}
 	p.returning(&c.SearchCommand)
@@ -41,20 +43,31 @@ func (p *parser) esearch(bool) Command {
 	return &c
 }
 
-// mailboxFilter reads filter-mailboxes.
-func (p *parser) mailboxFilter() MailboxFilter {
+// mailboxFilter reads filter-mailboxes; own is the kind that only the command in
+// hand knows.
+func (p *parser) mailboxFilter(own string) MailboxFilter {
 	f := MailboxFilter{Kind: p.word()}
 	switch f.Kind {
 	case "SELECTED", "INBOXES", "PERSONAL", "SUBSCRIBED":
-	case "SUBTREE", "SUBTREE-ONE", "MAILBOXES":
+		return f
+	case "SELECTED-DELAYED":
+		if f.Kind == own {
+			return f
+		}
+	case "SUBTREE-ONE":
+		if f.Kind != own {
+			break
+		}
+		fallthrough
+	case "SUBTREE", "MAILBOXES":
 		p.space()
 		if p.peek() == '(' {
 			p.list(false, func() { f.Names = append(f.Names, p.mailbox()) })
 		} else {
 			f.Names = []string{p.mailbox()}
 		}
-	default:
-		p.fail("an unknown mailbox specifier: %.40s", f.Kind)
+		return f
 	}
+	p.fail("unknown mailboxes: %.40s", f.Kind)
 	return f
 }

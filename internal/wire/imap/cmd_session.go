@@ -49,10 +49,7 @@ type NotifyCommand struct {
 
 // NotifyGroup is an event group: which mailboxes, and which events.
 type NotifyGroup struct {
-	// Filter is SELECTED, SELECTED-DELAYED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE
-	// or MAILBOXES.
-	Filter string
-	Boxes  []string // of SUBTREE and MAILBOXES
+	MailboxFilter
 	Events []string // upper case; none: NONE
 	Fetch  []FetchItem
 }
@@ -71,10 +68,8 @@ func (c *NotifyCommand) encode(e *Encoder) {
 	}
 	for i := range c.Groups {
 		g := &c.Groups[i]
-		e.Raw(" (").Raw(g.Filter).SP()
-		if g.Filter == "SUBTREE" || g.Filter == "MAILBOXES" {
-			e.List(len(g.Boxes), func(i int) { e.Mailbox(g.Boxes[i]) }).SP()
-		}
+		e.Raw(" (").mailboxFilter(&g.MailboxFilter)
+		e.SP()
 		if len(g.Events) == 0 {
 			e.Raw("NONE)")
 			continue
@@ -119,20 +114,8 @@ func (p *parser) notify() Command {
 }
 
 func (p *parser) notifyGroup() NotifyGroup {
-	var g NotifyGroup
 	p.expect('(')
-	switch g.Filter = p.word(); g.Filter {
-	case "SELECTED", "SELECTED-DELAYED", "INBOXES", "PERSONAL", "SUBSCRIBED":
-	case "SUBTREE", "MAILBOXES":
-		p.space()
-		if p.peek() == '(' {
-			p.list(false, func() { g.Boxes = append(g.Boxes, p.mailbox()) })
-		} else {
-			g.Boxes = []string{p.mailbox()}
-		}
-	default:
-		p.fail("unknown mailboxes: %.40s", g.Filter)
-	}
+	g := NotifyGroup{MailboxFilter: p.mailboxFilter("SELECTED-DELAYED")}
 	p.space()
 	if p.peek() == '(' {
 		p.list(false, func() { p.notifyEvent(&g) })
@@ -151,7 +134,7 @@ func (p *parser) notifyEvent(g *NotifyGroup) {
 	if event != "MESSAGENEW" || !strings.HasPrefix(string(p.b[p.i:]), " (") || p.err != nil {
 		return
 	}
-	if !strings.HasPrefix(g.Filter, "SELECTED") {
+	if !strings.HasPrefix(g.Kind, "SELECTED") {
 		p.fail("only for the selected mailbox can something be fetched")
 	}
 	p.space()
