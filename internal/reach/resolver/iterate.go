@@ -151,7 +151,14 @@ func (r *Resolver) askZone(ctx context.Context, c *cut, q question, w *work) (*a
 	var why trouble
 	for range maxPerZone {
 		if len(known) > 0 {
-			a, err := r.asks.once(ctx, zoneQuestion{c.zone, q}, func() (*answer, error) { return r.try(ctx, c.zone, known, q, w) })
+			ask := func() (*answer, error) { return r.try(ctx, c.zone, known, q, w) }
+			var a *answer
+			var err error
+			if len(w.avoid) > 0 {
+				a, err = ask() // others need not do without those servers
+			} else {
+				a, err = r.asks.once(ctx, zoneQuestion{c.zone, q}, ask)
+			}
 			if err == nil || ctx.Err() != nil || isSpent(err) {
 				return a, err
 			}

@@ -33,8 +33,8 @@ type reply struct {
 	ahead    atomic.Bool // it is being asked for anew
 }
 
-// Secure says whether a chain of signatures leads to a trust anchor.
-func (p *reply) Secure() bool { return p.security == secure }
+// secure says whether a chain of signatures leads to a trust anchor.
+func (p *reply) secure() bool { return p.security == secure }
 
 // failed says that the reply is none.
 func (p *reply) failed() bool {
@@ -45,10 +45,10 @@ func (p *reply) size() int    { return 250 + 32*len(p.steps) }
 func (p *reply) use()         { p.used.Store(true) }
 func (p *reply) unused() bool { return !p.used.Swap(false) }
 
-// Answer gives the whole answer to a question about a name in lower case with the final
+// find gives the whole answer to a question about a name in lower case with the final
 // dot. unchecked leaves validation to who asks. The error is the context's, or that of
 // a reply that is a failure.
-func (r *Resolver) Answer(ctx context.Context, name string, t uint16, unchecked bool) (*reply, error) {
+func (r *Resolver) find(ctx context.Context, name string, t uint16, unchecked bool) (*reply, error) {
 	k := replyKey{question{name, t}, unchecked}
 	now := time.Now()
 	old, ok := r.replies.get(k)
@@ -115,13 +115,15 @@ func (p *reply) servesOn(now time.Time) bool {
 // orStale asks, and gives the old answer where that fails or takes long (RFC 8767 §5).
 func (r *Resolver) orStale(ctx context.Context, k replyKey, old *reply) (*reply, error) {
 	got := make(chan *reply, 1)
-	r.behindTheScenes(func(ctx context.Context) {
+	if !r.behindTheScenes(func(ctx context.Context) {
 		p, err := r.fresh(ctx, k, time.Time{})
 		if err == nil {
 			got <- p
 		}
 		close(got)
-	})
+	}) {
+		close(got)
+	}
 	timer := time.NewTimer(staleAfter)
 	defer timer.Stop()
 	select {
@@ -236,6 +238,9 @@ func (r *Resolver) local(q question, now time.Time) *step {
 	s := &step{q: q, zone: q.name, made: now, ttl: time.Hour, expires: now.Add(time.Hour), local: true}
 	top := dnssec.Suffix(q.name, 1)
 	switch {
+	case top == "arpa." && r.o.Hints == "" && len(r.o.Servers) == 0 && private(q.name):
+		s.kind = noName // RFC 6303 §4: nobody on the Internet knows what stands at such addresses
+		return s
 	case top == "localhost.":
 		s.kind = noData
 		hdr := dns.RR_Header{Name: q.name, Rrtype: q.t, Class: dns.ClassINET, Ttl: 3600}
@@ -251,4 +256,27 @@ func (r *Resolver) local(q question, now time.Time) *step {
 		return s
 	}
 	return nil
+}
+
+// private says whether a reverse name is of addresses that mean another thing in each
+// network (RFC 6303 §4).
+func private(name string) bool {
+	for _, zone := range privateZones {
+		if dns.IsSubDomain(zone, name) {
+			return true
+		}
+	}
+	for b := 16; b < 32; b++ {
+		if dns.IsSubDomain(fmt.Sprintf("%d.172.in-addr.arpa.", b), name) {
+			return true
+		}
+	}
+	return false
+}
+
+var privateZones = [...]string{
+	"10.in-addr.arpa.", "168.192.in-addr.arpa.", "0.in-addr.arpa.", "127.in-addr.arpa.", "254.169.in-addr.arpa.",
+	"2.0.192.in-addr.arpa.", "100.51.198.in-addr.arpa.", "113.0.203.in-addr.arpa.", "255.255.255.255.in-addr.arpa.",
+	"d.f.ip6.arpa.", "8.e.f.ip6.arpa.", "9.e.f.ip6.arpa.", "a.e.f.ip6.arpa.", "b.e.f.ip6.arpa.", "8.b.d.0.1.0.0.2.ip6.arpa.",
+	"0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa.",
 }

@@ -190,17 +190,17 @@ func (r *Resolver) Close() {
 	}
 }
 
-// behindTheScenes runs something for nobody in particular, unless too much of that is
-// going on.
-func (r *Resolver) behindTheScenes(f func(context.Context)) {
+// behindTheScenes runs something for nobody in particular. It is false where too much of
+// that is going on already.
+func (r *Resolver) behindTheScenes(f func(context.Context)) bool {
 	select {
 	case r.behind <- struct{}{}:
 	default:
-		return
+		return false
 	}
 	if r.life.Err() != nil {
 		<-r.behind
-		return
+		return false
 	}
 	r.all.Go(func() {
 		defer func() { <-r.behind }()
@@ -208,6 +208,7 @@ func (r *Resolver) behindTheScenes(f func(context.Context)) {
 		defer cancel()
 		f(ctx)
 	})
+	return true
 }
 
 // Lookup asks for the records of one type at a name, following aliases unless
@@ -218,12 +219,12 @@ func (r *Resolver) Lookup(ctx context.Context, name string, t words.Type) (words
 	if !words.IsName(name) {
 		return words.Answer{Name: name}, words.ErrNoName
 	}
-	rep, err := r.Answer(ctx, dns.CanonicalName(name), uint16(t), false)
+	rep, err := r.find(ctx, dns.CanonicalName(name), uint16(t), false)
 	if err != nil {
 		return words.Answer{Name: name}, err
 	}
 	last := rep.steps[len(rep.steps)-1]
-	a := words.Answer{Name: words.Normal(last.q.name), Secure: rep.Secure(), Expires: rep.expires}
+	a := words.Answer{Name: words.Normal(last.q.name), Secure: rep.secure(), Expires: rep.expires}
 	if rep.err != nil {
 		return a, rep.err
 	}

@@ -190,7 +190,7 @@ func (r *Resolver) slow(ctx context.Context, b []byte, overUDP bool) []byte {
 	ctx, cancel := context.WithTimeout(ctx, slowAnswer)
 	defer cancel()
 	name, t := dns.CanonicalName(q.Question[0].Name), q.Question[0].Qtype
-	p, err := r.Answer(ctx, name, t, q.CheckingDisabled)
+	p, err := r.find(ctx, name, t, q.CheckingDisabled)
 	if p == nil {
 		p = &reply{err: errors.Join(words.ErrServer, err)}
 	}
@@ -286,7 +286,7 @@ func (r *Resolver) message(q *dns.Msg, p *reply) *dns.Msg {
 	m.RecursionAvailable = true
 	o := q.IsEdns0()
 	do := o != nil && o.Do()
-	m.AuthenticatedData = p.Secure() && !q.CheckingDisabled && (do || q.AuthenticatedData) // RFC 6840 §5.8
+	m.AuthenticatedData = p.secure() && !q.CheckingDisabled && (do || q.AuthenticatedData) // RFC 6840 §5.8
 	switch {
 	case p.failed():
 		m.Rcode = dns.RcodeServerFailure

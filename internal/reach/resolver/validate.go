@@ -302,11 +302,11 @@ func (r *Resolver) denial(s *step, at *link, now time.Time, w *work) (*dnssec.De
 	var why error = missing(s.q.String() + " is not there, and nothing proves it")
 	var good []dns.RR
 	for _, o := range order {
-		if o.t != dns.TypeNSEC && o.t != dns.TypeNSEC3 {
-			continue
-		}
 		v, err := w.check.Verify(sets[o], sigs[o], at.zone, at.keys, now)
 		switch {
+		case err != nil && o.t == dns.TypeSOA:
+			return nil, err // it goes out with the answer, and says how long that lives
+		case o.t == dns.TypeSOA:
 		case err != nil:
 			why = err
 		case v.Wildcard == "": // one that was drawn from a wildcard proves nothing (RFC 4035 §5.4)
