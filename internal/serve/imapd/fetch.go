@@ -53,6 +53,7 @@ type want struct {
 	short   bool     // what is kept ready to go out holds those fields
 	flags   bool     // its flags are told
 	seen    bool     // it becomes \Seen
+	modSeq  bool     // its mod-sequence is told
 
 	since mailbox.ModSeq // only what changed later
 }

@@ -27,7 +27,7 @@ var fetchItems = map[string]fetchItem{
 	"ENVELOPE":      {need: needTexts, write: writeEnvelope},
 	"FLAGS":         {need: func(w *want, _ *imap.FetchItem) { w.flags = true }, write: writeFlags},
 	"INTERNALDATE":  {write: writeDate},
-	"MODSEQ":        {write: writeModSeq},
+	"MODSEQ":        {need: func(w *want, _ *imap.FetchItem) { w.modSeq = true }, write: writeModSeq},
 	"PREVIEW":       {need: needPreview, write: writePreview},
 	"RFC822":        {need: needRFC822, write: writeRFC822("")},
 	"RFC822.HEADER": {need: needHeader, write: writeRFC822("HEADER")},

@@ -221,7 +221,7 @@ func (c *session) fetchRow(plan []planned, w want, r *row, b *body) error {
 		}
 	}
 	c.enc.Raw(")\r\n")
-	if w.flags {
+	if w.flags && (w.modSeq || !c.has(condstore)) {
 		c.sel.tell(&r.Placement)
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
 
-// TestClientsAgree lets three clients do what they like to one mailbox, believes
+// TestClientsAgree lets five clients do what they like to one mailbox, believes
 // nothing but what the server tells each of them, and compares each one's
 // picture with the store.
 func TestClientsAgree(t *testing.T) {
@@ -29,19 +29,32 @@ func TestClientsAgree(t *testing.T) {
 func agree(t *testing.T, seed uint64) {
 	w := newWorld(t, nil)
 	rnd := rand.New(rand.NewPCG(seed, 1))
+	w.rnd = rnd
 	var all []*model
-	for i := range 3 {
+	for i := range 5 {
 		m := &model{t: t, w: w, c: w.connect(), name: fmt.Sprint("client ", i), flags: map[uint32]string{}}
 		m.do("LOGIN alice@example.test secret")
 		m.do("SELECT INBOX")
-		if i < 2 {
+		switch {
+		case i < 2:
 			m.follow()
+		case i == 3:
+			m.resyncs()
+		case i == 4:
+			m.uidsOnly()
 		}
 		all = append(all, m)
 	}
-	for range 300 {
+	for range 400 {
 		m := all[rnd.IntN(len(all))]
-		m.random(rnd)
+		switch {
+		case m.alone:
+			m.randomAlone(rnd)
+		case m.sync != nil && rnd.IntN(3) == 0:
+			m.randomSync(rnd)
+		default:
+			m.random(rnd)
+		}
 		if rnd.IntN(20) == 0 {
 			for _, m := range all {
 				m.check()
@@ -72,6 +85,8 @@ type model struct {
 	holds bool // a command by sequence number is in progress
 	kept  map[string]*kept
 	found []uint32 // of the last SEARCH or SORT response
+	sync  *synced  // of a client of QRESYNC, else nil
+	alone bool     // a client of UIDONLY
 }
 
 // do sends a command and takes all that comes.
@@ -129,9 +144,16 @@ func (m *model) fail(format string, args ...any) {
 }
 
 func (m *model) hear(r imap.Response) {
-	n := int(r.Number)
+	m.alike(r)
+	m.code(r)
+	n := m.number(r)
 	switch r.Name {
+	case "VANISHED":
+		m.vanished(r.Args)
 	case "EXISTS":
+		if m.alone {
+			return
+		}
 		if n < len(m.uids) {
 			m.fail("EXISTS %d after %d", n, len(m.uids))
 		}
@@ -146,7 +168,7 @@ func (m *model) hear(r imap.Response) {
 		m.expunged(uint32(n))
 		delete(m.flags, m.uids[n-1])
 		m.uids = slices.Delete(m.uids, n-1, n)
-	case "FETCH":
+	case "FETCH", "UIDFETCH":
 		if n < 1 || n > len(m.uids) {
 			m.fail("FETCH %d of %d", n, len(m.uids))
 			return
@@ -168,6 +190,8 @@ func (m *model) hear(r imap.Response) {
 func (m *model) fetched(n int, items []imap.Value) {
 	for i := 0; i+1 < len(items); i += 2 {
 		switch items[i].Text {
+		case "MODSEQ":
+			m.modSeq(m.uids[n-1], items[i+1].List)
 		case "UID":
 			u, _ := strconv.ParseUint(items[i+1].Text, 10, 32)
 			if have := m.uids[n-1]; have != 0 && have != uint32(u) {
@@ -265,6 +289,7 @@ func (m *model) check() {
 	m.do("NOOP")
 	m.checkKept()
 	was := maps.Clone(m.flags)
+	m.forget()
 	m.do("UID FETCH 1:* FLAGS")
 	for u, f := range was {
 		if m.flags[u] != f {
@@ -272,7 +297,7 @@ func (m *model) check() {
 		}
 	}
 	var uids []uint32
-	truth := map[uint32]string{}
+	truth, modSeqs := map[uint32]string{}, map[uint32]uint64{}
 	err := m.w.boxes.View(context.Background(), m.w.alice, func(tx *mailbox.Tx) error {
 		box, err := tx.BoxByName("INBOX")
 		if err != nil {
@@ -286,10 +311,12 @@ func (m *model) check() {
 			slices.Sort(names)
 			uids = append(uids, p.UID)
 			truth[p.UID] = strings.Join(names, " ")
+			modSeqs[p.UID] = p.ModSeq
 		}
 		return nil
 	})
 	if err != nil || !slices.Equal(uids, m.uids) || !maps.Equal(truth, m.flags) {
 		m.fail("the store has %v %v, the client %v %v, %v", uids, truth, m.uids, m.flags, err)
 	}
+	m.agrees(modSeqs)
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -68,6 +69,7 @@ type world struct {
 	stop    context.CancelFunc
 	served  chan error
 	roots   *x509.CertPool
+	rnd     *mathrand.Rand // of a random test
 }
 
 // params make logins cheap.
