@@ -22,6 +22,7 @@ type ZoneCmd struct {
 	Write   zoneWriteCmd   `cmd:"" help:"Write the records of a name and type by hand; without data, what was written is removed."`
 	Import  zoneImportCmd  `cmd:"" help:"Take records from a zone file, in the place of all that were written by hand."`
 	Roll    zoneRollCmd    `cmd:"" help:"Begin the roll of the key that the parent names."`
+	Key     zoneKeyCmd     `cmd:"" help:"Keys that are shared with secondaries (TSIG)."`
 }
 
 // parts are those of a domain's zone that are about mail alone, and can be given to us
@@ -264,6 +265,43 @@ func (c *zoneRollCmd) Run() error {
 		row(w, "a new key is published; in two days the parent is to have its DS in the place of the old one:")
 		showParent(w, z)
 	})
+}
+
+type zoneKeyCmd struct {
+	Add    zoneKeyAddCmd    `cmd:"" help:"Make a key, and print its secret: it is told this once."`
+	Remove zoneKeyRemoveCmd `cmd:"" help:"Forget a key."`
+}
+
+type zoneKeyAddCmd struct {
+	At
+	Name string `arg:"" help:"The key's name, which both sides use."`
+}
+
+// Run makes a key.
+func (c *zoneKeyAddCmd) Run() error {
+	var k apid.TransferKey
+	if err := c.call(http.MethodPost, "/transfer-keys", map[string]string{"name": c.Name}, &k); err != nil {
+		return err
+	}
+	return c.print(k, func(w io.Writer) {
+		row(w, "key", k.Name)
+		row(w, "algorithm", k.Algorithm)
+		row(w, "secret", k.Secret)
+	})
+}
+
+type zoneKeyRemoveCmd struct {
+	At
+	Name string `arg:"" help:"The key."`
+}
+
+// Run forgets a key.
+func (c *zoneKeyRemoveCmd) Run() error {
+	var k apid.TransferKey
+	if err := c.call(http.MethodDelete, at("transfer-keys", c.Name), nil, &k); err != nil {
+		return err
+	}
+	return c.say(k, "key %s removed", k.Name)
 }
 
 type domainRecordsCmd struct {

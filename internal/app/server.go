@@ -114,7 +114,7 @@ func (s *Server) Close() error {
 // and the store is closed last. ready is called once everything runs.
 func (s *Server) Run(ctx context.Context, ready func()) error {
 	services := []Service{
-		ServiceFunc(s.heap), ServiceFunc(s.rooms.names.Run), ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.rooms.policies.Run), ServiceFunc(s.rooms.reporter.Run), ServiceFunc(s.rooms.zones.Run),
+		ServiceFunc(s.heap), ServiceFunc(s.rooms.names.Run), ServiceFunc(s.rooms.bans.Run), ServiceFunc(s.rooms.refusals.Run), ServiceFunc(s.tidy), ServiceFunc(s.index), ServiceFunc(s.rooms.sending.Run), ServiceFunc(s.rooms.policies.Run), ServiceFunc(s.rooms.reporter.Run), ServiceFunc(s.rooms.zones.Run), ServiceFunc(s.keepZones),
 		s.rooms.login, ServiceFunc(s.tls.watch), ServiceFunc(s.tls.renew), ServiceFunc(s.lease), s.relay, ServiceFunc(s.serveSocket), ServiceFunc(s.serveSendmail),
 	}
 	services = append(services, s.serveNames()...)
@@ -122,6 +122,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.web(servers)
 	authority := s.authority()
 	servers["dns"] = authority
+	services = append(services, ServiceFunc(authority.Tell))
 	for _, d := range s.doors {
 		for _, pc := range d.packets {
 			services = append(services, ServiceFunc(func(ctx context.Context) error { return authority.ServePacket(ctx, pc) }))

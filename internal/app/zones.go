@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -130,7 +131,15 @@ func (s *Server) authority() *dnsd.Server {
 	if c.Limits.Off {
 		limits = dnsd.Limits{Connections: -1, PerAddress: -1, Responses: -1}
 	}
-	return dnsd.New(dnsd.Options{Zones: s.rooms.zones, Limits: limits, Guards: s.rooms.guards(c), Sink: s.rooms.sink})
+	var source netip.Addr
+	for _, d := range s.doors {
+		for _, pc := range d.packets {
+			if at, ok := pc.LocalAddr().(*net.UDPAddr); ok && !at.IP.IsUnspecified() && !source.IsValid() {
+				source = at.AddrPort().Addr().Unmap()
+			}
+		}
+	}
+	return dnsd.New(dnsd.Options{Zones: s.rooms.zones, Source: source, Limits: limits, Guards: s.rooms.guards(c), Sink: s.rooms.sink})
 }
 
 // describe notes what our zones are to say of the server.

@@ -172,6 +172,17 @@ func (s *server) zones() {
 			}
 			return s.zone(ctx, in.Name)
 		})
+	share := operation(http.MethodPost, "/transfer-keys", "add-transfer-key", "zones", "Make a key that is shared with a secondary")
+	share.DefaultStatus = http.StatusCreated
+	register(s, share, s.addTransferKey)
+	register(s, operation(http.MethodDelete, "/transfer-keys/{name}", "remove-transfer-key", "zones", "Forget a key"),
+		func(ctx context.Context, in *ZonePath) (TransferKey, error) {
+			k, err := z.TSIG(ctx, in.Name)
+			if err == nil {
+				err = z.SetTSIG(ctx, zone.TSIG{Name: k.Name, Algorithm: k.Algorithm})
+			}
+			return TransferKey{Name: k.Name, Algorithm: k.Algorithm}, err
+		})
 	register(s, operation(http.MethodGet, "/domains/{name}/records", "list-domain-records", "domains", "List the records that the world is to see of a domain"),
 		func(ctx context.Context, in *DomainPath) (list[Record], error) {
 			out := list[Record]{Items: []Record{}}
@@ -185,6 +196,36 @@ func (s *server) zones() {
 			}
 			return out, err
 		})
+}
+
+// TransferKey is a key that is shared with a secondary (RFC 8945).
+type TransferKey struct {
+	Name      string `json:"name"`
+	Algorithm string `json:"algorithm"`
+	Secret    string `json:"secret,omitempty" doc:"in base64; it is told this once"`
+}
+
+type newTransferKey struct {
+	Body struct {
+		Name      string `json:"name" maxLength:"255"`
+		Algorithm string `json:"algorithm,omitempty" doc:"hmac-sha256 unless said otherwise"`
+		Secret    string `json:"secret,omitempty" maxLength:"200" doc:"in base64; otherwise one is made up"`
+	}
+}
+
+// addTransferKey keeps a key, and makes up what is not given.
+func (s *server) addTransferKey(ctx context.Context, in *newTransferKey) (TransferKey, error) {
+	k := zone.NewTSIG(in.Body.Name)
+	if in.Body.Secret != "" {
+		k.Secret = in.Body.Secret
+	}
+	if in.Body.Algorithm != "" {
+		k.Algorithm = in.Body.Algorithm
+	}
+	if err := s.o.Zones.SetTSIG(ctx, k); err != nil {
+		return TransferKey{}, err
+	}
+	return TransferKey{k.Name, k.Algorithm, k.Secret}, nil
 }
 
 // maxZoneBody is the octets of a zone file in a request.

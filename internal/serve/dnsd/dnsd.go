@@ -49,7 +49,10 @@ func (l Limits) withDefaults() Limits {
 
 // Options say what stands behind the door.
 type Options struct {
-	Zones  *zone.Store
+	Zones *zone.Store
+	// Source is where notes to secondaries come from, who know their primary by its
+	// address; the zero Addr leaves that to the system.
+	Source netip.Addr
 	Limits Limits
 	Guards door.Guards
 	Sink   event.Sink // nil: nobody listens

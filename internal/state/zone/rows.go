@@ -33,7 +33,8 @@ type Held struct {
 
 // The rows of zones, in kv.ZoneShard behind its prefix:
 //
-//	n ZONE           how often the zone was changed (an index that is read at the start)
+//	n ZONE           how often the zone was changed, and 1 if somebody is told of it (an
+//	                 index that is read at the start)
 //	z ZONE           the zone: 1, JSON
 //	r ZONE NAME TYPE records written by hand: 1, a record a line
 //	t NAME           a TSIG key: 1, algorithm, secret
@@ -89,7 +90,11 @@ func write(tx kv.Tx, h *Held) error {
 		return fault.New(fault.TooLarge, "", "too much is kept of the zone")
 	}
 	tx.Set(rowKey(tagZone, h.Name), b)
-	tx.Set(rowKey(tagName, h.Name), kv.Value{}.Byte(rowVersion).Uint(uint64(tx.Next(kv.ZoneShard()))))
+	tell := byte(0)
+	if len(h.Notify) > 0 {
+		tell = 1
+	}
+	tx.Set(rowKey(tagName, h.Name), kv.Value{}.Byte(rowVersion).Uint(uint64(tx.Next(kv.ZoneShard()))).Byte(tell))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package zone
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"slices"
 	"strconv"
@@ -44,7 +45,7 @@ func (s *Store) changed(ctx context.Context, op string, err error) error {
 // load reads which zones there are.
 func (s *Store) load(ctx context.Context) error {
 	all := kv.NewKey(kv.ZoneShard()).Uint8(tagName)
-	names := map[string]uint64{}
+	names := map[string]mark{}
 	err := s.o.DB.View(ctx, kv.ZoneShard(), func(r kv.Reader) error {
 		clear(names)
 		for p, err := range r.Scan(kv.Prefix(all)) {
@@ -53,7 +54,7 @@ func (s *Store) load(ctx context.Context) error {
 			}
 			v := kv.ReadValue(p.Value)
 			v.Version()
-			names[kv.ReadKey(p.Key, all).Text()] = v.Uint()
+			names[kv.ReadKey(p.Key, all).Text()] = mark{v.Uint(), v.Byte() == 1}
 		}
 		return nil
 	})
@@ -122,7 +123,7 @@ func (s *Store) Of(ctx context.Context, name string) (zone string, err error) {
 func (s *Store) Ready(ctx context.Context, name string) (*Zone, error) {
 	now := s.o.Now()
 	s.mu.Lock()
-	change := s.names[name]
+	change := s.names[name].change
 	e := s.built[name]
 	if e == nil {
 		for other := range s.built {
@@ -277,9 +278,11 @@ func (s *Store) draw(ctx context.Context, h Held) ([]dns.RR, error) {
 	return rrs, nil
 }
 
-// Seen notes what the parent of a zone has of it, and rolls its keys accordingly.
-func (s *Store) Seen(ctx context.Context, name string, ds []*dns.DS) error {
+// Seen notes the data of the DS records that the parent of a zone has of it, and rolls
+// its keys accordingly.
+func (s *Store) Seen(ctx context.Context, name string, data [][]byte) error {
 	const op = "zone.Seen"
+	ds := readDS(data)
 	h, err := s.Zone(ctx, name)
 	if err != nil || !h.Signed {
 		return fault.Wrap(op, err)
@@ -310,3 +313,27 @@ func (s *Store) RollEntry(ctx context.Context, name string) error {
 
 // Changes grows whenever zones were changed here, or a change by others was noticed.
 func (s *Store) Changes() uint64 { return s.changes.Load() }
+
+// Told lists the zones of whose changes somebody is told.
+func (s *Store) Told() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for name, m := range s.names {
+		if m.tell {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// readDS reads DS records (RFC 4034 §5.1). What is none matches no key of ours.
+func readDS(data [][]byte) []*dns.DS {
+	var set []*dns.DS
+	for _, b := range data {
+		if len(b) > 4 {
+			set = append(set, &dns.DS{KeyTag: binary.BigEndian.Uint16(b), Algorithm: b[2], DigestType: b[3], Digest: hex.EncodeToString(b[4:])})
+		}
+	}
+	return set
+}

@@ -31,8 +31,14 @@ type Store struct {
 	changes atomic.Uint64
 	mu      sync.Mutex
 	loaded  bool
-	names   map[string]uint64 // by zone: how often it was changed
+	names   map[string]mark // by zone
 	built   map[string]*entry
+}
+
+// mark is what is always in memory of a zone.
+type mark struct {
+	change uint64 // how often it was changed
+	tell   bool   // somebody is told of changes
 }
 
 // NewStore makes a store.
@@ -40,7 +46,7 @@ func NewStore(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Store{o: o, names: map[string]uint64{}, built: map[string]*entry{}}
+	return &Store{o: o, names: map[string]mark{}, built: map[string]*entry{}}
 }
 
 var shard = []kv.Shard{kv.ZoneShard()}

@@ -23,7 +23,9 @@ const (
 	TypeTXT   Type = 16
 	TypeAAAA  Type = 28
 	TypeSRV   Type = 33
+	TypeDS    Type = 43
 	TypeTLSA  Type = 52
+	TypeCAA   Type = 257
 )
 
 // Errors of Resolver, besides the context's. ErrNoName and ErrNoData are
