@@ -20,9 +20,12 @@ type Peer struct {
 	Domain  string
 	Addr    string // without the port
 	Maildir string
-	UTF8    bool // has SMTPUTF8
-	Terse   bool // its reports of success tell nothing but the recipient
-	Clear   bool // its handshakes as a server may fail, so that mail comes to it in clear
+	Poor    string // another domain of its, whose host offers nothing but STARTTLS; "" if it has none
+	PoorAt  string // that host's address
+	Later   bool   // later@ its domain is put off
+	UTF8    bool   // has SMTPUTF8
+	Terse   bool   // its reports of success tell nothing but the recipient
+	Clear   bool   // its handshakes as a server may fail, so that mail comes to it in clear
 
 	t    testing.TB
 	ours *Server
@@ -35,12 +38,13 @@ const peerPatience = 40 * time.Second
 // talk to.
 func NewPeer(t testing.TB, domain string) (*Peer, *Server) {
 	t.Helper()
-	p := &Peer{Domain: domain, Addr: FreeAddress(t), t: t}
+	p := &Peer{Domain: domain, Addr: FreeAddress(t), PoorAt: FreeAddress(t), t: t}
 	at := FreeAddress(t)
 	d := StartDNS(t, domain+". 60 IN MX 10 mx."+domain+".", "mx."+domain+". 60 IN A "+p.Addr,
+		"poor.test. 60 IN MX 10 mx.poor.test.", "mx.poor.test. 60 IN A "+p.PoorAt,
 		"a.test. 60 IN MX 10 mx.a.test.", "mx.a.test. 60 IN A "+at)
 	p.ours = Start(t, Options{Domain: "a.test", Bind: at, PortBase: 10000,
-		Args: []string{"--resolver", d.Addr, "--outbound-port", "10025", "--retry-first", "1s"}})
+		Args: []string{"--resolver", d.Addr, "--outbound-port", "10025", "--retry-first", "1s", "--warn-after", "3s"}})
 	return p, p.ours
 }
 

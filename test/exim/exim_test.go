@@ -37,11 +37,19 @@ begin acl
 rcpt:
   deny message = 5.1.1 No such mailbox
     domains = +local_domains
-    ! local_parts = ptr
+    ! local_parts = ptr : lost : later
+  defer message = 4.2.1 Not now
+    domains = +local_domains
+    local_parts = later
   accept domains = +local_domains
   accept hosts = +relay_from_hosts
   deny message = 5.7.1 No relaying
 begin routers
+lost:
+  driver = redirect
+  domains = +local_domains
+  local_parts = lost
+  data = missing@a.test
 submit:
   driver = manualroute
   domains = ! +local_domains
@@ -79,6 +87,7 @@ maildir:
   driver = appendfile
   directory = /mail/ptr
   maildir_format
+  return_path_add
   user = mailer
   group = mailer
 begin retry
@@ -97,7 +106,7 @@ func start(t *testing.T) *blackbox.Peer {
 	blackbox.Need(t, "openssl", "ldd")
 	j := blackbox.NewJail(t, "exim4", []string{"/usr/sbin/exim4"}, "Debian-exim", "mailer")
 	p, ekiden := blackbox.NewPeer(t, "e.test")
-	p.Maildir, p.UTF8 = filepath.Join(j.Dir, "mail/ptr"), true
+	p.Maildir, p.UTF8, p.Later = filepath.Join(j.Dir, "mail/ptr"), true, true
 	ca, err := os.ReadFile(ekiden.CA)
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +130,8 @@ func TestExim(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	p.TryAll(t)
+	p.TryForms(t)
+	p.TryReturns(t)
 	b, err := os.ReadFile(filepath.Join(p.Maildir, "..", "..", "var", "log", "mainlog"))
 	if err != nil {
 		t.Fatal(err)

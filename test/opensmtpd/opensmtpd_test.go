@@ -15,13 +15,16 @@ import (
 // mx.a.test.
 const config = `pki mx.o.test cert "/cert.pem"
 pki mx.o.test key "/key.pem"
+table moved { "lost@o.test" = "missing@a.test" }
 table logins { ekiden = "alice@a.test:%[2]s" }
 smtp max-message-size 20M
 queue ttl 1h
 listen on %[1]s port 10025 tls pki mx.o.test hostname mx.o.test
 action "mailbox" maildir "/mail/%%{user.username}"
+action "moved" maildir virtual <moved>
 action "submission" relay host "smtp+tls://ekiden@mx.a.test:10587" auth <logins> tls helo "mx.o.test"
 action "smtp" relay host "smtp+tls://mx.a.test:10025" tls helo "mx.o.test"
+match from any for rcpt-to "lost@o.test" action "moved"
 match from any for domain "o.test" action "mailbox"
 match from any mail-from "alice@a.test" for any action "submission"
 match from any for any action "smtp"
@@ -55,5 +58,8 @@ func start(t *testing.T) *blackbox.Peer {
 
 func TestOpenSMTPD(t *testing.T) {
 	t.Parallel()
-	start(t).TryAll(t)
+	p := start(t)
+	p.TryAll(t)
+	p.TryForms(t)
+	p.TryReturns(t)
 }

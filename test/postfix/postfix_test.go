@@ -34,9 +34,10 @@ smtp_sasl_auth_enable = yes
 smtp_sasl_security_options = noanonymous
 smtp_sasl_mechanism_filter = scram-sha-256
 smtp_sasl_password_maps = inline:{ { [%[3]s]:10587 = alice@a.test:%[6]s } }
-virtual_mailbox_domains = p.test
+virtual_mailbox_domains = p.test, poor.test
 virtual_mailbox_base = %[1]s/mail
-virtual_mailbox_maps = inline:{ ptr@p.test=ptr/ }
+virtual_mailbox_maps = inline:{ ptr@p.test=ptr/, later@p.test=ptr/, ptr@poor.test=ptr/ }
+smtpd_recipient_restrictions = check_recipient_access inline:{ { later@p.test = 450 4.2.1 not now } }
 virtual_alias_domains =
 virtual_alias_maps = inline:{ lost@p.test=missing@a.test }
 virtual_uid_maps = static:%[4]s
@@ -55,6 +56,7 @@ queue_run_delay = 2s
 `
 
 const masterCF = `%s:10025 inet n - n - - smtpd
+%s:10025 inet n - n - - smtpd -o smtpd_discard_ehlo_keywords=8bitmime,smtputf8,dsn,chunking,pipelining,size
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -90,7 +92,7 @@ func start(t *testing.T) (p *blackbox.Peer, log string) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p, ekiden := blackbox.NewPeer(t, "p.test")
-	p.Maildir, p.UTF8 = filepath.Join(dir, "mail", "ptr"), true
+	p.Maildir, p.UTF8, p.Later, p.Poor = filepath.Join(dir, "mail", "ptr"), true, true, "poor.test"
 	uid, gid := id(t, "-u"), id(t, "-g")
 	for _, d := range []string{"etc", "queue", "data", "mail"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
@@ -111,7 +113,7 @@ func start(t *testing.T) (p *blackbox.Peer, log string) {
 	authority := filepath.Join(dir, "etc", "ca.pem")
 	for name, text := range map[string]string{
 		"main.cf":   fmt.Sprintf(mainCF, dir, p.Addr, ekiden.Bind, uid, gid, blackbox.Password, authority),
-		"master.cf": fmt.Sprintf(masterCF, p.Addr), "ca.pem": string(ca),
+		"master.cf": fmt.Sprintf(masterCF, p.Addr, p.PoorAt), "ca.pem": string(ca),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, "etc", name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -143,6 +145,7 @@ func TestPostfix(t *testing.T) {
 	t.Parallel()
 	p, log := start(t)
 	p.TryAll(t)
+	p.TryForms(t)
 	p.TryReturns(t)
 	b, err := os.ReadFile(log)
 	if err != nil {

@@ -151,3 +151,33 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestTextExplains: what a host said is found in the text for people where the
+// fields do not have it, as OpenSMTPD writes.
+func TestTextExplains(t *testing.T) {
+	const report = "Content-Type: multipart/report; boundary=b; report-type=delivery-status\r\n\r\n" +
+		"--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n    Hi!\r\n\r\n    This is the MAILER-DAEMON, please DO NOT REPLY to this email.\r\n\r\n" +
+		"    An error has occurred while attempting to deliver a message for\r\n    the following list of recipients:\r\n\r\n%s\r\n    Below is a copy of the original message:\r\n\r\n" +
+		"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.o.test\r\n%s\r\n--b--\r\n"
+	const one, two = "\r\nFinal-Recipient: rfc822; lost@o.test\r\nAction: failed\r\nStatus: 5.0.0\r\n", "\r\nFinal-Recipient: rfc822; b@o.test\r\nAction: failed\r\nStatus: 5.0.0\r\n"
+	for _, c := range []struct{ text, fields, want string }{
+		{"missing@a.test: 550 5.1.1 no such recipient here\r\n", one, "550 5.1.1 no such recipient here"},
+		{"lost@o.test: 552 5.2.2 full\r\nb@o.test: 550 5.1.1 unknown\r\n", one + two, "552 5.2.2 full|550 5.1.1 unknown"},
+		{"missing@a.test: 550 5.1.1 no such recipient here\r\n", one + two, "|"},
+		{"lost@o.test: something is wrong\r\n", one, ""},
+		{"lost@o.test: 550 5.1.1 no\r\n", strings.TrimSuffix(one, "\r\n") + "\r\nDiagnostic-Code: smtp; 554 5.7.1 blocked\r\n", "554 5.7.1 blocked"},
+	} {
+		text := fmt.Sprintf(report, c.text, c.fields)
+		r, err := parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for _, to := range r.Recipients {
+			said = append(said, to.Diagnostic)
+		}
+		if got := strings.Join(said, "|"); got != c.want {
+			t.Errorf("%q with %q: %q, want %q", c.text, c.fields, got, c.want)
+		}
+	}
+}

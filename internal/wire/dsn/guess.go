@@ -96,11 +96,7 @@ func (r *Report) guess(text, subject string, failed []string) {
 	if hasAny(lower, lateHints()) {
 		act = Delayed
 	}
-	g := guesser{report: r, action: act}
-	for line := range strings.SplitSeq(told, "\n") {
-		g.line(line)
-	}
-	g.end()
+	r.read(told, act)
 	if len(r.Recipients) > 0 {
 		return
 	}
@@ -111,6 +107,15 @@ func (r *Report) guess(text, subject string, failed []string) {
 			}
 		}
 	}
+}
+
+// read adds the recipients that a text names, and what it says of each.
+func (r *Report) read(text string, act Action) {
+	g := guesser{report: r, action: act}
+	for line := range strings.Lines(text) {
+		g.line(line)
+	}
+	g.end()
 }
 
 func hasAny(s string, words []string) bool {

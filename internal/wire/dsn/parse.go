@@ -3,6 +3,7 @@ package dsn
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -18,7 +19,7 @@ const maxStatus = 1 << 20
 // fault.NotFound if there is none, fault.Invalid if it tells of no recipient;
 // other errors come from r.
 func Parse(ix *message.Index, r io.ReaderAt) (*Report, error) {
-	var status *message.Part
+	var status, text *message.Part
 	report := &Report{}
 	var err error
 	ix.Walk(func(_ []int, p *message.Part) bool {
@@ -26,6 +27,10 @@ func Parse(ix *message.Index, r io.ReaderAt) (*Report, error) {
 		case "message/delivery-status", "message/global-delivery-status":
 			if status == nil {
 				status = p
+			}
+		case "text/plain":
+			if text == nil {
+				text = p
 			}
 		default:
 			err = report.takeReturned(p, r)
@@ -46,7 +51,35 @@ func Parse(ix *message.Index, r io.ReaderAt) (*Report, error) {
 	if len(report.Recipients) == 0 {
 		return nil, fault.New(fault.Invalid, "dsn.Parse", "the delivery report tells of no recipient")
 	}
+	if text != nil && report.unsaid() {
+		if b, err = plain(text, r); err != nil {
+			return nil, fault.Wrap("dsn.Parse", err)
+		}
+		report.explain(string(b))
+	}
 	return report, nil
+}
+
+// unsaid says whether a recipient's host is not quoted.
+func (r *Report) unsaid() bool {
+	return slices.ContainsFunc(r.Recipients, func(to Recipient) bool { return to.Diagnostic == "" })
+}
+
+// explain takes what hosts have said from the text for people, where it is not among
+// the fields: OpenSMTPD writes it there alone. If each tells of one recipient it is
+// the same one, whatever aliases have made of it.
+func (r *Report) explain(text string) {
+	var told Report
+	told.read(text, Failed)
+	for i := range r.Recipients {
+		to := &r.Recipients[i]
+		for _, t := range told.Recipients {
+			same := t.Final == to.Final || len(told.Recipients) == 1 && len(r.Recipients) == 1
+			if to.Diagnostic == "" && same && diagnosticType(t.Diagnostic) == "smtp" {
+				to.Diagnostic = t.Diagnostic
+			}
+		}
+	}
 }
 
 // takeReturned takes the header of the message that is told of, if p is that.
