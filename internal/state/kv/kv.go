@@ -47,6 +47,11 @@ type DB interface {
 	// closed when ctx ends or the store closes.
 	Watch(ctx context.Context, s Shard) <-chan Version
 
+	// Wake is Watch for those who are many: wake is called for each hint, until end
+	// was called; after the store has closed it is called no more. It may not block,
+	// nor call the store.
+	Wake(s Shard, wake func()) (end func())
+
 	// Backup writes all rows and versions of one moment, in the form that
 	// ReadDump reads.
 	Backup(ctx context.Context, w io.Writer) error

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -9,12 +10,14 @@ import (
 // zero value is ready.
 type Watchers struct {
 	mu     sync.Mutex
-	by     map[string]map[*watcher]bool
+	by     map[string][]*watcher
 	closed bool
 }
 
+// watcher has one of the two.
 type watcher struct {
 	c    chan Version
+	wake func()
 	last Version
 }
 
@@ -27,25 +30,50 @@ func (w *Watchers) Watch(ctx context.Context, s Shard) <-chan Version {
 		close(me.c)
 		return me.c
 	}
-	if w.by == nil {
-		w.by = map[string]map[*watcher]bool{}
-	}
-	if w.by[string(s)] == nil {
-		w.by[string(s)] = map[*watcher]bool{}
-	}
-	w.by[string(s)][me] = true
+	w.add(s, me)
 	context.AfterFunc(ctx, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.by[string(s)][me] {
+		if w.remove(s, me) {
 			close(me.c)
-			delete(w.by[string(s)], me)
-			if len(w.by[string(s)]) == 0 {
-				delete(w.by, string(s))
-			}
 		}
 	})
 	return me.c
+}
+
+// Wake has wake called for new versions of s, until end.
+func (w *Watchers) Wake(s Shard, wake func()) (end func()) {
+	me := &watcher{wake: wake}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.add(s, me)
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.remove(s, me)
+	}
+}
+
+func (w *Watchers) add(s Shard, me *watcher) {
+	if w.by == nil {
+		w.by = map[string][]*watcher{}
+	}
+	w.by[string(s)] = append(w.by[string(s)], me)
+}
+
+// remove takes a watcher out, and says whether it was there.
+func (w *Watchers) remove(s Shard, me *watcher) bool {
+	all := w.by[string(s)]
+	i := slices.Index(all, me)
+	switch {
+	case i < 0:
+		return false
+	case len(all) == 1:
+		delete(w.by, string(s))
+	default:
+		w.by[string(s)] = slices.Delete(all, i, i+1)
+	}
+	return true
 }
 
 // Tell says that s has version v, durably. It does not block: a hint that was
@@ -53,11 +81,14 @@ func (w *Watchers) Watch(ctx context.Context, s Shard) <-chan Version {
 func (w *Watchers) Tell(s Shard, v Version) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for me := range w.by[string(s)] {
+	for _, me := range w.by[string(s)] {
 		if v <= me.last {
 			continue // a sync that ended late tells nothing new
 		}
-		me.last = v
+		if me.last = v; me.wake != nil {
+			me.wake()
+			continue
+		}
 		select {
 		case <-me.c:
 		default:
@@ -71,9 +102,11 @@ func (w *Watchers) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
-	for _, set := range w.by {
-		for me := range set {
-			close(me.c)
+	for _, all := range w.by {
+		for _, me := range all {
+			if me.c != nil {
+				close(me.c)
+			}
 		}
 	}
 	w.by = nil

@@ -128,6 +128,11 @@ func (s *Store) Watch(ctx context.Context, a mail.AccountID) <-chan kv.Version {
 	return s.db.Watch(ctx, kv.AccountShard(a))
 }
 
+// Wake has wake called for new versions of the account, until end; see kv.DB.
+func (s *Store) Wake(a mail.AccountID, wake func()) (end func()) {
+	return s.db.Wake(kv.AccountShard(a), wake)
+}
+
 // RemoveAccount removes all that is a's, in pieces. Nobody may use the account
 // any more: the directory has let it go before. It can be repeated. Nothing of it
 // can be restored.

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) kv.DB) {
 		{"Transfers", transfers},
 		{"LooseUpdatesInOrder", looseUpdatesInOrder},
 		{"Watch", watch},
+		{"Wake", wake},
 		{"Backup", backup},
 		{"EndedContext", endedContext},
 		{"AfterClose", afterClose},
@@ -332,6 +333,7 @@ func fences(t *testing.T, db kv.DB) {
 	reads := map[string]func(kv.Reader) error{
 		"Get":        func(r kv.Reader) error { _, _, err := r.Get(foreign); return err },
 		"Get of all": func(r kv.Reader) error { _, _, err := r.Get([]byte("z")); return err },
+		"Each":       func(r kv.Reader) error { return r.Each([][]byte{foreign}, func(int, []byte) error { return nil }) },
 		"GetMany":    func(r kv.Reader) error { _, err := r.GetMany([][]byte{foreign}); return err },
 		"Scan":       func(r kv.Reader) error { return drain(r, kv.Prefix(shardB)) },
 		"Scan over":  func(r kv.Reader) error { return drain(r, kv.Range{From: shardA, To: end}) },

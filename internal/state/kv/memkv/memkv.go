@@ -255,6 +255,9 @@ func (db *DB) Watch(ctx context.Context, s kv.Shard) <-chan kv.Version {
 	return db.watchers.Watch(ctx, s)
 }
 
+// Wake has wake called for new versions of s, until end.
+func (db *DB) Wake(s kv.Shard, wake func()) (end func()) { return db.watchers.Wake(s, wake) }
+
 // Backup writes what is durable.
 func (db *DB) Backup(ctx context.Context, w io.Writer) error {
 	d := kv.NewDumpWriter(w)
