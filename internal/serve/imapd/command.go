@@ -47,7 +47,7 @@ var commands = map[string]command{
 	"GETQUOTA":       {when: loggedIn, do: with((*session).getQuota)},
 	"GETQUOTAROOT":   {when: loggedIn, do: with((*session).getQuotaRoot)},
 	"ID":             {when: always, do: with((*session).id)},
-	"IDLE":           {when: loggedIn, do: plain((*session).idle)},
+	"IDLE":           {when: loggedIn, do: (*session).idle},
 	"LANGUAGE":       {when: always, do: with((*session).language)},
 	"LIST":           {when: loggedIn, do: with((*session).list)},
 	"LISTRIGHTS":     {when: loggedIn, do: with((*session).acl)},

@@ -1,10 +1,12 @@
 package imapd
 
 import (
-	"context"
 	"errors"
+	"os"
 	"strings"
 	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 )
 
 // idleLook is how often IDLE looks for news by itself, as hints of the store
@@ -14,74 +16,95 @@ const idleLook = time.Minute
 // maxDone limits the line that ends IDLE, in octets.
 const maxDone = 1 << 10
 
-// heard is what the reading side of IDLE got.
-type heard struct {
-	line string
-	err  error
+// idling is an IDLE in hand. The session does not hold its goroutine meanwhile, as
+// its stack is as large as the largest command needed: see Server.hold.
+type idling struct {
+	req   imap.Request
+	began time.Time
+	end   func() // no hints any more
+
+	err   error // how the last wait ended
+	woken bool  // by a hint
 }
 
-// idle is IDLE (RFC 2177). A goroutine of its own waits for DONE; it has ended
-// before idle returns.
-func (c *session) idle() (reply, error) {
-	ctx, cancel := context.WithCancel(c.work)
-	defer cancel()
-	// Watching begins before the first look, so that nothing falls between.
+// errParked says that the session waits without its goroutine.
+var errParked = errors.New("imapd: waiting in IDLE")
+
+// idle is IDLE (RFC 2177).
+func (c *session) idle(req imap.Request) (reply, error) {
+	// Hints come before the first look, so that nothing falls between.
 	watched := c.account()
 	if c.sel != nil {
 		watched = c.sel.account
 	}
-	hints := c.o.Mailbox.Watch(ctx, watched)
+	c.idling = &idling{req: req, began: time.Now(), end: c.o.Mailbox.Wake(watched, c.wire.wake)}
 	c.enc.Raw("+ idling\r\n")
-	said := make(chan heard, 1)
 	c.wire.wait(true)
-	c.wire.flush = nil // writing is not the reader's now
-	defer func() { c.wire.flush = c.flush }()
-	go func() {
-		ln, err := c.dec.Line(maxDone)
-		said <- heard{string(ln), err}
-	}()
-	h, err := idleUntil(c, hints, said)
-	if err != nil {
-		c.wire.breakOff()
-		<-said
+	return c.idleOn(c.tellIdle())
+}
+
+// tellIdle tells the news; errParked unless the client has begun to say something.
+func (c *session) tellIdle() error {
+	if err := c.news(true); err != nil {
+		return err
 	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if c.lines.Buffered() > 0 || c.deflated != nil && !c.deflated.resting() {
+		return nil
+	}
+	return errParked
+}
+
+// waitIdle waits for the client to say something, for a hint, or for a look to be
+// due.
+func (c *session) waitIdle() {
+	c.lines.Rest()
+	c.wire.listen(idleLook)
+	c.idling.err = c.lines.More()
+	c.idling.woken = c.wire.heard(c.idling.err != nil)
+}
+
+// resume goes on where waitIdle has ended.
+func (c *session) resume() error {
+	i := c.idling
+	err := i.err
+	switch {
+	case err == nil:
+	case c.stop.Err() != nil:
+		err = c.endingOf(c.stop.Err())
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+	case !i.woken && time.Since(i.began) >= c.o.Limits.Idle:
+	default:
+		if err = c.still(); err == nil {
+			err = c.tellIdle()
+		}
+	}
+	r, err := c.idleOn(err)
+	if errors.Is(err, errParked) {
+		return err
+	}
+	return c.finish(i.req, r, err)
+}
+
+// idleOn ends IDLE, unless the session waits on.
+func (c *session) idleOn(err error) (reply, error) {
+	if errors.Is(err, errParked) {
+		return reply{}, err
+	}
+	var done []byte
+	if err == nil {
+		done, err = c.dec.Line(maxDone)
+	}
+	c.idling.end()
+	c.idling = nil
 	c.wire.wait(false)
 	switch {
 	case err != nil:
 		return reply{}, err
-	case h.err != nil:
-		return reply{}, h.err
-	case !strings.EqualFold(h.line, "DONE"):
+	case !strings.EqualFold(string(done), "DONE"):
 		return bad("DONE expected"), nil
 	}
 	return ok("IDLE done"), nil
-}
-
-// idleUntil tells the news until the client says something. An error means that
-// the other side still reads.
-func idleUntil[Hint any](c *session, hints <-chan Hint, said <-chan heard) (heard, error) {
-	look := time.NewTicker(idleLook)
-	defer look.Stop()
-	for {
-		if err := c.news(true); err != nil {
-			return heard{}, err
-		}
-		if err := c.flush(); err != nil {
-			return heard{}, err
-		}
-		select {
-		case h := <-said:
-			return h, nil
-		case _, open := <-hints:
-			if !open {
-				return heard{}, errors.New("the watch ended")
-			}
-		case <-look.C:
-			if err := c.still(); err != nil {
-				return heard{}, err
-			}
-		case <-c.stop.Done():
-			return heard{}, c.endingOf(c.stop.Err())
-		}
-	}
 }

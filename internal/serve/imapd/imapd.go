@@ -137,18 +137,50 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer cut()
 	err := door.Accept(ctx, ln, s.gate, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
 		sessions.Go(func() {
-			defer release()
 			c := newSession(s, open, work, nc, peer)
 			s.all.Add(c)
-			defer s.all.Remove(c)
-			c.serve()
+			leave := func() {
+				s.all.Remove(c)
+				release()
+			}
+			if work.Err() != nil { // it came too late to be cut off
+				_ = nc.Close()
+				leave()
+				return
+			}
+			s.hold(c, &sessions, leave)
 		})
 	})
 	end()
-	grace := time.AfterFunc(s.o.Limits.Grace, cut)
+	mine := func(do func(*session)) {
+		s.all.Each(func(c *session) {
+			if c.work == work {
+				do(c)
+			}
+		})
+	}
+	mine(func(c *session) { c.wire.interrupt() })
+	grace := time.AfterFunc(s.o.Limits.Grace, func() {
+		cut()
+		mine(func(c *session) { _ = c.raw.Close() })
+	})
 	defer grace.Stop()
 	sessions.Wait()
 	return fault.Wrap("imapd.Serve", err)
+}
+
+// hold serves a session until it leaves. One that waits in IDLE gets a goroutine
+// with a small stack for that, and another to go on with: what the commands before
+// it have needed is not held for hours.
+func (s *Server) hold(c *session, sessions *sync.WaitGroup, leave func()) {
+	if !c.serve() {
+		leave()
+		return
+	}
+	sessions.Go(func() {
+		c.waitIdle()
+		s.hold(c, sessions, leave)
+	})
 }
 
 // refuse turns a connection away.

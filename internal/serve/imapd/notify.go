@@ -425,7 +425,7 @@ func (c *session) endNotify() {
 // client wants to hear of.
 func (c *session) await() error {
 	for c.notice != nil && c.notice.end != nil && c.lines.Buffered() == 0 && (c.deflated == nil || c.deflated.resting()) {
-		c.wire.listen()
+		c.wire.listen(0)
 		err := c.lines.More()
 		if woken := c.wire.heard(err != nil); err == nil || !woken || c.stop.Err() != nil {
 			return err

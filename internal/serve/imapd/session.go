@@ -69,6 +69,7 @@ type session struct {
 	held     time.Time // when the login was last known to hold
 	sel      *view     // the selected mailbox, or nil
 	enabled  extension // what the client has enabled
+	idling   *idling   // nil: no IDLE is in hand
 	notice   *notice   // what NOTIFY asked for; nil: there was none
 	tag      string    // of the command in hand
 	asked    time.Time // when it came, or progress was told of last
@@ -87,25 +88,36 @@ func newSession(s *Server, stop, work context.Context, nc net.Conn, peer netip.A
 	return c
 }
 
-// serve holds the whole session.
-func (c *session) serve() {
-	unstop := context.AfterFunc(c.stop, c.wire.interrupt)
-	defer unstop()
-	uncut := context.AfterFunc(c.work, func() { _ = c.raw.Close() })
-	defer uncut()
+// serve holds the whole session. When the server stops, it ends a wait for a
+// command, and what goes on beyond the grace time: see Server.Serve.
+//
+// It is parked where the session goes on without its goroutine: then waitIdle is
+// called, and serve again.
+func (c *session) serve() (parked bool) {
 	reason := "panic"
 	defer func() {
+		if parked {
+			return
+		}
 		if r := recover(); r != nil {
 			c.emit(event.Failed{Where: "imapd", Peer: c.peer, Err: fmt.Errorf("panic: %v\n%s", r, debug.Stack())})
 		}
 		_ = c.raw.Close()
+		if c.idling != nil {
+			c.idling.end()
+		}
+		c.endNotify()
 		c.emit(event.SessionEnded{
 			Door: "imap", Peer: c.peer, User: c.who.Address, Duration: time.Since(c.began), Commands: c.commands, Reason: reason,
 		})
 	}()
-	defer c.endNotify()
-	reason = c.end(c.converse())
+	err := c.converse()
+	if parked = errors.Is(err, errParked); parked {
+		return parked
+	}
+	reason = c.end(err)
 	c.leave()
+	return false
 }
 
 // end says goodbye as err asks, and gives the reason for the event.
@@ -161,32 +173,43 @@ func (c *session) goAhead() error {
 // converse reads commands and answers them until something ends the session,
 // which is never nil.
 func (c *session) converse() error {
-	if c.o.ImplicitTLS {
+	command := c.command
+	next := command
+	switch {
+	case c.idling != nil:
+		next = c.resume
+	case c.o.ImplicitTLS:
 		if err := c.startTLS(); err != nil {
 			return &ending{reason: "TLS: " + err.Error()}
 		}
+		fallthrough
+	default:
+		c.enc.Untagged().Raw("OK [CAPABILITY ").Raw(c.capabilities()).Raw("] ").Raw(c.o.Hostname).Raw(" Ekiden IMAP ready\r\n")
 	}
-	c.enc.Untagged().Raw("OK [CAPABILITY ").Raw(c.capabilities()).Raw("] ").Raw(c.o.Hostname).Raw(" Ekiden IMAP ready\r\n")
 	for {
-		c.wire.wait(true)
-		var req imap.Request
-		err := c.await()
-		if err == nil {
-			req, err = c.dec.Read()
-		}
-		c.wire.wait(false)
-		if err == nil {
-			err = c.answer(req)
-		} else {
-			err = c.badInput(err)
-		}
-		if err != nil {
+		if err := next(); err != nil {
 			return err
 		}
 		if c.stop.Err() != nil {
 			return c.endingOf(c.stop.Err())
 		}
+		next = command
 	}
+}
+
+// command reads a command and answers it.
+func (c *session) command() error {
+	c.wire.wait(true)
+	var req imap.Request
+	err := c.await()
+	if err == nil {
+		req, err = c.dec.Read()
+	}
+	c.wire.wait(false)
+	if err == nil {
+		return c.answer(req)
+	}
+	return c.badInput(err)
 }
 
 // badInput answers what is no command.
@@ -219,6 +242,14 @@ func (c *session) answer(req imap.Request) error {
 		return err
 	}
 	r, err := c.do(req)
+	if errors.Is(err, errParked) {
+		return err
+	}
+	return c.finish(req, r, err)
+}
+
+// finish says the reply to a command that is done.
+func (c *session) finish(req imap.Request, r reply, err error) error {
 	var e *ending
 	if errors.As(err, &e) {
 		if r.status != "" {

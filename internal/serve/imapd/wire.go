@@ -22,10 +22,11 @@ type wire struct {
 	until time.Time // reads end then at the latest, unless zero: nobody has logged in
 
 	mu      sync.Mutex
-	waiting bool // nothing is in hand
-	cut     bool // the read in progress was broken off
-	listens bool // the session would be woken
-	woken   bool // and was
+	waiting bool          // nothing is in hand
+	cut     bool          // the read in progress was broken off
+	listens bool          // the session would be woken
+	woken   bool          // and was
+	look    time.Duration // reads of one that listens end then at the latest, unless zero
 }
 
 // past is a deadline that is over.
@@ -69,11 +70,12 @@ func (w *wire) interrupt() {
 	}
 }
 
-// listen says that the session may be woken while it reads.
-func (w *wire) listen() {
+// listen says that the session may be woken while it reads, and shall be after
+// look at the latest, unless that is zero.
+func (w *wire) listen(look time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.listens = true
+	w.listens, w.look = true, look
 }
 
 // wake ends a read of a session that listens, or the next.
@@ -132,6 +134,9 @@ func (w *wire) arm() error {
 	deadline := time.Now().Add(w.idle)
 	if !w.until.IsZero() && deadline.After(w.until) {
 		deadline = w.until
+	}
+	if w.listens && w.look > 0 && w.look < w.idle {
+		deadline = time.Now().Add(w.look)
 	}
 	if w.cut || w.waiting && w.stop.Err() != nil || w.listens && w.woken {
 		deadline = past()

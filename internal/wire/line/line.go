@@ -108,6 +108,18 @@ func (r *Reader) shrink() {
 	}
 }
 
+// restBuffer is how large the buffer of a conversation at rest is.
+const restBuffer = 256
+
+// Rest gives back what the buffers hold beyond a few octets, if nothing is in them:
+// nothing is expected for a long time.
+func (r *Reader) Rest() {
+	if r.Buffered() == 0 && len(r.buf) > restBuffer {
+		r.r, r.w, r.buf = 0, 0, make([]byte, restBuffer)
+	}
+	r.long = nil
+}
+
 // ReadLine reads one line of at most limit octets, without its CRLF. The bytes
 // are good until the next call. Octets beyond the limit are thrown away as they
 // come, so memory stays bounded. Only CRLF ends a line; an LF without its CR

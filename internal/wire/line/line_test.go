@@ -157,3 +157,40 @@ func TestWindow(t *testing.T) {
 type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
+
+// TestRest reads on after a rest, lines of every length.
+func TestRest(t *testing.T) {
+	var in strings.Builder
+	lengths := []int{0, 10, restBuffer - 2, restBuffer, restBuffer + 1, 3000, 5000, 70_000, 1}
+	for _, n := range lengths {
+		in.WriteString(strings.Repeat("x", n) + "\r\n")
+	}
+	for _, at := range []int{1, 7, 300, 100_000} {
+		r := NewReader(&chunks{in.String(), at})
+		for _, n := range lengths {
+			r.Rest()
+			if got, err := r.ReadLine(100_000); err != nil || len(got) != n {
+				t.Fatalf("%d octets at a time: %d octets of %d, %v", at, len(got), n, err)
+			}
+		}
+		r.Rest()
+		if len(r.buf) != restBuffer {
+			t.Errorf("a buffer of %d octets rests", len(r.buf))
+		}
+	}
+}
+
+// chunks gives so many octets a read.
+type chunks struct {
+	s string
+	n int
+}
+
+func (c *chunks) Read(p []byte) (int, error) {
+	n := copy(p[:min(len(p), c.n)], c.s)
+	c.s = c.s[n:]
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
