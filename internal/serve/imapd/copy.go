@@ -32,6 +32,10 @@ func (c *session) copy(cmd *imap.CopyCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	spans, lowest := c.limit(v, spans)
+	if lowest > 0 && !cmd.Move {
+		return c.tooMany(), nil
+	}
 	dest, err := c.target(cmd.Mailbox)
 	if err != nil {
 		return reply{}, err
@@ -72,5 +76,5 @@ func (c *session) copy(cmd *imap.CopyCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return ok("MOVE done"), nil
+	return c.limited(ok("MOVE done"), lowest), nil
 }

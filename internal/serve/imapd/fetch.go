@@ -157,13 +157,11 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 		return reply{}, failed
 	case missing && !cmd.UID && there == 0:
 		return reply{}, errGone()
-	case lowest > 0 && (cmd.UID || !missing):
-		return reply{"OK", c.limitCode(lowest), "FETCH done for the newest messages"}, nil
 	case missing && !cmd.UID:
 		// RFC 2180 §4.1 leaves a choice; the code of RFC 5530 says it without
 		// failing what was fetched.
 		if lowest > 0 {
-			c.enc.Status("", "NO", c.limitCode(lowest), "FETCH done for the newest messages only")
+			c.tellLimit(lowest)
 		}
 		return reply{"OK", codes[fault.Expunged], "FETCH done; some of these messages are gone"}, nil
 	}

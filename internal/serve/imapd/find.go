@@ -69,8 +69,19 @@ func (f *finder) find() error {
 		return err
 	}
 	defer f.learn(&f.all)
-	if some, ok := f.all.candidates(); ok && len(some.ids) < spanned(spans)/fewIDs {
-		return f.findFew(some)
+	if some, ok := f.all.candidates(); ok {
+		if !f.rows && !f.all.placed() {
+			m, err := f.c.mapMessages(f.v, len(some.ids))
+			if err != nil {
+				return err
+			}
+			if m != nil {
+				return f.findMapped(m, some)
+			}
+		}
+		if len(some.ids) < spanned(spans)/fewIDs {
+			return f.findFew(some)
+		}
 	}
 	p := newPager(f.v, spans, want{})
 	if f.all.needs().message {
@@ -132,17 +143,24 @@ func (f *finder) page(p *pager) ([]row, error) {
 					return err
 				}
 				r.Placement = pl
-				switch r.sure = f.all.cheap(&r); r.sure {
-				case surely:
-					f.hits = append(f.hits, hitOf(&r))
-				case perhaps:
-					rows = append(rows, r)
-				}
+				rows = f.consider(&r, rows)
 			}
 		}
 		return loadUnsure(tx, rows, w)
 	})
 	return rows, err
+}
+
+// consider keeps what matches by its placement, and adds to rows what is to be looked
+// at.
+func (f *finder) consider(r *row, rows []row) []row {
+	switch r.sure = f.all.cheap(r); r.sure {
+	case surely:
+		f.hits = append(f.hits, hitOf(r))
+	case perhaps:
+		rows = append(rows, *r)
+	}
+	return rows
 }
 
 // loadUnsure reads what w needs of the rows that the placement did not decide.

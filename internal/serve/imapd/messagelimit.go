@@ -48,6 +48,19 @@ func (c *session) limitCode(lowest mailbox.UID) string {
 	return code
 }
 
+// limited is the reply of a command that ended well; lowest is what limit gave.
+func (c *session) limited(r reply, lowest mailbox.UID) reply {
+	if lowest > 0 {
+		r.code, r.text = c.limitCode(lowest), r.text+" for the newest messages"
+	}
+	return r
+}
+
+// tellLimit says that messages were left out where the reply has another code.
+func (c *session) tellLimit(lowest mailbox.UID) {
+	c.enc.Status("", "NO", c.limitCode(lowest), "only the newest messages were looked at")
+}
+
 // tooMany is the reply to a command that does all or nothing, or names how many it
 // wants, and would have to work on too many messages.
 func (c *session) tooMany() reply {

@@ -35,9 +35,7 @@ func findAgainstNaive(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	n := &naive{t: t, w: w, rnd: rnd}
 	for i := range 70 {
-		raw := searchLetter(rnd, i)
-		n.raws = append(n.raws, raw)
-		w.deliver([]string{"INBOX", "INBOX", "INBOX", "Sent"}[rnd.IntN(4)], raw, mail.Flags(rnd.IntN(32)), []string{"$a", "$b"}[:rnd.IntN(3)]...)
+		n.deliver()
 		time.Sleep(time.Duration(rnd.IntN(20)) * time.Hour)
 		if i == 30 {
 			for more := true; more; {
@@ -51,13 +49,23 @@ func findAgainstNaive(t *testing.T, seed uint64) {
 	m := &model{t: t, w: w, c: w.connect(), name: "client", flags: map[uint32]string{}}
 	m.do("LOGIN alice@example.test secret")
 	m.do("SELECT INBOX")
-	m.do("COPY 3:6 INBOX")
+	if seed%2 == 0 { // else no message is in the mailbox twice
+		m.do("COPY 3:6 INBOX")
+	}
 	m.do("STORE 5,9,20:24 +FLAGS.SILENT (\\Deleted)")
 	m.do("EXPUNGE")
 	m.do("STORE 1:7 +FLAGS.SILENT ($c)")
 	n.read()
-	for range 250 {
+	for i := range 250 {
 		n.ask(m)
+		if i%50 == 49 {
+			for range rnd.IntN(5) {
+				n.deliver()
+			}
+			m.do(fmt.Sprintf("STORE %d +FLAGS.SILENT (\\Deleted)", 1+rnd.IntN(20)))
+			m.do("EXPUNGE")
+			n.read()
+		}
 	}
 	m.do("LOGOUT")
 	_ = m.c.conn.Close()
@@ -84,9 +92,17 @@ type naiveRow struct {
 	body   string
 }
 
+// deliver brings a message.
+func (n *naive) deliver() {
+	raw := searchLetter(n.rnd, len(n.raws))
+	n.raws = append(n.raws, raw)
+	box := []string{"INBOX", "INBOX", "INBOX", "Sent"}[n.rnd.IntN(4)]
+	n.w.deliver(box, raw, mail.Flags(n.rnd.IntN(32)), []string{"$a", "$b"}[:n.rnd.IntN(3)]...)
+}
+
 // read takes the mailbox from the store.
 func (n *naive) read() {
-	n.now = time.Now()
+	n.now, n.rows = time.Now(), nil
 	err := n.w.boxes.View(context.Background(), n.w.alice, func(tx *mailbox.Tx) error {
 		box, err := tx.BoxByName("INBOX")
 		if err != nil {

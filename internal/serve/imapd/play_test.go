@@ -178,6 +178,8 @@ func configure(o *imapd.Options, d *datadriven.TestData) {
 			o.TLS = nil
 		case "per-address":
 			o.Limits.PerAddress, _ = strconv.Atoi(a.Vals[0])
+		case "messages":
+			o.Limits.Messages, _ = strconv.Atoi(a.Vals[0])
 		case "message":
 			o.Limits.Message, _ = strconv.ParseInt(a.Vals[0], 10, 64)
 		}

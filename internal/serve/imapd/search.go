@@ -88,10 +88,7 @@ func (c *session) searching(cmd *imap.SearchCommand, find func(*finder) error, n
 
 // done is the reply to a search that ended well.
 func (f *finder) done(name string) reply {
-	if f.lowest > 0 {
-		return reply{"OK", f.c.limitCode(f.lowest), name + " done for the newest messages"}
-	}
-	return ok(name + " done")
+	return f.c.limited(ok(name+" done"), f.lowest)
 }
 
 // id is how a hit is named.

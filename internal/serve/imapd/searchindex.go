@@ -11,7 +11,7 @@ import (
 
 // fewIDs says when a search goes by the index's candidates instead of the
 // mailbox's rows: when they are less than one in so many.
-const fewIDs = 4
+const fewIDs = 10
 
 // maxSeen is how many messages a search remembers to have looked at.
 const maxSeen = 50_000
@@ -127,21 +127,9 @@ func (k *key) placed() bool {
 // findFew looks at the candidates, and at all messages that the index does not
 // know yet.
 func (f *finder) findFew(some candidates) error {
-	ids := make([]mailbox.MessageID, 0, len(some.ids))
-	for _, id := range some.ids {
-		if id <= some.upTo {
-			ids = append(ids, mailbox.MessageID(id))
-		}
-	}
-	if some.upTo < math.MaxUint64 {
-		err := f.c.readOf(f.v, func(tx *mailbox.Tx) error {
-			behind, err := tx.Behind(mailbox.MessageID(some.upTo))
-			ids = append(ids[:len(ids):len(ids)], behind...)
-			return err
-		})
-		if err != nil {
-			return err
-		}
+	ids, err := f.idsIn(some)
+	if err != nil {
+		return err
 	}
 	size := pageOfPlacements
 	if f.rows || f.all.placed() {

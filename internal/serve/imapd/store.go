@@ -20,6 +20,7 @@ func (c *session) store(cmd *imap.StoreCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	spans, lowest := c.limit(v, spans)
 	var others *news
 	if cmd.Silent {
 		if others, err = c.look(); err != nil {
@@ -49,8 +50,11 @@ func (c *session) store(cmd *imap.StoreCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	r := ok("STORE done")
+	r := c.limited(ok("STORE done"), lowest)
 	if len(modified) > 0 {
+		if lowest > 0 {
+			c.tellLimit(lowest)
+		}
 		r = reply{"OK", "MODIFIED " + v.setOf(modified, cmd.UID), "STORE done, but for some that changed since"}
 	}
 	if missing && !cmd.UID {

@@ -24,6 +24,9 @@ type view struct {
 	inbox    bool
 	uids     sequence
 	saved    []imap.Range                   // UIDs of the result that "$" stands for (RFC 5182), ascending
+	mapped   *messageMap                    // nil until it is worth it
+	unmapped bool                           // there can be none
+	searches int                            // that an index helped
 	contexts []*searchContext               // searches whose result is kept up to date (RFC 5267)
 	gone     []mailbox.UID                  // those of uids that are expunged and not told, ascending
 	seen     mailbox.ModSeq                 // changes up to here are folded in
@@ -217,6 +220,7 @@ func (c *session) fold(expunge bool) error {
 	for _, p := range n.changed {
 		if p.UID > top {
 			v.uids.addRun(p.UID, 1)
+			v.arrive(&p)
 		} else if v.told[p.UID] != p.ModSeq && v.number(p.UID) > 0 {
 			flags = append(flags, p)
 		}

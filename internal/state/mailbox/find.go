@@ -317,7 +317,7 @@ func (t *Tx) Behind(after MessageID) (ids []MessageID, err error) {
 // PlacementsAt is the placements of a mailbox with the given UIDs, which ascend,
 // without those that are gone.
 func (t *Tx) PlacementsAt(id BoxID, uids []UID) ([]Placement, error) {
-	if _, err := t.live(id); err != nil {
+	if _, err := t.may(id, RightRead); err != nil {
 		return nil, err
 	}
 	rows, err := t.getRows(id, uids)
