@@ -225,6 +225,7 @@ func (c *accountShowCmd) Run() error {
 			row(w, "sent in 24 hours", fmt.Sprintf("messages %d, recipients %d (%d new, %d refused)", s.Messages, s.Recipients, s.New, s.Refused))
 		}
 		showReports(w, apid.Reports{OwnReports: a.Reports})
+		showScreening(w, a.Screening)
 		if a.Held != nil {
 			row(w, "held", second(*a.Held)+", because "+a.HeldFor)
 		}
@@ -242,6 +243,7 @@ type accountSetCmd struct {
 	Disable       bool    `xor:"state" help:"Let nobody log in; mail still arrives."`
 	Enable        bool    `xor:"state" help:"Let its owner log in again."`
 	OwnReports
+	Screening
 	Bounds
 }
 
@@ -273,6 +275,9 @@ func (c *accountSetCmd) Run() error {
 	}
 	if r := c.reports(); len(r) > 0 {
 		in["reports"] = r
+	}
+	if s := c.screening(); len(s) > 0 {
+		in["screening"] = s
 	}
 	var out newPassword
 	if c.Password || c.PasswordStdin {

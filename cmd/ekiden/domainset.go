@@ -25,6 +25,7 @@ type domainSetCmd struct {
 	OwnReports
 	Suppress    *bool `negatable:"" help:"Whether recipients that do not exist, or complain, are suppressed by themselves; it brings --signed-paths with it."`
 	SuppressFor *int  `placeholder:"DAYS" help:"How long they are; 0 for 90 days."`
+	Screening
 	Bounds
 }
 
@@ -135,6 +136,9 @@ func (c *domainSetCmd) body() (map[string]any, error) {
 	if r := c.allReports(); len(r) > 0 {
 		in["reports"] = r
 	}
+	if s := c.screening(); len(s) > 0 {
+		in["screening"] = s
+	}
 	sending, err := c.sending()
 	if sending != nil {
 		in["sending"] = sending
@@ -204,4 +208,5 @@ func showSettings(w io.Writer, d apid.Domain) {
 		row(w, "client's address", "hidden")
 	}
 	showReports(w, d.Reports)
+	showScreening(w, d.Screening)
 }

@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 
 	"github.com/ekiden-mail/ekiden/internal/flow/judge"
 	"github.com/ekiden-mail/ekiden/internal/flow/prove"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/trust/dnsbl"
 )
 
@@ -82,4 +84,9 @@ func (c *Config) judgement() judge.Settings {
 	return judge.Settings{
 		IgnoreDMARC: !c.Checks.DMARC, JunkAt: c.Checks.JunkAt, RejectAt: c.Checks.RejectAt, Sealers: c.Checks.TrustedSealers,
 	}
+}
+
+// screening is how mail for an address is judged, as its account and domain have it.
+func (r *rooms) screening(ctx context.Context, to mail.Address) (directory.Screening, error) {
+	return r.directory.ScreeningOf(ctx, to)
 }

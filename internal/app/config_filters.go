@@ -160,7 +160,7 @@ func (r *rooms) screener(c *Config) *screen.Screener {
 			settings.Required = append(settings.Required, f.Name)
 		}
 	}
-	return screen.New(screen.Options{Gather: gather.New(g), Settings: settings, Deliver: r.deliver, Refusals: r.refusals, Sink: r.sink, Hostname: c.Hostname})
+	return screen.New(screen.Options{Gather: gather.New(g), Settings: settings, Of: r.screening, Deliver: r.deliver, Refusals: r.refusals, Sink: r.sink, Hostname: c.Hostname})
 }
 
 // make makes the filter, whose settings were checked.

@@ -64,6 +64,7 @@ type Recipient struct {
 	Original string // ORCPT, as given
 	Notify   Notify
 	Quoted   bool // to be written as Address.Strict does
+	Junk     bool // laid in the \Junk mailbox of who has this address
 }
 
 // Envelope is what SMTP says about a message, whatever its header claims.

@@ -208,7 +208,7 @@ func (p *Plan) account(r mail.Recipient, t directory.Target) {
 	}
 	prefix := fmt.Appendf(nil, "Return-Path: <%s>\r\nDelivered-To: %s\r\n", p.arrival.Envelope.From, r.Address)
 	p.targets = append(p.targets, &target{
-		account: t.Account, to: t.Address, prefix: append(prefix, p.prefix...),
+		account: t.Account, to: t.Address, junk: r.Junk, prefix: append(prefix, p.prefix...),
 		quota: mailbox.Quota{Octets: t.Quota, Messages: t.MaxMessages},
 	})
 }

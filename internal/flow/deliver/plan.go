@@ -40,6 +40,7 @@ type Plan struct {
 type target struct {
 	account mail.AccountID
 	to      mail.Address
+	junk    bool // for this one
 	prefix  []byte
 	message mailbox.NewMessage
 	quota   mailbox.Quota
@@ -140,7 +141,7 @@ func (p *Plan) lay(tx kv.Tx, t *target) error {
 		return err
 	}
 	role := mailbox.RoleInbox
-	if p.arrival.Junk {
+	if p.arrival.Junk || t.junk {
 		role = mailbox.RoleJunk
 	}
 	if _, err = m.Deliver(role, t.message); err != nil {

@@ -14,7 +14,7 @@ import (
 // tell notes that the sender of r is to be told of a success here, if it asked.
 // Of junk nobody is: its sender may be forged, or wants to know who is here.
 func (p *Plan) tell(r mail.Recipient, final mail.Address, expanded bool) {
-	if r.Notify&mail.NotifySuccess != 0 && !p.arrival.Envelope.From.IsNull() && !p.arrival.Junk {
+	if r.Notify&mail.NotifySuccess != 0 && !p.arrival.Envelope.From.IsNull() && !p.arrival.Junk && !r.Junk {
 		p.told = append(p.told, answer.Success{Original: original(r, final), Final: final, Expanded: expanded})
 	}
 }

@@ -4,6 +4,7 @@ package screen
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
@@ -12,6 +13,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/judge"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/blob"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/history"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
@@ -21,6 +23,9 @@ import (
 type Options struct {
 	Gather   *gather.Gatherer
 	Settings judge.Settings
+	// Of says how mail for a recipient is judged where that is not as Settings have
+	// it; nil: all is judged alike.
+	Of       func(ctx context.Context, to mail.Address) (directory.Screening, error)
 	Deliver  *deliver.Deliverer
 	Refusals *history.Refusals
 	Sink     event.Sink
@@ -100,7 +105,7 @@ func (c *Screening) Accept(ctx context.Context, w *blob.Writer) []smtp.Reply {
 		return c.broken(ctx, err)
 	}
 	defer draft.Close()
-	v := c.s.judge(ctx, judge.AtData, a, mail.Address{}, e)
+	v, aside := c.s.judgeAll(ctx, a, e)
 	a.Verdict, a.Opinions = v.Action.String(), told(v, e)
 	switch v.Action {
 	case judge.Defer, judge.Reject:
@@ -117,6 +122,9 @@ func (c *Screening) Accept(ctx context.Context, w *blob.Writer) []smtp.Reply {
 	}
 	if e.Sender != nil {
 		a.Prefix = append(c.s.found(v, e.Sender), a.Prefix...)
+	}
+	for i, r := range a.Envelope.To {
+		a.Envelope.To[i].Junk = slices.Contains(aside, r.Address)
 	}
 	if len(a.Envelope.To) == 0 { // the filters have taken away every recipient
 		return d.Discard(ctx, a)
@@ -165,10 +173,63 @@ func (c *Screening) broken(ctx context.Context, err error) []smtp.Reply {
 	return []smtp.Reply{c.s.o.Deliver.Refuse(ctx, c.arrival, mail.Address{}, smtp.Fault(err))}
 }
 
-// judge finds a verdict, and tells of it where that is not simply to go on. Why
-// somebody is refused is remembered as cheaply as that he is.
+// judgeAll judges a message for each recipient as he wants it. The mildest verdict
+// is the message's, which has but one reply; those who would rather not have it find
+// it in their \Junk mailboxes.
+func (s *Screener) judgeAll(ctx context.Context, a *mail.Arrival, e *judge.Evidence) (v judge.Verdict, aside []mail.Address) {
+	all := make([]judge.Verdict, len(a.Envelope.To))
+	for i, r := range a.Envelope.To {
+		set := s.settings(ctx, r.Address)
+		if all[i] = judge.Judge(judge.AtData, e, &set); i == 0 || all[i].Action < v.Action {
+			v = all[i]
+		}
+	}
+	for i, one := range all {
+		if one.Action > v.Action {
+			to := a.Envelope.To[i].Address
+			aside = append(aside, to)
+			v.Because = append(v.Because, judge.Reason{Source: "settings", Text: "junk for " + to.String() + ", who would " + one.Action.String() + " it"})
+		}
+	}
+	s.tell(ctx, a, mail.Address{}, v, e)
+	return v, aside
+}
+
+// settings are how mail for a recipient is judged.
+func (s *Screener) settings(ctx context.Context, to mail.Address) judge.Settings {
+	set := s.o.Settings
+	if s.o.Of == nil {
+		return set
+	}
+	own, err := s.o.Of(ctx, to)
+	if err != nil {
+		s.o.Sink.Emit(ctx, event.Failed{Where: "screen", Err: err})
+		return set
+	}
+	if own.DMARC != "" {
+		set.IgnoreDMARC = own.DMARC == directory.Ignore
+	}
+	for _, p := range []struct {
+		at  *float64
+		own float64
+	}{{&set.JunkAt, own.JunkAt}, {&set.RejectAt, own.RejectAt}} {
+		if p.own != 0 {
+			*p.at = max(p.own, 0) // below zero means never, and so does 0
+		}
+	}
+	return set
+}
+
+// judge finds a verdict before the message is here, and tells of it.
 func (s *Screener) judge(ctx context.Context, at judge.Stage, a *mail.Arrival, to mail.Address, e *judge.Evidence) judge.Verdict {
 	v := judge.Judge(at, e, &s.o.Settings)
+	s.tell(ctx, a, to, v, e)
+	return v
+}
+
+// tell notes a verdict where that is not simply to go on. Why somebody is refused is
+// remembered as cheaply as that he is.
+func (s *Screener) tell(ctx context.Context, a *mail.Arrival, to mail.Address, v judge.Verdict, e *judge.Evidence) {
 	if v.Refuses() {
 		s.o.Refusals.Note(a.ID, history.Entry{
 			At: time.Now(), What: history.Judged, From: a.Envelope.From, To: to, Account: a.Peer.Account, Action: v.Action.String(), Reply: told(v, e),
@@ -177,5 +238,4 @@ func (s *Screener) judge(ctx context.Context, at judge.Stage, a *mail.Arrival, t
 	if v.Action != judge.Accept {
 		s.o.Sink.Emit(ctx, event.Judged{ID: a.ID, Verdict: v.Action.String(), Why: v.Why()})
 	}
-	return v
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/flow/screen"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/reach/filter"
+	"github.com/ekiden-mail/ekiden/internal/state/directory"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/wire/dns/dnstest"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
@@ -91,5 +92,44 @@ func TestSender(t *testing.T) {
 				t.Errorf("%s: what others found:\n%s", c.name, head)
 			}
 		}
+	}
+}
+
+// TestOwnWishes has accounts that want forged mail judged otherwise than the rest of
+// the server.
+func TestOwnWishes(t *testing.T) {
+	b := openBed(t)
+	b.must(b.directory.UpdateAccount(t.Context(), address("bob"), func(a *directory.Account) error { a.Screening.DMARC = directory.Ignore; return nil }))
+	g := gather.New(gather.Options{Blobs: b.blobs, Sink: b.events, Prover: prove.New(prove.Options{Resolver: dnstest.New(senders)})})
+	s := screen.New(screen.Options{Gather: g, Of: b.directory.ScreeningOf, Deliver: b.deliver, Refusals: b.refusals, Sink: b.events, Hostname: "mx.example.test"})
+	r := receive.New(receive.Options{Deliver: b.deliver, Blobs: b.blobs, Screen: s, Hostname: "mx.example.test"})
+	send := func(to ...string) string {
+		tx, _ := r.Begin(t.Context(), &mail.Peer{Addr: netip.MustParseAddrPort("192.0.2.9:1")}, mail.Address{Local: "a", Domain: "good.test"}, smtp.MailOptions{})
+		for _, local := range to {
+			if reply := tx.Rcpt(t.Context(), address(local), smtp.RcptOptions{}); !reply.OK() {
+				t.Fatal(reply)
+			}
+		}
+		return tx.Data(t.Context(), strings.NewReader("From: a@good.test\r\n\r\nHi.\r\n"))[0].String()
+	}
+	count := func(local string) [2]int {
+		return [2]int{len(b.lies(local, mailbox.RoleInbox)), len(b.lies(local, mailbox.RoleJunk))}
+	}
+	if reply := send("alice"); !strings.HasPrefix(reply, "550 5.7.26") {
+		t.Errorf("alice: %s", reply)
+	}
+	if reply := send("bob"); !strings.HasPrefix(reply, "250") || count("bob") != [2]int{1, 0} {
+		t.Errorf("bob: %s, %v", reply, count("bob"))
+	}
+	if reply := send("alice", "bob"); !strings.HasPrefix(reply, "250") || count("bob") != [2]int{2, 0} || count("alice") != [2]int{0, 1} {
+		t.Errorf("both: %s, bob %v, alice %v", reply, count("bob"), count("alice"))
+	}
+	b.must(b.directory.UpdateDomain(t.Context(), "example.test", func(d *directory.Domain) error { d.Settings.Screening.DMARC = directory.Ignore; return nil }))
+	if reply := send("alice"); !strings.HasPrefix(reply, "250") || count("alice") != [2]int{1, 1} {
+		t.Errorf("alice, by her domain: %s, %v", reply, count("alice"))
+	}
+	b.must(b.directory.UpdateDomain(t.Context(), "example.test", func(d *directory.Domain) error { d.Settings.Screening.JunkAt = 3; return nil }))
+	if reply := send("alice"); !strings.HasPrefix(reply, "250") || count("alice") != [2]int{1, 2} {
+		t.Errorf("alice, with fewer points: %s, %v", reply, count("alice"))
 	}
 }

@@ -22,10 +22,11 @@ type Account struct {
 	Disabled bool      `json:"disabled" doc:"nobody logs in; mail still arrives"`
 	Usage    *Usage    `json:"usage,omitempty" doc:"only where one account is asked for"`
 
-	Sending Sending    `json:"sending" doc:"bounds of what it sends"`
-	Reports OwnReports `json:"reports" doc:"on what it sends"`
-	Held    *time.Time `json:"held,omitempty" doc:"since when what it sends waits in the queue for an operator"`
-	HeldFor string     `json:"held_for,omitempty" doc:"why"`
+	Sending   Sending    `json:"sending" doc:"bounds of what it sends"`
+	Reports   OwnReports `json:"reports" doc:"on what it sends"`
+	Screening Screening  `json:"screening" doc:"of what strangers send to it"`
+	Held      *time.Time `json:"held,omitempty" doc:"since when what it sends waits in the queue for an operator"`
+	HeldFor   string     `json:"held_for,omitempty" doc:"why"`
 
 	Sent *SentLately `json:"sent,omitempty" doc:"within 24 hours; only where one account is asked for"`
 }
@@ -40,6 +41,7 @@ func accountBody(a directory.Account) Account {
 	out := Account{
 		ID: uint64(a.ID), Address: a.Address.String(), Added: a.Added, Quota: a.Quota, Messages: a.MaxMessages, Disabled: a.Disabled,
 		Sending: sendingBody(a.Sending), HeldFor: a.HeldFor, Reports: OwnReports{Language: a.Reports.Language, Signed: a.Reports.Signed},
+		Screening: Screening(a.Screening),
 	}
 	if !a.Held.IsZero() {
 		out.Held = &a.Held
@@ -73,8 +75,9 @@ type changedAccount struct {
 		Messages *int64  `json:"max_messages,omitempty" minimum:"0"`
 		Disabled *bool   `json:"disabled,omitempty"`
 
-		Sending *changedSending    `json:"sending,omitempty" doc:"bounds of what it sends within 24 hours"`
-		Reports *changedOwnReports `json:"reports,omitempty"`
+		Sending   *changedSending    `json:"sending,omitempty" doc:"bounds of what it sends within 24 hours"`
+		Reports   *changedOwnReports `json:"reports,omitempty"`
+		Screening *changedScreening  `json:"screening,omitempty"`
 	}
 }
 
@@ -212,7 +215,7 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 			return Account{}, err
 		}
 	}
-	if b := in.Body; b.Quota != nil || b.Messages != nil || b.Disabled != nil || b.Sending != nil || b.Reports != nil {
+	if b := in.Body; b.Quota != nil || b.Messages != nil || b.Disabled != nil || b.Sending != nil || b.Reports != nil || b.Screening != nil {
 		err := s.o.Directory.UpdateAccount(ctx, addr, func(a *directory.Account) error {
 			if b.Quota != nil {
 				a.Quota = *b.Quota
@@ -225,6 +228,7 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 			}
 			b.Sending.apply(&a.Sending)
 			b.Reports.apply(&a.Reports)
+			b.Screening.apply(&a.Screening)
 			return nil
 		})
 		if err != nil {

@@ -34,21 +34,22 @@ type SentLately struct {
 
 // DomainSettings are what an operator decides for a domain.
 type DomainSettings struct {
-	Separator  string   `json:"separator" doc:"the characters behind which a sub-address begins, each of them alone; none: there are no sub-addresses" example:"+"`
-	CatchAll   []string `json:"catch_all" doc:"where mail for unknown recipients leads"`
-	AliasOf    string   `json:"alias_of" doc:"the domain that this one is another name of"`
-	Relay      Relay    `json:"relay"`
-	Sending    Sending  `json:"sending" doc:"bounds of each account"`
-	SCRAM      bool     `json:"scram" doc:"whether verifiers of SCRAM are kept of its passwords"`
-	Reports    Reports  `json:"reports" doc:"what is done about reports on what the domain sends"`
-	HideClient bool     `json:"hide_client" doc:"whether the sender's address is kept out of Received"`
+	Separator  string    `json:"separator" doc:"the characters behind which a sub-address begins, each of them alone; none: there are no sub-addresses" example:"+"`
+	CatchAll   []string  `json:"catch_all" doc:"where mail for unknown recipients leads"`
+	AliasOf    string    `json:"alias_of" doc:"the domain that this one is another name of"`
+	Relay      Relay     `json:"relay"`
+	Sending    Sending   `json:"sending" doc:"bounds of each account"`
+	SCRAM      bool      `json:"scram" doc:"whether verifiers of SCRAM are kept of its passwords"`
+	Reports    Reports   `json:"reports" doc:"what is done about reports on what the domain sends"`
+	Screening  Screening `json:"screening" doc:"of what strangers send to it"`
+	HideClient bool      `json:"hide_client" doc:"whether the sender's address is kept out of Received"`
 }
 
 // settingsBody tells the settings of a domain with its catch-all.
 func (s *server) settingsBody(ctx context.Context, d directory.Domain) (DomainSettings, error) {
 	set := d.Settings
 	out := DomainSettings{
-		Separator: set.Separators(), CatchAll: []string{}, AliasOf: string(set.AliasOf), Sending: sendingBody(set.Sending), HideClient: set.HideClient, SCRAM: !set.NoSCRAM, Reports: reportsBody(set.Reports),
+		Separator: set.Separators(), CatchAll: []string{}, AliasOf: string(set.AliasOf), Sending: sendingBody(set.Sending), HideClient: set.HideClient, SCRAM: !set.NoSCRAM, Reports: reportsBody(set.Reports), Screening: Screening(set.Screening),
 		Relay: Relay{To: append([]string{}, set.Relay.To...), Ask: !set.Relay.Unasked, Unsure: directory.Defer},
 	}
 	if out.Separator == "" {
@@ -78,10 +79,11 @@ type changedSettings struct {
 		Ask    *bool     `json:"ask,omitempty"`
 		Unsure *string   `json:"unsure,omitempty" enum:"accept,defer"`
 	} `json:"relay,omitempty"`
-	Sending    *changedSending `json:"sending,omitempty"`
-	Reports    *changedReports `json:"reports,omitempty"`
-	SCRAM      *bool           `json:"scram,omitempty"`
-	HideClient *bool           `json:"hide_client,omitempty"`
+	Sending    *changedSending   `json:"sending,omitempty"`
+	Reports    *changedReports   `json:"reports,omitempty"`
+	Screening  *changedScreening `json:"screening,omitempty"`
+	SCRAM      *bool             `json:"scram,omitempty"`
+	HideClient *bool             `json:"hide_client,omitempty"`
 }
 
 // changedSending are the bounds that a request names.
@@ -137,6 +139,7 @@ func (c *changedSettings) changes() (func(*directory.Domain) error, error) {
 		}
 		c.Sending.apply(&set.Sending)
 		c.Reports.apply(&set.Reports)
+		c.Screening.apply(&set.Screening)
 		if r := c.Relay; r != nil {
 			assign(&set.Relay.To, r.To)
 			assign(&set.Relay.Unsure, r.Unsure)

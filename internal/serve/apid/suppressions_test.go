@@ -19,6 +19,8 @@ func TestSuppressions(t *testing.T) {
 		{"PATCH /domains/x.test", `{"reports":{"language":"ja","suppress":true,"suppress_days":7}}`, 200, `"suppress_days":7`},
 		{"GET /domains/x.test", "", 200, `"signed":true`},
 		{"PATCH /domains/x.test", `{"reports":{"language":"fr"}}`, 422, "language"},
+		{"PATCH /domains/x.test", `{"screening":{"dmarc":"ignore","junk_at":-1}}`, 200, `"screening":{"dmarc":"ignore","junk_at":-1,"reject_at":0}`},
+		{"PATCH /domains/x.test", `{"screening":{"dmarc":"perhaps"}}`, 422, "dmarc"},
 		{"POST /accounts", `{"address":"ann@x.test","password":"correct horse"}`, 201, `"language":""`},
 		{"PATCH /accounts/ann@x.test", `{"reports":{"language":"en","signed":true}}`, 200, `"language":"en","signed":true`},
 	})

@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -205,7 +206,8 @@ func (s *Store) RemoveAccount(ctx context.Context, addr mail.Address) error {
 }
 
 // UpdateAccount changes what fn changes of Quota, MaxMessages, Disabled, Sending,
-// Held, HeldFor and Reports; the rest stays as it is. fn may run more than once. fault.NotFound.
+// Held, HeldFor, Reports and Screening; the rest stays as it is. fn may run more
+// than once. fault.NotFound.
 func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*Account) error) error {
 	const op = "directory.UpdateAccount"
 	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
@@ -220,7 +222,7 @@ func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*A
 		if now.Quota < 0 || now.MaxMessages < 0 {
 			return fault.New(fault.Invalid, op, "a quota is not negative")
 		}
-		if err := now.Reports.check(op); err != nil {
+		if err := errors.Join(now.Reports.check(op), now.Screening.check(op)); err != nil {
 			return err
 		}
 		if now.Disabled != a.Disabled {
@@ -228,7 +230,7 @@ func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*A
 		}
 		a.Quota, a.MaxMessages, a.Disabled = now.Quota, now.MaxMessages, now.Disabled
 		a.Sending, a.Held, a.HeldFor = now.Sending, now.Held, now.HeldFor
-		a.Reports = Reports{Language: now.Reports.Language, Signed: now.Reports.Signed}
+		a.Reports, a.Screening = Reports{Language: now.Reports.Language, Signed: now.Reports.Signed}, now.Screening
 		tx.Set(accountKey(a.ID), a.encode())
 		return nil
 	}))

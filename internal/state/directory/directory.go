@@ -56,6 +56,8 @@ type Account struct {
 	HeldFor string
 	// Reports has the account's own Language and Signed.
 	Reports Reports
+	// Screening is how strangers' mail for it is judged.
+	Screening Screening
 	// Changed grows whenever what a login depends on changes: the credentials or Disabled.
 	Changed uint64
 }

@@ -69,6 +69,8 @@ type accountRow struct {
 	Held        int64   `json:"held,omitempty"` // Unix seconds
 	HeldFor     string  `json:"why,omitempty"`
 	Reports     Reports `json:"rep,omitzero"`
+
+	Screening Screening `json:"scr,omitzero"`
 }
 
 type nameRow struct {
@@ -107,7 +109,7 @@ func decodeAccount(id mail.AccountID, b []byte) (Account, error) {
 	a := Account{
 		ID: id, Address: row.Address.address(), Added: time.Unix(row.Added, 0).UTC(),
 		Quota: row.Quota, MaxMessages: row.MaxMessages, Disabled: row.Disabled, Changed: row.Changed,
-		Sending: row.Sending, HeldFor: row.HeldFor, Reports: row.Reports,
+		Sending: row.Sending, HeldFor: row.HeldFor, Reports: row.Reports, Screening: row.Screening,
 	}
 	if row.Held != 0 {
 		a.Held = time.Unix(row.Held, 0).UTC()
@@ -118,7 +120,7 @@ func decodeAccount(id mail.AccountID, b []byte) (Account, error) {
 func (a Account) encode() []byte {
 	row := accountRow{
 		Address: toRow(a.Address), Added: a.Added.Unix(), Quota: a.Quota, MaxMessages: a.MaxMessages, Disabled: a.Disabled,
-		Changed: a.Changed, Sending: a.Sending, HeldFor: a.HeldFor, Reports: a.Reports,
+		Changed: a.Changed, Sending: a.Sending, HeldFor: a.HeldFor, Reports: a.Reports, Screening: a.Screening,
 	}
 	if !a.Held.IsZero() {
 		row.Held = a.Held.Unix()

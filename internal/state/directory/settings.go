@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"strconv"
@@ -30,6 +31,8 @@ type Settings struct {
 	NoSCRAM bool `json:"noscram,omitempty"`
 	// Reports is what is done about reports on what the domain sends.
 	Reports Reports `json:"rep,omitzero"`
+	// Screening is how strangers' mail for the domain is judged.
+	Screening Screening `json:"scr,omitzero"`
 }
 
 // NoSeparator is the Separator of a domain without sub-addresses.
@@ -121,7 +124,7 @@ func (s Settings) Check() error {
 	if s.AliasOf != "" && s.Relay.On() {
 		return fault.New(fault.Invalid, op, "another name of a domain has no relay of its own")
 	}
-	if err := s.Reports.check(op); err != nil {
+	if err := errors.Join(s.Reports.check(op), s.Screening.check(op)); err != nil {
 		return err
 	}
 	return s.Relay.check(op)
