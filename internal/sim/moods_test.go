@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/state/queue"
 )
 
 // reach is what becomes of a connection that is asked for.
@@ -95,6 +97,12 @@ func moods() []mood {
 		{name: "cannot be looked up", dns: dnsFails}, {name: "has bogus addresses", dns: dnsBogus}, {name: "is looked up in vain", dns: dnsSlow},
 		{name: "has TLSA that fails", tlsa: dnsFails}, {name: "has bogus TLSA", tlsa: dnsBogus},
 	}
+}
+
+// storms says whether the host says of us, and not of a message, that it wants
+// nothing.
+func (m mood) storms() bool {
+	return m.chance == 0 && queue.MoodOf(m.mail+m.rcpt) > queue.Well
 }
 
 // domainMoods are those of a domain's own name servers.

@@ -95,8 +95,14 @@ type domain struct {
 
 func (s *site) set(m mood) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	old, lasted, n := s.mood, time.Since(s.since), s.peeks
 	s.mood, s.since, s.peeks = m, time.Now(), 0
+	s.mu.Unlock()
+	// At first as many as there are connections, and a few until three have said no;
+	// then one each minute, two, four … and each hour. Each may ask three hosts.
+	if bound := 3 * (perSite + 4 + 7 + int(lasted.Hours())); old.storms() && n > bound {
+		s.w.book.wrong("%s, which %s, was pressed %d times within %s, not %d", s.name, old, n, lasted, bound)
+	}
 }
 
 func (d *domain) set(m dnsMood) {
@@ -295,8 +301,8 @@ func (s *site) enter(v *session) {
 
 // probed looks whether a site is asked too often whether it is there.
 func (s *site) probed() {
-	if s.over(&s.probes, 1) {
-		s.w.book.wrong("%s is probed twice in a minute", s.name)
+	if s.over(&s.probes, 2) { // each of our lives may
+		s.w.book.wrong("%s is probed thrice in a minute", s.name)
 	}
 }
 

@@ -2,7 +2,10 @@ package relay
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/queue"
@@ -33,6 +36,67 @@ func (m *moods) take() []mood {
 	all := m.all
 	m.all = nil
 	return all
+}
+
+// paces are suspensions that are to be written down: a restart must not press
+// sites that want nothing.
+type paces struct {
+	wake chan struct{}
+	mu   sync.Mutex
+	all  map[mail.Domain]queue.Suspension
+}
+
+func (p *paces) add(all []queue.Suspension) {
+	if len(all) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all == nil {
+		p.all = map[mail.Domain]queue.Suspension{}
+	}
+	for _, s := range all {
+		p.all[s.Site] = s
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *paces) take() []queue.Suspension {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.Collect(maps.Values(p.all))
+	p.all = nil
+	return all
+}
+
+// keepPaces writes them until ctx ends, beside the loop. What cannot be written is
+// missed after a restart only.
+func (r *Relay) keepPaces(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.paces.wake:
+		}
+		if all := r.paces.take(); len(all) > 0 {
+			if err := r.o.Queue.Keep(ctx, all); err != nil && ctx.Err() == nil {
+				r.failed(ctx, err)
+			}
+		}
+	}
+}
+
+// recall begins with what was written.
+func (r *Relay) recall(ctx context.Context) {
+	now := time.Now()
+	kept, err := r.o.Queue.Kept(ctx, now)
+	if err != nil && ctx.Err() == nil {
+		r.failed(ctx, err)
+	}
+	r.plan.Recall(kept, now)
 }
 
 // ahead finds out the site of a hop, and gives the batch back for its turn there.

@@ -67,3 +67,28 @@ func TestSitesShareLimits(t *testing.T) {
 		}
 	})
 }
+
+// TestSuspensionOutlivesRestart: who wants nothing is not pressed again because the
+// process begins anew.
+func TestSuspensionOutlivesRestart(t *testing.T) {
+	play(t, func(b *bed) {
+		h := b.net.add("192.0.2.3:25", &host{any: "421 4.7.0 too many messages, slow down"})
+		for n := range 20 {
+			b.send(n, "s", "", "b@z.test")
+		}
+		stop := b.run()
+		synctest.Wait()
+		stop()
+		h.set(func(h *host) { h.command = nil })
+		again := newBedOver(t, b.db, b.net)
+		for n := range 20 {
+			b.send(100+n, "s", "", "b@z.test")
+		}
+		stop = again.run()
+		time.Sleep(10 * time.Second)
+		stop()
+		if len(h.command) != 0 {
+			t.Errorf("it was pressed again: %q", h.command)
+		}
+	})
+}

@@ -90,6 +90,7 @@ type Relay struct {
 	plan   *queue.Plan
 	copies copies
 	moods  moods
+	paces  paces
 	fresh  <-chan struct{} // something was queued by this process
 	reading
 	wakes   [kv.Partitions]time.Time // when something falls due
@@ -131,7 +132,7 @@ func New(o Options) *Relay {
 	o.Idle = cmp.Or(o.Idle, 15*time.Second)
 	o.Keep = cmp.Or(o.Keep, 30*24*time.Hour)
 	o.Again = cmp.Or(o.Again, time.Minute)
-	return &Relay{o: o, idle: idle{keep: o.Idle, sites: o.Sites, wake: make(chan struct{}, 1)}, exit: exit{suspect: make(chan struct{}, 1)}, commits: commits{db: o.DB}}
+	return &Relay{o: o, idle: idle{keep: o.Idle, sites: o.Sites, wake: make(chan struct{}, 1)}, exit: exit{suspect: make(chan struct{}, 1)}, commits: commits{db: o.DB}, paces: paces{wake: make(chan struct{}, 1)}}
 }
 
 // Run relays until ctx ends; then it starts nothing more, gives the attempts in
@@ -161,6 +162,8 @@ func (r *Relay) Run(ctx context.Context) error {
 	watchers.Go(func() { r.trim(ctx) })
 	watchers.Go(func() { r.idle.tend(ctx) })
 	watchers.Go(func() { r.guardExit(ctx) })
+	r.recall(ctx)
+	watchers.Go(func() { r.keepPaces(ctx) })
 	defer watchers.Wait()
 
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
@@ -358,6 +361,7 @@ func (r *Relay) hand(w want) {
 	for _, m := range r.moods.take() {
 		r.plan.Note(m.site, m.mood, m.reply, now)
 	}
+	r.paces.add(r.plan.Suspensions())
 	if w.back {
 		r.plan.Back(w.done)
 		return

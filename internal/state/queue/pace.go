@@ -181,7 +181,9 @@ func (p *Plan) Note(name mail.Domain, m Mood, reply string, now time.Time) {
 		}
 		pace = p.pace(name, now)
 	}
+	before := *pace
 	pace.Note(m, reply, now)
+	p.suspends(name, before, *pace)
 	if pace.full() && p.ways.Rule(name) == (Rule{}) {
 		delete(p.paces, name)
 	}

@@ -88,24 +88,25 @@ func (b Batch) To(hop mail.Domain, ns ...uint32) Batch {
 // What it has no room for it remembers by place only; who has little waiting
 // always finds room, and so does what is urgent.
 type Plan struct {
-	limits Limits
-	ways   Ways
-	sites  map[mail.Domain]*site
-	paces  map[mail.Domain]*Pace
-	turn   []*site // those that may start a batch, in their turn
-	slowed []*site // those that may start one later
-	known  map[Ref]bool
-	short  map[*flow]bool // flows that missed something
-	busy   int
-	ready  int
-	uneven int // of ready, those of a priority that is not 0
-	picks  int
+	limits    Limits
+	ways      Ways
+	sites     map[mail.Domain]*site
+	paces     map[mail.Domain]*Pace
+	suspended map[mail.Domain]bool // and whether Suspensions has told so
+	turn      []*site              // those that may start a batch, in their turn
+	slowed    []*site              // those that may start one later
+	known     map[Ref]bool
+	short     map[*flow]bool // flows that missed something
+	busy      int
+	ready     int
+	uneven    int // of ready, those of a priority that is not 0
+	picks     int
 }
 
 // NewPlan makes an empty plan.
 func NewPlan(l Limits, w Ways) *Plan {
 	return &Plan{
-		limits: l.filled(), ways: w.filled(), sites: map[mail.Domain]*site{}, paces: map[mail.Domain]*Pace{},
+		limits: l.filled(), ways: w.filled(), sites: map[mail.Domain]*site{}, paces: map[mail.Domain]*Pace{}, suspended: map[mail.Domain]bool{},
 		known: map[Ref]bool{}, short: map[*flow]bool{},
 	}
 }
