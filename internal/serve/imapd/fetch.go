@@ -128,7 +128,7 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 	}
 	if onlyUIDs(items) && cmd.ChangedSince == nil {
 		c.fetchUIDs(spans, cmd.UID)
-		return ok("FETCH done"), nil
+		return c.limited(ok("FETCH done"), lowest), nil
 	}
 	if v.readOnly {
 		w.seen = false
@@ -165,7 +165,7 @@ func (c *session) fetch(cmd *imap.FetchCommand) (reply, error) {
 		}
 		return reply{"OK", codes[fault.Expunged], "FETCH done; some of these messages are gone"}, nil
 	}
-	return ok("FETCH done"), nil
+	return c.limited(ok("FETCH done"), lowest), nil
 }
 
 // onlyUIDs says whether nothing else is asked for.
