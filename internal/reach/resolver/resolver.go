@@ -82,9 +82,12 @@ type Resolver struct {
 	packets *store[string, *packet]
 	links   *bounded[string, *link]
 	failed  *bounded[question, error]
-	peers   *peers
-	wires   wires
-	webs    map[upstream]*http.Client
+
+	knowRoot *bounded[string, bool] // the system's servers do
+	peers    *peers
+	gaps     gaps
+	wires    wires
+	webs     map[upstream]*http.Client
 
 	asks    flights[zoneQuestion, *answer]
 	asked   flights[replyKey, *reply]
@@ -128,7 +131,7 @@ func New(o Options) (*Resolver, error) {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
 	r := &Resolver{
-		o: o, links: newBounded[string, *link](maxLinks), failed: newBounded[question, error](maxLinks), peers: newPeers(), webs: map[upstream]*http.Client{}, behind: make(chan struct{}, maxBehind),
+		o: o, links: newBounded[string, *link](maxLinks), failed: newBounded[question, error](maxLinks), knowRoot: newBounded[string, bool](1), peers: newPeers(), webs: map[upstream]*http.Client{}, behind: make(chan struct{}, maxBehind),
 	}
 	seed := maphash.MakeSeed()
 	byName := func(s string) uint64 { return maphash.String(seed, s) }
@@ -244,6 +247,9 @@ func (r *Resolver) raw(ctx context.Context, q question, w *work) (*step, error) 
 	if s := r.local(q, now); s != nil {
 		return s, nil
 	}
+	if s := r.gaps.denies(q, now); s != nil && w.since(q).IsZero() {
+		return s, nil
+	}
 	if err, ok := r.failed.get(q, now); ok {
 		return nil, err
 	}
@@ -285,7 +291,28 @@ func (r *Resolver) fetch(ctx context.Context, q question, w *work) (*step, error
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: the root servers are out of reach, and %w", words.ErrServer, q, err)
 	}
+	if err := r.sane(ctx, servers, w); err != nil {
+		return nil, err
+	}
 	return r.forward(ctx, servers, q, w)
+}
+
+// sane sees now and then that the system's servers know the root. Where nobody chose
+// them, and they deny that it exists, they would deny any name: a network that wants a
+// login first does so, and mail must wait for that, not fail.
+func (r *Resolver) sane(ctx context.Context, servers []upstream, w *work) error {
+	now := time.Now()
+	if sane, known := r.knowRoot.get(".", now); known && sane {
+		return nil
+	}
+	s, err := r.forward(ctx, servers, question{".", dns.TypeNS}, w)
+	if err == nil && s.kind == noName {
+		err = fmt.Errorf("%w: the root servers are out of reach, and the system's servers deny that there is a root", words.ErrServer)
+	}
+	if err == nil {
+		r.knowRoot.put(".", true, now.Add(probeAgain))
+	}
+	return err
 }
 
 // Root says whether questions are answered from the root down, and, if that was wanted,

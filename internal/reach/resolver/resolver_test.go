@@ -332,6 +332,16 @@ func TestSystem(t *testing.T) {
 		if got := p.news(); !strings.Contains(got, "dns.root reached=false system_resolvers=true") {
 			t.Errorf("said %q", got)
 		}
+		w.servers["198.51.100.6"] = &actor{act: func(q *dns.Msg, _ bool, _ func() *dns.Msg) []*dns.Msg {
+			return []*dns.Msg{new(dns.Msg).SetRcode(q, dns.RcodeNameError)} // to all: log in first
+		}}
+		if err := os.WriteFile(file, []byte("nameserver 198.51.100.6\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(failureTTL)
+		if _, err := r.Lookup(t.Context(), "a", words.TypeA); !errors.Is(err, words.ErrServer) {
+			t.Errorf("of servers that deny all: %v", err)
+		}
 		for _, at := range []string{"198.51.100.7", "198.51.100.8"} {
 			w.servers[at] = &actor{zones: []*zone{newZone(".", "a. 1 A 192.0.2.1", 0)}}
 			if err := os.WriteFile(file, []byte("nameserver "+at+"\nnameserver fe80::1%lo\n"), 0o600); err != nil {

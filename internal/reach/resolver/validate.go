@@ -221,6 +221,7 @@ func (r *Resolver) weigh(ctx context.Context, at *link, s *step, w *work) (*link
 	if err != nil {
 		return brokenLink(err)
 	}
+	l.expires = earlier(l.expires, d.until)
 	p, cut := d.NoDS(s.q.name)
 	switch {
 	case p == dnssec.Unproved:
@@ -278,8 +279,14 @@ func (r *Resolver) keysOf(ctx context.Context, zone string, ds []*dns.DS, ttl ti
 	return l, err
 }
 
-// denial takes the proof that came with a step, as far as its signatures hold.
-func (r *Resolver) denial(s *step, at *link, now time.Time, w *work) (*dnssec.Denial, error) {
+// denial is the proof that came with a step, as far as its signatures hold.
+type denial struct {
+	*dnssec.Denial
+	held  []dns.RR
+	until time.Time // the first of its signatures ends, or a record is to be forgotten
+}
+
+func (r *Resolver) denial(s *step, at *link, now time.Time, w *work) (*denial, error) {
 	type owner struct {
 		name string
 		t    uint16
@@ -300,7 +307,7 @@ func (r *Resolver) denial(s *step, at *link, now time.Time, w *work) (*dnssec.De
 		sets[o] = append(sets[o], rr)
 	}
 	var why error = missing(s.q.String() + " is not there, and nothing proves it")
-	var good []dns.RR
+	d := &denial{until: now.Add(maxLink)}
 	for _, o := range order {
 		v, err := w.check.Verify(sets[o], sigs[o], at.zone, at.keys, now)
 		switch {
@@ -310,13 +317,15 @@ func (r *Resolver) denial(s *step, at *link, now time.Time, w *work) (*dnssec.De
 		case err != nil:
 			why = err
 		case v.Wildcard == "": // one that was drawn from a wildcard proves nothing (RFC 4035 §5.4)
-			good = append(good, sets[o]...)
+			d.held = append(d.held, sets[o]...)
+			d.until = earlier(d.until, earlier(v.Until, s.made.Add(time.Duration(v.TTL)*time.Second)))
 		}
 	}
-	if len(good) == 0 {
+	if len(d.held) == 0 {
 		return nil, why
 	}
-	return w.check.Denial(at.zone, good), nil
+	d.Denial = w.check.Denial(at.zone, d.held)
+	return d, nil
 }
 
 // judge finds out whether a step is to be believed. An error means that it cannot be
@@ -447,8 +456,10 @@ func (r *Resolver) weighDenial(s *step, l *link, w *work) (*verdict, error) {
 	} else {
 		p = d.NoData(s.q.name, s.q.t)
 	}
-	v := &verdict{security: secure, expires: earlier(s.expires, l.expires)}
+	v := &verdict{security: secure, expires: earlier(earlier(s.expires, l.expires), d.until)}
 	switch p {
+	case dnssec.Secure:
+		r.gaps.learn(s, l.zone, d.held, v.expires)
 	case dnssec.Unproved:
 		return nil, missing("what came with it does not prove that " + s.q.String() + " is not there")
 	case dnssec.Insecure:
