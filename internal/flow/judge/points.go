@@ -14,11 +14,13 @@ import (
 )
 
 // What speaks against a sender, in points. None of it alone is enough where
-// DefaultJunkAt counts, but a message without a proper author.
+// DefaultJunkAt counts, but a message that shows different authors to different
+// readers.
 const (
 	DefaultJunkAt = 5
 
-	pointsNoAuthor = 5   // not one From field with an address
+	pointsAuthors  = 5   // several From fields, or too many domains in one
+	pointsNoAuthor = 2   // no From field with an address
 	pointsSPFFail  = 3   // the domain says that its mail does not come from there
 	pointsSPFSoft  = 1   // it is not quite sure
 	pointsNoName   = 1   // the address has no name
@@ -39,9 +41,12 @@ func (s *Sender) points() []point {
 	add := func(score float64, source, format string, args ...any) {
 		all = append(all, point{Reason{source, fmt.Sprintf(format, args...)}, score})
 	}
-	if s.From != 1 {
-		add(pointsNoAuthor, "author", "the message has %d From fields, and not one", s.From)
-	} else if s.DMARC.Code == dmarc.PermError {
+	switch {
+	case s.From > 1:
+		add(pointsAuthors, "author", "the message has %d From fields", s.From)
+	case s.Authors > dmarc.MaxAuthors:
+		add(pointsAuthors, "author", "%s", s.DMARC.Problem)
+	case s.DMARC.Code == dmarc.PermError:
 		add(pointsNoAuthor, "author", "%s", s.DMARC.Problem)
 	}
 	if s.DMARC.Code != dmarc.Pass { // who is vouched for may come by any way

@@ -21,6 +21,7 @@ type Sender struct {
 	Greeting string // the HELO name
 	MailFrom string // the reverse-path; "" is the null one
 	From     int    // From fields that the message has
+	Authors  int    // different domains in them
 
 	Reverse iprev.Result
 	Helo    iprev.Result

@@ -71,7 +71,9 @@ func TestSender(t *testing.T) {
 			s.DMARC = dmarc.Result{Code: dmarc.Absent, Author: "x.test"}
 		}, nil, forged(""), Junk, "", "dmarc: x.test has no policy, so that nothing shows whether the message is from there; spf: x.test says that its mail does not come from 192.0.2.1 (+3); " +
 			`iprev: the address 192.0.2.1 has no name (+1); helo: the server greeted as "x", which is no host's name (+1)`},
-		{"two authors' fields", func(s *Sender) { s.From = 2 }, nil, honest(), Junk, "", "dmarc: x.test vouches for the message, by SPF and DKIM; author: the message has 2 From fields, and not one (+5)"},
+		{"two authors' fields", func(s *Sender) { s.From = 2 }, nil, honest(), Junk, "", "dmarc: x.test vouches for the message, by SPF and DKIM; author: the message has 2 From fields (+5)"},
+		{"no author", func(s *Sender) { s.From, s.DMARC = 0, dmarc.Result{Code: dmarc.PermError, Problem: "p"} }, nil, honest(), Accept, "", "author: p (+2)"},
+		{"many authors", func(s *Sender) { s.Authors, s.DMARC = 4, dmarc.Result{Code: dmarc.PermError, Problem: "p"} }, nil, honest(), Junk, "", "author: p (+5)"},
 		{"listed, and known to be good", func(s *Sender) {
 			s.Listed = []dnsbl.Listing{{Zone: "bad.test", Subject: "192.0.2.1", Score: 6}, {Zone: "good.test", Subject: "192.0.2.1", Score: -2}}
 		}, nil, honest(), Accept, "",

@@ -138,7 +138,6 @@ func (g *Proving) header() {
 	h := g.head.Header()
 	g.scan = false
 	g.sigs, g.chain = dkim.NewVerifier(h, &g.body), arc.Read(h, &g.body)
-	g.found.From = h.Count("From")
 	for _, a := range h.Addresses("From") {
 		if a.GroupStart() || a.GroupEnd() {
 			continue
@@ -151,6 +150,7 @@ func (g *Proving) header() {
 			g.author = append(g.author, name)
 		}
 	}
+	g.found.From, g.found.Authors = h.Count("From"), len(g.author)
 }
 
 // End ends the content and gives all that was found out.
