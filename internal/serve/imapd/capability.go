@@ -29,6 +29,7 @@ func (c *session) authentications() (words []string) {
 
 // shown are the capabilities we have, in the order in which they are told.
 var shown = []capability{
+	{word: "IMAP4rev2", when: everywhere},
 	{word: "IMAP4rev1", when: everywhere},
 	{word: "LITERAL-", when: beforeLogin},
 	{word: "LITERAL+", when: afterLogin},
