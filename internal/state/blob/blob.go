@@ -59,7 +59,20 @@ type Owner struct {
 // Refer makes o hold h when tx commits. The rows of a fresh blob are written
 // with it. A handle that is older than 24 hours makes the transaction fail with
 // fault.Unavailable: its blob may have been swept.
-func Refer(tx kv.Tx, h Handle, o Owner) {
+func Refer(tx kv.Tx, h Handle, o Owner) { referTo(tx, h, o, strange) }
+
+// ReferFirst is Refer for who most likely is the first to refer to h: it does not
+// look whether others have written the rows of a small blob, but writes them again.
+func ReferFirst(tx kv.Tx, h Handle, o Owner) {
+	referTo(tx, h, o, func(r kv.Reader, place []byte) ([]byte, error) {
+		if h.at != (location{}) {
+			return strange(r, place) // the same bytes may lie elsewhere, and that place counts
+		}
+		return nil, nil
+	})
+}
+
+func referTo(tx kv.Tx, h Handle, o Owner, look func(r kv.Reader, place []byte) ([]byte, error)) {
 	if h.IsZero() || time.Since(h.checked) > handleLife {
 		tx.Fail(fault.New(fault.Unavailable, "blob.Refer", "this took too long; please try again"))
 		return
@@ -75,7 +88,7 @@ func Refer(tx kv.Tx, h Handle, o Owner) {
 	if h.at != (location{}) {
 		place = atKey(h.id)
 	}
-	known, err := strange(tx, place)
+	known, err := look(tx, place)
 	switch {
 	case err != nil:
 		tx.Fail(err)

@@ -217,7 +217,7 @@ func (s *Store) add(tx kv.Tx, m Message, h blob.Handle, ds []Delivery, added fun
 		return fault.New(fault.Internal, op, "no deliveries")
 	}
 	m.Blob, m.single = h.ID(), len(ds) == 1
-	blob.Refer(tx, h, owner(m.ID))
+	blob.ReferFirst(tx, h, owner(m.ID))
 	tx.Set(messageKey(m.ID), encodeMessage(m))
 	waits := tally{}
 	for _, d := range ds {

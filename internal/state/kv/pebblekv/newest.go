@@ -11,8 +11,8 @@ import (
 // and again, such as the directory.
 const maxNewest = 16
 
-// newest is the durable versions of the shards that were asked about; 0 is one
-// that is not known yet.
+// newest is the durable versions of the shards that were asked about, each one
+// higher than it is; 0 is one that is not known yet.
 type newest struct {
 	mu sync.RWMutex
 	of map[string]kv.Version
@@ -27,11 +27,14 @@ func (db *DB) Newest(s kv.Shard) (kv.Version, bool) {
 	if !followed {
 		v = db.follow(s)
 	}
-	return v, v > 0 && !db.life.over()
+	if v == 0 || db.life.over() {
+		return 0, false
+	}
+	return v - 1, true
 }
 
 // follow begins to follow s. A commit that becomes durable from then on is noted
-// as it does; what was before, a View tells.
+// as it does; what was before, a View tells. It gives what newest has.
 func (db *DB) follow(s kv.Shard) kv.Version {
 	n := &db.newest
 	n.mu.Lock()
@@ -48,9 +51,11 @@ func (db *DB) follow(s kv.Shard) kv.Version {
 		return 0
 	}
 	var v kv.Version
-	_ = db.View(context.Background(), s, func(r kv.Reader) error { v = r.Version(s); return nil })
+	if db.View(context.Background(), s, func(r kv.Reader) error { v = r.Version(s); return nil }) != nil {
+		return 0
+	}
 	n.land([]shardVersion{{s, v}})
-	return v
+	return v + 1
 }
 
 // land notes commits that are durable.
@@ -59,11 +64,11 @@ func (n *newest) land(made []shardVersion) {
 		n.mu.RLock()
 		v, followed := n.of[string(m.shard)]
 		n.mu.RUnlock()
-		if !followed || v >= m.version {
+		if !followed || v > m.version {
 			continue
 		}
 		n.mu.Lock()
-		n.of[string(m.shard)] = max(n.of[string(m.shard)], m.version)
+		n.of[string(m.shard)] = max(n.of[string(m.shard)], m.version+1)
 		n.mu.Unlock()
 	}
 }
