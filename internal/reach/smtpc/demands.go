@@ -41,7 +41,8 @@ func (t *transaction) unkept() smtp.Reply {
 func (t *transaction) converted(content io.Reader) (io.Reader, error) {
 	whole, ok := content.(io.ReaderAt)
 	binary := t.m.Demands.Binary && !(t.Has("BINARYMIME") && t.Has("CHUNKING"))
-	narrow := (t.m.Options.EightBit || binary) && !t.Has("8BITMIME")
+	wide := t.m.Options.EightBit || t.m.Options.UTF8 && !t.Has("SMTPUTF8") // its bodies may be
+	narrow := (wide || binary) && !t.Has("8BITMIME")
 	convert := message.Textual
 	if narrow {
 		convert = message.SevenBit

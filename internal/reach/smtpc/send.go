@@ -11,6 +11,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
 	"github.com/ekiden-mail/ekiden/internal/mail"
+	"github.com/ekiden-mail/ekiden/internal/wire/message"
 	"github.com/ekiden-mail/ekiden/internal/wire/smtp"
 )
 
@@ -93,7 +94,7 @@ func (t *transaction) impossible(content io.Reader) smtp.Reply {
 	}
 	has := t.Has("SMTPUTF8")
 	t.utf8 = o.UTF8 || !t.m.From.IsASCII()
-	if o.UTF8 && !has && t.m.From.IsASCII() && isSevenBit(content) {
+	if o.UTF8 && !has && t.m.From.IsASCII() && t.hasNarrowHeaders(content) {
 		t.utf8 = false // it was said, and nothing needs it
 	}
 	if t.utf8 && !has { // RFC 6531 §3.2, §3.5
@@ -123,6 +124,21 @@ func (t *transaction) impossible(content io.Reader) smtp.Reply {
 	return smtp.Reply{}
 }
 
+// hasNarrowHeaders says whether all headers are ASCII: bodies that are not need
+// 8BITMIME and no more.
+func (t *transaction) hasNarrowHeaders(content io.Reader) bool {
+	if isSevenBit(content) {
+		return true
+	}
+	whole, ok := content.(io.ReaderAt)
+	if !ok || t.size == 0 {
+		return false
+	}
+	wide, err := message.WideHeaders(whole, t.size)
+	t.m.Options.EightBit = t.m.Options.EightBit || !wide
+	return !wide && err == nil
+}
+
 // isSevenBit looks whether content is ASCII, where it can be read twice.
 func isSevenBit(content io.Reader) bool {
 	s, ok := content.(io.ReadSeeker)
@@ -134,6 +150,7 @@ func isSevenBit(content io.Reader) bool {
 		n, err := s.Read(buf)
 		for _, b := range buf[:n] {
 			if b >= 0x80 {
+				_, _ = s.Seek(0, io.SeekStart)
 				return false
 			}
 		}
