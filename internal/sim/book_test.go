@@ -45,10 +45,11 @@ type letter struct {
 	at       time.Time
 	release  time.Time
 	by       mail.DeliverBy
-	tls, lax bool // REQUIRETLS; TLS-Required: No
-	accepted bool // 250 was said
-	doubtful bool // it was not, and it may be
-	many     bool // one of many at once
+	tls, lax bool         // REQUIRETLS; TLS-Required: No
+	accepted bool         // 250 was said
+	doubtful bool         // it was not, and it may be
+	many     bool         // one of many at once
+	behind   mail.Address // whose many letters to the same site came just before
 	copies   []*copied
 }
 

@@ -307,6 +307,27 @@ func (b *book) promptly() {
 	}
 }
 
+// fair looks at letters that came behind many of another sender's to the same site:
+// they wait for no more of these than are under way, and a few.
+func (b *book) fair() {
+	for _, l := range b.order {
+		if l.behind.IsNull() || !l.accepted || !strings.HasPrefix(l.copies[0].first, "250") || b.absent(l.at, l.copies[0].takes[0].at) {
+			continue
+		}
+		mine, before := l.copies[0].takes[0], 0
+		for _, other := range b.order {
+			for _, c := range other.copies {
+				if other.many && other.from == l.behind && len(c.takes) > 0 && c.takes[0].site == mine.site && c.takes[0].at.After(l.at) && c.takes[0].at.Before(mine.at) {
+					before++
+				}
+			}
+		}
+		if bound := mine.site.connections() + 3; before > bound {
+			b.wrong("%s waited for %d letters that <%s> had sent %s before, not %d", l.token, before, l.behind, mine.site.name, bound)
+		}
+	}
+}
+
 // absent says whether our process was away at some time.
 func (b *book) absent(from, to time.Time) bool {
 	for _, l := range b.lives {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,9 @@ func (w *world) plans(days, letters int, accounts []directory.Account) (all []ch
 			l.add(w.user(s.domains[n%len(s.domains)]), false, 0)
 			add(at+time.Duration(n)*50*time.Millisecond, l)
 		}
+		polite := &letter{from: accounts[(slices.Index(accounts, from)+1)%len(accounts)].Address, behind: from.Address}
+		polite.add(mail.Address{Local: "polite", Domain: mail.Domain(s.domains[0].name)}, false, 0)
+		add(at+time.Duration(letters/8+2)*50*time.Millisecond, polite)
 	}
 	l := &letter{from: accounts[0].Address, many: true}
 	for range 120 {

@@ -1,7 +1,6 @@
 package crashtest
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ekiden-mail/ekiden/internal/testkit/mutant"
 )
 
 // enough is how many cuts must be enough to find any one thing taken out.
@@ -42,47 +43,41 @@ func TestLyingDisk(t *testing.T) {
 	}
 }
 
-// mutant is the program with something taken out.
-type mutant struct {
-	name, file string
-	edits      []string // old, new, old, new …
-}
-
-func mutants() []mutant {
+func mutants() []mutant.Mutant {
 	const (
 		engine  = "internal/state/kv/pebblekv/pebblekv.go"
 		reader  = "internal/state/kv/pebblekv/tx.go"
 		segment = "internal/state/blob/segment.go"
 	)
-	return []mutant{
-		{"commits are not synced", engine, []string{
+	return []mutant.Mutant{
+		{Name: "commits are not synced", File: engine, Edits: []string{
 			"db.pebble.ApplyNoSyncWait(batch, pebble.Sync)", "db.pebble.Apply(batch, pebble.NoSync)",
 			"err = batch.SyncWait()", "err = nil"}},
-		{"a View does not wait", engine, []string{
+		{Name: "a View does not wait", File: engine, Edits: []string{
 			"if f := db.flights.at(s, r.Version(s)); f != nil {", "if f := db.flights.at(s, r.Version(s)); f != nil && false {"}},
-		{"an Update that wrote nothing does not wait", engine, []string{
+		{Name: "an Update that wrote nothing does not wait", File: engine, Edits: []string{
 			"range f.waitsFor {", "range f.waitsFor[:0] {"}},
-		{"a Backup does not wait", engine, []string{
+		{Name: "a Backup does not wait", File: engine, Edits: []string{
 			"range db.flights.all() {", "range db.flights.all()[:0] {"}},
-		{"watches are told before the sync", engine, []string{
+		{Name: "watches are told before the sync", File: engine, Edits: []string{
 			"\tif err == nil {\n\t\terr = batch.SyncWait()\n\t}\n",
 			"\tfor _, s := range f.shards {\n\t\tdb.watchers.Tell(s.shard, s.version)\n\t}\n\tif err == nil {\n\t\terr = batch.SyncWait()\n\t}\n"}},
-		{"a Get of a row in no shard does not wait", reader, []string{
+		{Name: "a Get of a row in no shard does not wait", File: reader, Edits: []string{
 			"range r.flights.key(key) {", "range r.flights.key(key)[:0] {"}},
-		{"a Scan of rows in no shard does not wait", reader, []string{
+		{Name: "a Scan of rows in no shard does not wait", File: reader, Edits: []string{
 			"range r.flights.span(q) {", "range r.flights.span(q)[:0] {"}},
-		{"records are not synced", segment, []string{
+		{Name: "records are not synced", File: segment, Edits: []string{
 			"err = g.syncs.sync(g.f.Sync)", "err = nil"}},
-		{"a sync that has begun is shared", segment, []string{
+		{Name: "a sync that has begun is shared", File: segment, Edits: []string{
 			"\t\tg.mu.Lock()\n\t\tg.next = nil\n\t\tg.mu.Unlock()\n\t\tmine.err, mine.done = file(), true\n",
 			"\t\tmine.err, mine.done = file(), true\n\t\tg.mu.Lock()\n\t\tg.next = nil\n\t\tg.mu.Unlock()\n"}},
-		{"the name of a new segment is not synced", segment, []string{
+		{Name: "the name of a new segment is not synced", File: segment, Edits: []string{
 			"errors.Join(s.allocate(f), s.fs.Sync())", "s.allocate(f)"}},
-		{"a body that becomes a segment is not synced", segment, []string{
+		{Name: "a body that becomes a segment is not synced", File: segment, Edits: []string{
 			"if err := f.Sync(); err != nil {", "if err := error(nil); err != nil {"}},
-		{"its name is not synced", segment, []string{
+		{Name: "its name is not synced", File: segment, Edits: []string{
 			"length: n}, s.fs.Sync()", "length: n}, nil"}},
-		{"names of an earlier run are not synced", segment, []string{
+		{Name: "names of an earlier run are not synced", File: segment, Edits: []string{
 			"\t\terr = s.fs.Sync()\n", "\t\terr = nil\n"}},
 	}
 }
@@ -98,12 +93,9 @@ func TestMutants(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range mutants() {
-		t.Run(m.name, func(t *testing.T) {
-			cmd := exec.Command("go", "test", "-count=1", "-overlay", m.overlay(t, root), "-run", "^TestCrashPoints$", "-v", "./internal/state/crashtest")
-			cmd.Dir = root
-			cmd.Env = append(os.Environ(), "EKIDEN_LONG=", "EKIDEN_CRASH_POINTS="+strconv.Itoa(enough))
+		t.Run(m.Name, func(t *testing.T) {
 			began := time.Now()
-			out, err := cmd.CombinedOutput()
+			out, err := m.Test(t, root, "internal/state/crashtest", "^TestCrashPoints$", "EKIDEN_LONG=", "EKIDEN_CRASH_POINTS="+strconv.Itoa(enough))
 			var exit *exec.ExitError
 			found := caught.FindSubmatch(out)
 			switch {
@@ -119,34 +111,3 @@ func TestMutants(t *testing.T) {
 }
 
 var caught = regexp.MustCompile(`after (\d+) cuts; replay with: .*\n.*_test.go:\d+:\s+(.*)\n`)
-
-// overlay writes the changed file, and what tells the compiler of it.
-func (m mutant) overlay(t *testing.T, root string) string {
-	t.Helper()
-	path := filepath.Join(root, m.file)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := string(b)
-	for i := 0; i < len(m.edits); i += 2 {
-		if strings.Count(s, m.edits[i]) != 1 {
-			t.Fatalf("%s does not have %q once any more: say what the mutant changes now", m.file, m.edits[i])
-		}
-		s = strings.Replace(s, m.edits[i], m.edits[i+1], 1)
-	}
-	dir := t.TempDir()
-	changed := filepath.Join(dir, filepath.Base(m.file))
-	if err := os.WriteFile(changed, []byte(s), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: changed}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(overlay, list, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return overlay
-}
