@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,7 +59,7 @@ func (p *Part) AppendIMAP(b []byte, extension bool) []byte {
 	}
 	b = appendUpper(b, p.Type)
 	b = appendUpper(append(b, ' '), p.Subtype)
-	b = appendParams(append(b, ' '), p.Params)
+	b = appendParams(append(b, ' '), p.textParams())
 	b = appendNString(append(b, ' '), p.ID)
 	b = appendNString(append(b, ' '), p.Description)
 	b = appendUpper(append(b, ' '), p.Encoding)
@@ -77,6 +78,20 @@ func (p *Part) AppendIMAP(b []byte, extension bool) []byte {
 		b = p.appendExtension(b)
 	}
 	return append(b, ')')
+}
+
+// textParams is p.Params and, where a text does not name its charset, the one that
+// RFC 2046 §4.1.2 takes for granted: clients have come to see it.
+func (p *Part) textParams() []Param {
+	if p.Type != "text" {
+		return p.Params
+	}
+	for _, q := range p.Params {
+		if name, _, _ := strings.Cut(q.Name, "*"); name == "charset" {
+			return p.Params
+		}
+	}
+	return append(slices.Clip(p.Params), Param{"charset", "US-ASCII"})
 }
 
 // appendExtension writes disposition, language and location.
