@@ -86,15 +86,18 @@ func (k *hostCheck) names(ctx context.Context, r *resolver.Resolver) {
 	default:
 		k.say("resolver", true, "the root servers are out of reach: the system's resolvers are asked instead")
 	}
-	switch a, err := r.Lookup(ctx, ".", dns.TypeSOA); {
-	case err != nil:
-		k.say("DNSSEC", false, "the root's own record cannot be had: %v", err)
-	case a.Secure:
-		k.say("DNSSEC", true, "signatures are checked from the root down")
-	case !k.c.DNS.Validate:
+	switch d := k.c.DNS; {
+	case d.TrustAD:
+		k.say("DNSSEC", true, "what %s says of signatures is believed (dns.trust_ad)", strings.Join(d.Resolvers, ", "))
+	case !d.Validate:
 		k.say("DNSSEC", false, "dns.validate is off: no domain counts as signed, and there is no DANE")
 	default:
-		k.say("DNSSEC", false, "the resolvers hand on no signatures: no domain counts as signed, and there is no DANE")
+		zone, err := r.Anchored(ctx)
+		if err != nil {
+			k.say("DNSSEC", false, "no domain counts as signed, and there is no DANE: the keys of %s cannot be had: %v", zone, err)
+			return
+		}
+		k.say("DNSSEC", true, "signatures are checked from the keys of %s down", zone)
 	}
 }
 

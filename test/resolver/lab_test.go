@@ -24,7 +24,7 @@ const (
 	atRoot    = "127.0.0.10" // NSD: the root, and a zone below it that has no cut of its own to be seen
 	atNSD     = "127.0.0.11"
 	atKnot    = "127.0.0.12"
-	atBIND    = "127.0.0.13"
+	atBIND    = "127.0.0.1" // it listens where the system says that it is
 	atNobody  = "127.0.0.14"
 	atUnbound = "127.0.0.20"
 	atOurs    = "127.0.0.21"
@@ -39,7 +39,6 @@ func within(t *testing.T) bool {
 	const mark = "EKIDEN_LAB"
 	if os.Getenv(mark) != "" {
 		blackbox.Run(t, "/", "", "ip", "link", "set", "lo", "up")
-		blackbox.Run(t, "/", "", "ip", "address", "add", atBIND+"/8", "dev", "lo") // it listens where the system says that it is
 		return true
 	}
 	blackbox.Need(t, "unshare", "ip", "nsd", "knotd", "keymgr", "named", "dnssec-keygen", "dnssec-signzone", "unbound", "ldns-keygen", "ldns-signzone", "delv", "drill")
@@ -48,7 +47,11 @@ func within(t *testing.T) bool {
 		how = append(how, "--map-root-user")
 	}
 	if err := exec.Command("unshare", append(how, "true")...).Run(); err != nil {
-		blackbox.Missing(t, "the right to make a network of its own")
+		if ln, err := net.Listen("tcp", net.JoinHostPort(atBIND, "53")); err == nil { // then this one will do
+			_ = ln.Close()
+			return true
+		}
+		blackbox.Missing(t, "the right to make a network of its own, or to port 53,")
 	}
 	blackbox.Binary(t) // built here, where there is a network
 	cmd := exec.Command("unshare", append(how, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")...)

@@ -483,6 +483,18 @@ func (r *Resolver) tryAnchors(ctx context.Context, w *work) error {
 	return why
 }
 
+// Anchored sees whether the keys of a trust anchor can be had, on which all else hangs,
+// and names its zone.
+func (r *Resolver) Anchored(ctx context.Context) (zone string, err error) {
+	for _, a := range r.anchors {
+		if _, err = r.entry(ctx, a, newWork(ctx)); err == nil {
+			return a.Zone, nil
+		}
+		zone = a.Zone
+	}
+	return zone, err
+}
+
 // capable finds out whether forwarders hand on signatures. Once they do they must from
 // then on; while they do not, what they say counts as unsigned.
 func (r *Resolver) capable(ctx context.Context, w *work) bool {
