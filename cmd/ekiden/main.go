@@ -28,7 +28,7 @@ const (
 type cli struct {
 	Demo     demoCmd     `cmd:"" help:"Start a complete server for trying and testing: no root, no configuration, loopback only."`
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
-	Check    checkCmd    `cmd:"" help:"Check the configuration and the host."`
+	Check    checkCmd    `cmd:"" help:"Check the configuration, the host and domains."`
 	Domain   DomainCmd   `cmd:"" help:"Domains that mail is taken for."`
 	Account  AccountCmd  `cmd:"" help:"Accounts: who owns mail and may log in."`
 	Alias    AliasCmd    `cmd:"" help:"Addresses that lead to other addresses."`

@@ -46,6 +46,7 @@ func untilSignal() (context.Context, context.CancelFunc) {
 // checkCmd groups what can be checked.
 type checkCmd struct {
 	Config checkConfigCmd `cmd:"" help:"Read a configuration and say what in it cannot work."`
+	Domain checkDomainCmd `cmd:"" help:"See a domain's mail, ours or not, as the world does: names, signatures, policies, TLS, lists. No mail is sent."`
 	Host   checkHostCmd   `cmd:"" help:"See whether mail can leave this host: other servers' port 25, smart hosts, and our own names. No mail is sent."`
 }
 

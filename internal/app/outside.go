@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
+	"github.com/ekiden-mail/ekiden/internal/flow/inspect"
 	"github.com/ekiden-mail/ekiden/internal/flow/report"
 	"github.com/ekiden-mail/ekiden/internal/flow/route"
 	"github.com/ekiden-mail/ekiden/internal/mail"
@@ -27,6 +28,7 @@ type outside struct {
 	reporter *report.Reporter
 	router   *route.Router
 	explain  func(context.Context, mail.Address, apid.Trial) (apid.Way, error)
+	inspect  func(context.Context, mail.Domain) (inspect.Report, error)
 }
 
 // openOutside makes it. Nobody is asked anything yet.
@@ -51,7 +53,7 @@ func (r *rooms) openOutside(c *Config) error {
 		DB: r.db, Blobs: r.blobs, Deliver: r.deliver, Resolver: r.resolver, Post: web.Post, Sink: r.sink, IsLocal: r.directory.IsLocal, Hostname: r.hostname, Contact: contact,
 	})
 	r.router = r.newRouter(c, r.resolver)
-	r.explain = r.explainer(c)
+	r.explain, r.inspect = r.explainer(c), r.inspector(c)
 	return nil
 }
 

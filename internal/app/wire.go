@@ -139,7 +139,7 @@ func (r *rooms) close() error {
 func (r *rooms) api(version string) http.Handler {
 	return apid.New(apid.Options{
 		Directory: r.directory, Mailbox: r.mailbox, Queue: r.queue, History: r.history, Refusals: r.refusals, Login: r.login, Bans: Bans{r.bans}, Suppress: r.suppress, Zones: r.zones, Keys: r.signer, Sign: r.signs, Version: version, Sink: r.sink,
-		Released: r.pardon, Send: r.send, Lately: r.lately, Explain: r.explain, TLSReports: r.tlsReports, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
+		Released: r.pardon, Send: r.send, Lately: r.lately, Explain: r.explain, Inspect: r.inspect, TLSReports: r.tlsReports, Backup: func(ctx context.Context, dir string) (backup.Report, error) { return r.backup(ctx, dir, nil) },
 		Verify: func(ctx context.Context, problem func(string)) (backup.Verified, error) {
 			return r.verify(ctx, problem, nil)
 		},

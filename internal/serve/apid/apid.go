@@ -16,6 +16,7 @@ import (
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/inspect"
 	"github.com/ekiden-mail/ekiden/internal/flow/login"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/backup"
@@ -28,7 +29,7 @@ import (
 )
 
 // Options are what the API stands on; all but Backup, Verify, Sink, Released,
-// Send, Lately, Explain, TLSReports and Version are needed.
+// Send, Lately, Explain, Inspect, TLSReports and Version are needed.
 type Options struct {
 	Directory *directory.Store
 	Mailbox   *mailbox.Store
@@ -48,6 +49,7 @@ type Options struct {
 	Send      func(context.Context, Letter) (Sent, error)
 	Lately    func(context.Context, mail.AccountID) (SentLately, error)
 	Explain   explainer // the way that mail to an address goes
+	Inspect   func(context.Context, mail.Domain) (inspect.Report, error)
 
 	TLSReports func(ctx context.Context, domain mail.Domain, since time.Time) ([]TLSReport, error)
 	Version    string // of the server

@@ -291,7 +291,7 @@ func TestDocument(t *testing.T) {
 		get/queue get/queue/{id} post/queue/retry post/queue/hold post/queue/release post/queue/reroute post/queue/drop get/trace/{what} get/trace get/route/{address} get/tls-reports
 		get/domains/{name}/keys post/domains/{name}/keys post/domains/{name}/keys/rotate delete/domains/{name}/keys/{selector}
 		get/zones post/zones get/zones/{name} patch/zones/{name} delete/zones/{name} get/zones/{name}/records put/zones/{name}/records
-		put/zones/{name}/file post/zones/{name}/roll get/domains/{name}/records post/transfer-keys delete/transfer-keys/{name}
+		put/zones/{name}/file post/zones/{name}/roll get/domains/{name}/records get/check/domain/{name} post/transfer-keys delete/transfer-keys/{name}
 		get/domains/{name}/suppressions post/domains/{name}/suppressions delete/domains/{name}/suppressions/{address}`)
 	for _, w := range want {
 		method, path, _ := strings.Cut(w, "/")

@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/flow/inspect"
 	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/zone"
 )
@@ -182,6 +183,17 @@ func (s *server) zones() {
 				err = z.SetTSIG(ctx, zone.TSIG{Name: k.Name, Algorithm: k.Algorithm})
 			}
 			return TransferKey{Name: k.Name, Algorithm: k.Algorithm}, err
+		})
+	register(s, operation(http.MethodGet, "/check/domain/{name}", "check-domain", "domains", "Look at a domain's mail, ours or not, as the world does"),
+		func(ctx context.Context, in *DomainPath) (inspect.Report, error) {
+			d, err := parseDomain(in.Name)
+			if err != nil {
+				return inspect.Report{}, err
+			}
+			if s.o.Inspect == nil {
+				return inspect.Report{}, fault.New(fault.Unsupported, "apid", "nothing leaves here")
+			}
+			return s.o.Inspect(ctx, d)
 		})
 	register(s, operation(http.MethodGet, "/domains/{name}/records", "list-domain-records", "domains", "List the records that the world is to see of a domain"),
 		func(ctx context.Context, in *DomainPath) (list[Record], error) {
