@@ -149,21 +149,3 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%d questions, DMARC %+v", n, s.DMARC)
 	}
 }
-
-// BenchmarkProve is a signed message of 4 KiB from its first octet to the last
-// piece of evidence, with all of the DNS at hand.
-func BenchmarkProve(b *testing.B) {
-	text := []byte(signed(b, 4096))
-	p := New(Options{Resolver: dnstest.New(zone(b)), Lists: lists, Hostname: "mx.here.test"})
-	peer := Peer{IP: netip.MustParseAddr("192.0.2.1"), Helo: "mx.example.com", From: "alice@example.com"}
-	b.ReportAllocs()
-	for b.Loop() {
-		g := p.Begin(b.Context(), peer, now)
-		_, _ = g.Write(text)
-		s := g.End(b.Context(), now)
-		g.Close()
-		if s.DMARC.Code != "pass" {
-			b.Fatal(field(s))
-		}
-	}
-}

@@ -78,13 +78,14 @@ func authText(s string) string {
 	}, s)
 }
 
-func quoted(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(authText(s)) + `"`
-}
+var (
+	escapeQuoted  = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	escapeComment = strings.NewReplacer(`\`, `\\`, `(`, `\(`, `)`, `\)`)
+)
 
-func commented(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `(`, `\(`, `)`, `\)`).Replace(authText(s))
-}
+func quoted(s string) string { return `"` + escapeQuoted.Replace(authText(s)) + `"` }
+
+func commented(s string) string { return escapeComment.Replace(authText(s)) }
 
 // pvalue is a value as RFC 8601 §2.2 has it: a token (RFC 2045 §5.1), or an address,
 // or else quoted.
