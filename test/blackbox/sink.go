@@ -20,6 +20,8 @@ import (
 
 // Taken is one message that a Sink took.
 type Taken struct {
+	Peer    string // the address it came from, without the port
+	Helo    string // what that called itself
 	User    string // who logged in
 	TLS     bool
 	From    string
@@ -134,6 +136,8 @@ func (c *sinkSession) command(l string) bool {
 	verb, rest, _ := strings.Cut(l, " ")
 	switch strings.ToUpper(verb) {
 	case "EHLO":
+		c.m.Helo = rest
+		c.m.Peer, _, _ = net.SplitHostPort(c.nc.RemoteAddr().String())
 		c.say("250-sink\r\n250-PIPELINING\r\n250-SIZE 100000000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES")
 		if !c.m.TLS {
 			c.say("250-STARTTLS")

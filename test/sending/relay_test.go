@@ -1,7 +1,6 @@
 package sending
 
 import (
-	"crypto/tls"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -95,22 +94,7 @@ func TestRelayedDomains(t *testing.T) {
 func TestHeldAccount(t *testing.T) {
 	s := start(t, "[sending]\nhide_client = true\n")
 	s.ekiden("account", "hold", "alice@example.test", "--reason", "a test")
-	c, err := blackbox.DialSMTP(s.ports["submission"], nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if code, text, err := c.Do("STARTTLS"); code != 220 {
-		t.Fatal(code, text, err)
-	}
-	if err := c.StartTLS(&tls.Config{InsecureSkipVerify: true}); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := c.Do("EHLO laptop.test"); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Login("alice@example.test", blackbox.Password); err != nil {
-		t.Fatal(err)
-	}
+	c := s.login("alice@example.test")
 	text := "From: alice@example.test\r\nTo: a..b@docomo.example\r\nSubject: held\r\n\r\nhi\r\n"
 	if err := c.Mail("alice@example.test", []string{"a..b@docomo.example", `"c."@docomo.example`}, []byte(text)); err != nil {
 		t.Fatal(err)

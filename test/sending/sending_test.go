@@ -32,6 +32,12 @@ type server struct {
 // blackbox.Password.
 func start(t *testing.T, more string) *server {
 	t.Helper()
+	return startIn(t, more, nil)
+}
+
+// startIn is start with files beside the configuration, and more accounts.
+func startIn(t *testing.T, more string, files map[string]string, accounts ...string) *server {
+	t.Helper()
 	s := &server{t: t, ports: map[string]string{}, smart: blackbox.StartSink(t, "127.0.0.1:0", "", "")}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "ekiden-sending-"); err != nil {
@@ -55,6 +61,9 @@ func start(t *testing.T, more string) *server {
 		text += fmt.Sprintf("sendmail_socket = %q\n", filepath.Join(s.dir, "sendmail.sock"))
 	}
 	s.write(s.config, []byte(text), 0o644)
+	for name, text := range files {
+		s.write(filepath.Join(s.dir, name), []byte(text), 0o600)
+	}
 	binary, err := os.ReadFile(blackbox.Binary(t))
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +74,12 @@ func start(t *testing.T, more string) *server {
 	}
 	s.ekiden("domain", "add", "example.test")
 	s.account("alice@example.test")
+	for _, a := range accounts {
+		if d := a[strings.Index(a, "@")+1:]; d != "example.test" {
+			s.ekiden("domain", "add", d)
+		}
+		s.account(a)
+	}
 	s.run()
 	return s
 }
