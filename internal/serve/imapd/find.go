@@ -70,14 +70,12 @@ func (f *finder) find() error {
 	}
 	defer f.learn(&f.all)
 	if some, ok := f.all.candidates(); ok {
-		if !f.rows && !f.all.placed() {
-			m, err := f.c.mapMessages(f.v, len(some.ids))
-			if err != nil {
-				return err
-			}
-			if m != nil {
-				return f.findMapped(m, some)
-			}
+		m, err := f.c.mapMessages(f.v, len(some.ids))
+		if err != nil {
+			return err
+		}
+		if m != nil && !f.rows && !f.all.placed() {
+			return f.findMapped(m, some)
 		}
 		if len(some.ids) < spanned(spans)/fewIDs {
 			return f.findFew(some)
@@ -293,6 +291,10 @@ func (k *key) within(uids []imap.Range) []imap.Range {
 	switch k.op {
 	case "UID":
 		return common(uids, k.uids)
+	case "FLAG", "UNFLAG":
+		if k.uids != nil {
+			return common(uids, k.uids)
+		}
 	case "AND":
 		for i := range k.keys {
 			uids = k.keys[i].within(uids)

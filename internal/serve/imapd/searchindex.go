@@ -153,17 +153,9 @@ func (f *finder) rowsOf(page []mailbox.MessageID) ([]row, error) {
 	w := f.all.needs()
 	var rows []row
 	err := f.c.readOf(f.v, func(tx *mailbox.Tx) error {
-		rows = rows[:0]
-		messages, err := tx.Messages(page)
-		if err != nil {
+		var err error
+		if rows, err = f.standing(tx, page, rows[:0]); err != nil {
 			return err
-		}
-		for _, m := range messages { // one that is gone has no places
-			for _, p := range m.Places {
-				if p.Box == f.v.box && f.v.number(p.UID) > 0 && p.UID >= f.lowest {
-					rows = append(rows, row{Placement: mailbox.Placement{Box: p.Box, UID: p.UID, Message: m.ID}, message: m})
-				}
-			}
 		}
 		if f.rows || f.all.placed() {
 			if err := f.place(tx, rows); err != nil {
@@ -179,6 +171,35 @@ func (f *finder) rowsOf(page []mailbox.MessageID) ([]row, error) {
 		rows = likely
 		return loadUnsure(tx, rows, w)
 	})
+	return rows, err
+}
+
+// standing gives where the messages of a page stand in the mailbox, without what
+// placements say.
+func (f *finder) standing(tx *mailbox.Tx, page []mailbox.MessageID, rows []row) ([]row, error) {
+	add := func(id mailbox.MessageID, u mailbox.UID, m mailbox.Message) {
+		if u >= f.lowest && f.v.number(u) > 0 && !f.v.isGone(u) {
+			rows = append(rows, row{Placement: mailbox.Placement{Box: f.v.box, UID: u, Message: id}, message: m})
+		}
+	}
+	if f.v.mapped != nil {
+		from := 0
+		for _, id := range page {
+			var u mailbox.UID
+			if u, from = f.v.mapped.find(id, from); u != 0 {
+				add(id, u, mailbox.Message{})
+			}
+		}
+		return rows, nil
+	}
+	messages, err := tx.Messages(page)
+	for _, m := range messages { // one that is gone has no places
+		for _, p := range m.Places {
+			if p.Box == f.v.box {
+				add(m.ID, p.UID, m)
+			}
+		}
+	}
 	return rows, err
 }
 

@@ -30,7 +30,7 @@ type key struct {
 	seen   map[uint64]bool // what looking at messages has shown
 	number int64
 	date   time.Time
-	uids   []imap.Range // of UID, ascending
+	uids   []imap.Range // ascending, of UID; of others those it can be true of now, nil: any
 	ids    []uint64     // of ID, ascending: messages
 }
 
@@ -64,6 +64,8 @@ func (f *finder) compileKey(tx *mailbox.Tx, k *imap.SearchKey, fuzzy bool) (key,
 		c.op, c.uids = "UID", common(everyUID(), []imap.Range{{First: 1, Last: uint32(k.Number) - 1}})
 	case "RECENT":
 		c.uids = f.v.fresh
+	case "FLAG", "UNFLAG":
+		err = f.narrow(tx, &c)
 	case "MODSEQ":
 		f.modSeq = true
 	case "FUZZY":
@@ -95,6 +97,26 @@ func (f *finder) compileKey(tx *mailbox.Tx, k *imap.SearchKey, fuzzy bool) (key,
 		return f.textKey(c, fuzzy), nil
 	}
 	return c, err
+}
+
+// narrow finds the UIDs that UNSEEN and DELETED can be true of, where that is kept.
+func (f *finder) narrow(tx *mailbox.Tx, k *key) error {
+	few := tx.FewDeleted
+	switch {
+	case k.op == "UNFLAG" && k.flag == flagSeen:
+		few = tx.FewUnseen
+	case k.op != "FLAG" || k.flag != flagDeleted:
+		return nil
+	}
+	runs, ok, err := few(f.v.box)
+	if !ok {
+		return err
+	}
+	k.uids = make([]imap.Range, len(runs))
+	for i, r := range runs {
+		k.uids[i] = imap.Range{First: r.First, Last: r.Last}
+	}
+	return nil
 }
 
 // textKey makes a key with a text ready, or one for each of its words.

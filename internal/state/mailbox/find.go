@@ -314,6 +314,36 @@ func (t *Tx) Behind(after MessageID) (ids []MessageID, err error) {
 	return ids, err
 }
 
+// FewUnseen gives UIDs, as runs with others among them, that hold all messages of a
+// mailbox without \Seen; FewDeleted those with \Deleted. They are found by what blocks
+// of UIDs count, without a look at placements. ok is false where that is not kept: of
+// \Seen for others than the owner.
+func (t *Tx) FewUnseen(id BoxID) (runs []Run, ok bool, err error) {
+	if t.foreign() {
+		return nil, false, nil
+	}
+	return t.runsWith(id, func(k *block) uint32 { return k.unseen })
+}
+
+// FewDeleted is FewUnseen for \Deleted.
+func (t *Tx) FewDeleted(id BoxID) (runs []Run, ok bool, err error) {
+	return t.runsWith(id, func(k *block) uint32 { return k.deleted })
+}
+
+func (t *Tx) runsWith(id BoxID, counted func(*block) uint32) (runs []Run, ok bool, err error) {
+	b, err := t.may(id, RightRead)
+	if err != nil {
+		return nil, false, err
+	}
+	blocks, err := t.allBlocks(b)
+	for _, k := range blocks {
+		if counted(k) > 0 {
+			runs = append(runs, Run{k.first, k.spans[len(k.spans)-1].to})
+		}
+	}
+	return runs, err == nil, err
+}
+
 // PlacementsAt is the placements of a mailbox with the given UIDs, which ascend,
 // without those that are gone.
 func (t *Tx) PlacementsAt(id BoxID, uids []UID) ([]Placement, error) {

@@ -152,3 +152,38 @@ func TestIndexCrash(t *testing.T) {
 		_ = db.Close()
 	}
 }
+
+// TestFew: blocks that count none of what is looked for are left out, and no message
+// that has it is.
+func TestFew(t *testing.T) {
+	b := newBench(t)
+	b.Store.run = 10
+	for i := range 40 {
+		m := b.letter(fmt.Sprintf("Message-ID: <%d@x>", i), "x")
+		m.Flags = seen
+		b.add("INBOX", m)
+	}
+	box := b.box("INBOX").ID
+	few := func(want string) {
+		t.Helper()
+		b.view(func(tx *Tx) error {
+			unseen, _, err := tx.FewUnseen(box)
+			b.must(err)
+			gone, ok, err := tx.FewDeleted(box)
+			b.must(err)
+			equal(t, "runs", fmt.Sprint(unseen, gone, ok), want)
+			return nil
+		})
+	}
+	change := func(u UID, op FlagOp, f mail.Flags) {
+		_, _, err := b.SetFlags(t.Context(), alice, alice, box, []UID{u}, FlagChange{Op: op, Flags: f}, 0)
+		b.must(err)
+	}
+	few("[] [] true")
+	change(15, FlagsRemove, seen)
+	change(31, FlagsAdd, deleted)
+	few("[{11 20}] [{31 40}] true")
+	change(15, FlagsAdd, seen)
+	change(1, FlagsSet, deleted)
+	few("[{1 10}] [{1 10} {31 40}] true")
+}
