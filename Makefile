@@ -34,7 +34,7 @@ fuzz:
 
 # What takes longer than a coffee: every fuzz target, many crash points and seeds.
 long: fuzz
-	EKIDEN_LONG=1 $(GO) test -count=1 -timeout 30m ./internal/state/... ./test/...
+	EKIDEN_LONG=1 $(GO) test -count=1 -timeout 30m ./internal/state/... ./internal/flow/... ./internal/sim/... ./test/...
 
 # Cuts the power under the store, with new seeds until stopped (docs/proof.md).
 crash:

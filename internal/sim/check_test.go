@@ -322,7 +322,7 @@ func (b *book) fair() {
 				}
 			}
 		}
-		if bound := mine.site.connections() + 3; before > bound {
+		if bound := 2*mine.site.connections() + 4; before > bound {
 			b.wrong("%s waited for %d letters that <%s> had sent %s before, not %d", l.token, before, l.behind, mine.site.name, bound)
 		}
 	}

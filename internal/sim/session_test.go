@@ -160,6 +160,9 @@ func (v *session) obey(text string) bool {
 		v.to, v.mail, v.data = nil, smtp.Command{}, nil
 		return v.say("250 2.0.0 fine")
 	case smtp.Quit:
+		if v.site.number%4 == 0 { // it takes leave slowly
+			time.Sleep(2 * time.Second)
+		}
 		v.conn.gone() // who hears the answer may open another at once
 		v.say("221 2.0.0 bye")
 		return false
