@@ -214,6 +214,16 @@ func (c *accountShowCmd) Run() error {
 		if a.Messages > 0 {
 			row(w, "messages at most", a.Messages)
 		}
+		if a.Boxes > 0 {
+			row(w, "mailboxes at most", a.Boxes)
+		}
+		if a.Notes > 0 {
+			row(w, "annotations at most", size(a.Notes))
+		}
+		if a.Quotas {
+			row(w, "sets quotas", "of the accounts of its domain")
+		}
+		showUse(w, a.Use)
 		if a.Usage != nil {
 			row(w, "used", size(a.Usage.Octets))
 			row(w, "messages", a.Usage.Messages)
@@ -242,9 +252,36 @@ type accountSetCmd struct {
 	MaxMessages   *int64  `placeholder:"N" help:"How many messages the account may hold; 0 for no limit."`
 	Disable       bool    `xor:"state" help:"Let nobody log in; mail still arrives."`
 	Enable        bool    `xor:"state" help:"Let its owner log in again."`
+
+	MaxMailboxes   *int64  `placeholder:"N" help:"How many mailboxes the account may have; 0 for no limit of its own."`
+	MaxAnnotations *string `placeholder:"1MB" help:"How much the annotations of its mailboxes may hold; none for no limit."`
+	QuotaAdmin     *bool   `negatable:"" help:"Whether it may set the quotas of the accounts of its domain by IMAP."`
+	UseOptions
 	OwnReports
 	Screening
 	Bounds
+}
+
+// others adds what concerns the account's use.
+func (c *accountSetCmd) others(in map[string]any) error {
+	if c.MaxMailboxes != nil {
+		in["max_mailboxes"] = *c.MaxMailboxes
+	}
+	if c.MaxAnnotations != nil {
+		n, err := parseSize(*c.MaxAnnotations)
+		if err != nil {
+			return err
+		}
+		in["max_annotations"] = n
+	}
+	if c.QuotaAdmin != nil {
+		in["quota_admin"] = *c.QuotaAdmin
+	}
+	use, err := c.use()
+	if use != nil {
+		in["use"] = use
+	}
+	return err
 }
 
 // Run changes an account.
@@ -265,6 +302,9 @@ func (c *accountSetCmd) Run() error {
 	}
 	if c.Disable || c.Enable {
 		in["disabled"] = c.Disable
+	}
+	if err := c.others(in); err != nil {
+		return err
 	}
 	sending, err := c.sending()
 	if err != nil {

@@ -26,6 +26,7 @@ type domainSetCmd struct {
 	Suppress    *bool `negatable:"" help:"Whether recipients that do not exist, or complain, are suppressed by themselves; it brings --signed-paths with it."`
 	SuppressFor *int  `placeholder:"DAYS" help:"How long they are; 0 for 90 days."`
 	Screening
+	UseOptions
 	Bounds
 }
 
@@ -139,6 +140,13 @@ func (c *domainSetCmd) body() (map[string]any, error) {
 	if s := c.screening(); len(s) > 0 {
 		in["screening"] = s
 	}
+	use, err := c.use()
+	if err != nil {
+		return nil, err
+	}
+	if use != nil {
+		in["use"] = use
+	}
 	sending, err := c.sending()
 	if sending != nil {
 		in["sending"] = sending
@@ -201,6 +209,7 @@ func showSettings(w io.Writer, d apid.Domain) {
 	if d.Sending != (apid.Sending{}) {
 		row(w, "an account sends in 24 hours", bounds(d.Sending))
 	}
+	showUse(w, d.Use)
 	if !d.SCRAM {
 		row(w, "SCRAM", "no verifiers are kept")
 	}

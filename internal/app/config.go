@@ -48,6 +48,8 @@ type Config struct {
 	Sources    []Source    `toml:"source"`
 	Sites      []Site      `toml:"site"`
 
+	Mailboxes Mailboxes `toml:"mailboxes"`
+
 	Sending  Sending        `toml:"sending"`
 	Networks []RelayNetwork `toml:"relay_network"`
 }
@@ -237,7 +239,7 @@ func (c *Config) Check() error {
 	if err := errors.Join(c.checkFilters(), c.checkLists()); err != nil {
 		return err
 	}
-	if err := c.SMTP.check(); err != nil {
+	if err := errors.Join(c.SMTP.check(), c.Mailboxes.check()); err != nil {
 		return err
 	}
 	if err := c.checkSources(); err != nil {

@@ -55,13 +55,17 @@ func (s *Server) next(ctx context.Context, now time.Time, every time.Duration, e
 	return now.Add(retryAfter)
 }
 
-// trim ends unfinished deletions and trims the log of every account.
+// trim deletes what has lain long enough, ends unfinished deletions and trims the
+// log of every account.
 func (r *rooms) trim(ctx context.Context, before time.Time) error {
 	accounts, err := r.directory.Accounts(ctx)
 	if err != nil {
 		return err
 	}
 	for _, a := range accounts {
+		if err := r.clear(ctx, a.ID, time.Now()); err != nil {
+			return err
+		}
 		if err := r.mailbox.Tidy(ctx, a.ID, before); err != nil {
 			return err
 		}

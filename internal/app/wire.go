@@ -65,6 +65,7 @@ type rooms struct {
 
 	naming     naming
 	hostname   mail.Domain
+	use        directory.Use             // what the server says of all accounts
 	users      map[string]submit.Senders // of this machine, and what they may send as
 	maxMessage int64                     // octets
 	caller     *callout.Caller           // nil while nothing goes out
@@ -85,7 +86,7 @@ func openRooms(c *Config, sink event.Sink) (*rooms, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rooms{db: db, blobs: blobs, sink: sink}
+	r := &rooms{db: db, blobs: blobs, sink: sink, use: c.Mailboxes.use()}
 	r.directory = directory.New(db)
 	r.mailbox = mailbox.New(mailbox.Options{DB: db, Blobs: blobs, Keep: time.Duration(c.Store.KeepDeleted), Circle: r.circle})
 	r.queue = queue.New(db, blobs)
@@ -223,12 +224,13 @@ func (r *rooms) servers(c *Config, t func(door string) *tls.Config) map[string]s
 		return pop3d.New(pop3d.Options{
 			Hostname: c.Hostname, TLS: t(door), ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
 			Locks: locks, Sink: r.sink, Limits: c.Limits.pop3(), Guards: guards, NoLimits: c.Limits.Off,
+			Use: r.popUse, LoginDelay: time.Duration(c.Mailboxes.POPDelay),
 		})
 	}
 	imap := func(door string, implicit bool) server {
 		return imapd.New(imapd.Options{
 			Hostname: c.Hostname, TLS: t(door), ImplicitTLS: implicit, PlaintextAuth: c.Auth.Plaintext, Login: r.login, Mailbox: r.mailbox,
-			Sink: r.sink, Limits: c.Limits.imap(), Guards: guards, Quota: r.quota, People: people{r.directory},
+			Sink: r.sink, Limits: c.Limits.imap(), Guards: guards, Quota: r.quota, People: people{r.directory}, SetQuota: r.setQuota,
 		})
 	}
 	return map[string]server{
@@ -241,7 +243,7 @@ func (r *rooms) servers(c *Config, t func(door string) *tls.Config) map[string]s
 // quota is what an account may hold.
 func (r *rooms) quota(ctx context.Context, a mail.AccountID) (mailbox.Quota, error) {
 	acct, err := r.directory.AccountByID(ctx, a)
-	return mailbox.Quota{Octets: acct.Quota, Messages: acct.MaxMessages}, err
+	return mailbox.Quota{Octets: acct.Quota, Messages: acct.MaxMessages, Boxes: acct.MaxMailboxes, Annotations: acct.MaxAnnotations}, err
 }
 
 // handler lets a room of flow stand behind an SMTP door. T is a pointer, whose

@@ -20,7 +20,7 @@ import (
 )
 
 // Scopes are the protocols that an app password may be for.
-func Scopes() []string { return []string{"imap", "pop3", "smtp", "managesieve", "jmap", "dav"} }
+func Scopes() []string { return directory.Protocols() }
 
 // usedEvery is how exactly the last use of an app password is known: each write
 // makes the directory forget what it had read.
@@ -78,7 +78,7 @@ func (p app) refuses(scope string, now time.Time) string {
 }
 
 // welcomeApp lets in who has an app password, and notes that it is in use.
-func (l *Login) welcomeApp(ctx context.Context, c *claim, p directory.AppPassword) Who {
+func (l *Login) welcomeApp(ctx context.Context, c *claim, p directory.AppPassword) (Who, error) {
 	if now := time.Now(); now.Sub(p.Used) >= usedEvery {
 		err := l.o.Directory.UpdateSecrets(context.WithoutCancel(ctx), c.acct.ID, false, func(_ directory.Account, s *directory.Secrets) error {
 			for i := range s.Apps {

@@ -61,8 +61,9 @@ func (s *Session) external(authzid string) error {
 			}
 		}
 		if c.reason == "" {
-			s.who = s.l.welcome(s.ctx, c, Who{Until: c.a.Secured.State.PeerCertificates[0].NotAfter})
-			return nil
+			var err error
+			s.who, err = s.l.welcome(s.ctx, c, Who{Until: c.a.Secured.State.PeerCertificates[0].NotAfter})
+			return err
 		}
 	}
 	return s.l.fail(s.ctx, c.a, c.mechanism, c.user, c.addr, c.reason)

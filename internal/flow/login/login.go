@@ -175,14 +175,20 @@ func cut(user string) string {
 	return strings.ToValidUTF8(user, "?")
 }
 
-// welcome lets a claim in, with what who says already.
-func (l *Login) welcome(ctx context.Context, c *claim, who Who) Who {
+// welcome lets a claim in, with what who says already. An account that may not
+// be used by the protocol is told so, as whoever comes this far is its owner:
+// fault.Denied.
+func (l *Login) welcome(ctx context.Context, c *claim, who Who) (Who, error) {
+	if p := c.a.scope(); !c.acct.Use.Over(c.domain.Use).Allows(p) {
+		l.tell(ctx, c.a, c.mechanism, c.user, "not to be used by "+p)
+		return Who{}, fault.Newf(fault.Denied, "login.welcome", "this account may not be used by %s; its administrator can allow it", p)
+	}
 	l.succeeded(c.acct.Address, c.a.Addr.Addr())
 	l.o.Sink.Emit(ctx, event.LoggedIn{
 		Door: c.a.Door, Peer: c.a.Addr, User: c.acct.Address, Mechanism: c.mechanism, TLS: c.a.TLS, App: who.App,
 	})
 	who.Account, who.Address, who.Stamp = c.acct.ID, c.acct.Address, c.acct.Changed
-	return who
+	return who, nil
 }
 
 // Still says whether who may go on: a session that lives asks each minute, and

@@ -53,7 +53,7 @@ func (l *Login) password(ctx context.Context, a Attempt, mechanism, user, passwo
 	if c.reason != "" {
 		return Who{}, l.fail(ctx, a, mechanism, user, c.addr, c.reason)
 	}
-	return l.welcome(ctx, &c, Who{}), nil
+	return l.welcome(ctx, &c, Who{})
 }
 
 // atOnce lets in whose password is remembered, or is an app password: these are
@@ -64,7 +64,8 @@ func (l *Login) atOnce(ctx context.Context, c *claim, password string) (Who, boo
 	}
 	if !c.secrets.AppsOnly && !c.secrets.TOTP.On {
 		if _, ok := l.known.has(l.known.tag(kindPassword, c.acct, password)); ok {
-			return l.welcome(ctx, c, Who{}), true, nil
+			who, err := l.welcome(ctx, c, Who{})
+			return who, true, err
 		}
 	}
 	app := findApp(c.acct, c.secrets.Apps, password)
@@ -74,7 +75,8 @@ func (l *Login) atOnce(ctx context.Context, c *claim, password string) (Who, boo
 	if why := app.refuses(c.a.scope(), time.Now()); why != "" {
 		return Who{}, false, l.fail(ctx, c.a, c.mechanism, c.user, c.addr, why)
 	}
-	return l.welcomeApp(ctx, c, app.AppPassword), true, nil
+	who, err := l.welcomeApp(ctx, c, app.AppPassword)
+	return who, true, err
 }
 
 // fits says whether a password is the main one of a claim. It costs the same

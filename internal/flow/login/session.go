@@ -234,11 +234,11 @@ func (s *Session) proved() error {
 		return s.l.fail(s.ctx, c.a, c.mechanism, c.user, c.addr, "the account changed meanwhile")
 	}
 	if p := s.apps[s.which]; p != nil {
-		s.who = s.l.welcomeApp(s.ctx, c, *p)
+		s.who, err = s.l.welcomeApp(s.ctx, c, *p)
 	} else {
-		s.who = s.l.welcome(s.ctx, c, Who{})
+		s.who, err = s.l.welcome(s.ctx, c, Who{})
 	}
-	return nil
+	return err
 }
 
 // storeSecret gives the secret that decoys are made with.

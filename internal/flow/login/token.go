@@ -46,8 +46,8 @@ func (s *Session) token(b sasl.Bearer) error {
 		}
 		if c.there && c.reason == "" {
 			if k, ok := l.known.has(l.known.tag(kindToken, c.acct, b.Token)); ok {
-				s.who = l.welcome(s.ctx, c, Who{Until: k.ends})
-				return nil
+				s.who, err = l.welcome(s.ctx, c, Who{Until: k.ends})
+				return err
 			}
 		}
 		c.reason = ""
@@ -84,8 +84,8 @@ func (s *Session) token(b sasl.Bearer) error {
 		until = t.Expires
 	}
 	l.known.add(l.known.tag(kindToken, c.acct, b.Token), known{until: until, ends: t.Expires})
-	s.who = l.welcome(s.ctx, c, Who{Until: t.Expires})
-	return nil
+	s.who, err = l.welcome(s.ctx, c, Who{Until: t.Expires})
+	return err
 }
 
 // tokenRefused tells the client how it gets a better token, and ends the

@@ -20,6 +20,10 @@ type Account struct {
 	Quota    int64     `json:"quota" doc:"octets; 0 means none"`
 	Messages int64     `json:"max_messages,omitempty" doc:"how many messages it may hold; 0 means any number"`
 	Disabled bool      `json:"disabled" doc:"nobody logs in; mail still arrives"`
+	Boxes    int64     `json:"max_mailboxes,omitempty" doc:"how many mailboxes it may have; 0 means as many as any account may"`
+	Notes    int64     `json:"max_annotations,omitempty" doc:"octets of annotations it may hold; 0 means any number"`
+	Quotas   bool      `json:"quota_admin,omitempty" doc:"whether it may set the quotas of the accounts of its domain by IMAP"`
+	Use      Use       `json:"use,omitzero" doc:"where it is not as its domain says"`
 	Usage    *Usage    `json:"usage,omitempty" doc:"only where one account is asked for"`
 
 	Sending   Sending    `json:"sending" doc:"bounds of what it sends"`
@@ -40,6 +44,7 @@ type Usage struct {
 func accountBody(a directory.Account) Account {
 	out := Account{
 		ID: uint64(a.ID), Address: a.Address.String(), Added: a.Added, Quota: a.Quota, Messages: a.MaxMessages, Disabled: a.Disabled,
+		Boxes: a.MaxMailboxes, Notes: a.MaxAnnotations, Quotas: a.QuotaAdmin, Use: useBody(a.Use),
 		Sending: sendingBody(a.Sending), HeldFor: a.HeldFor, Reports: OwnReports{Language: a.Reports.Language, Signed: a.Reports.Signed},
 		Screening: Screening(a.Screening),
 	}
@@ -73,12 +78,23 @@ type changedAccount struct {
 		Hash     *string `json:"hash,omitempty" doc:"instead of a password: argon2id in PHC form"`
 		Quota    *int64  `json:"quota,omitempty" minimum:"0"`
 		Messages *int64  `json:"max_messages,omitempty" minimum:"0"`
+		Boxes    *int64  `json:"max_mailboxes,omitempty" minimum:"0"`
+		Notes    *int64  `json:"max_annotations,omitempty" minimum:"0"`
+		Quotas   *bool   `json:"quota_admin,omitempty"`
 		Disabled *bool   `json:"disabled,omitempty"`
 
 		Sending   *changedSending    `json:"sending,omitempty" doc:"bounds of what it sends within 24 hours"`
 		Reports   *changedOwnReports `json:"reports,omitempty"`
 		Screening *changedScreening  `json:"screening,omitempty"`
+		Use       *changedUse        `json:"use,omitempty"`
 	}
+}
+
+// changes says whether a request names more than a password.
+func (c *changedAccount) changes() bool {
+	b := c.Body
+	b.Password, b.Hash = nil, nil
+	return b != changedAccount{}.Body
 }
 
 type inDomain struct {
@@ -215,7 +231,7 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 			return Account{}, err
 		}
 	}
-	if b := in.Body; b.Quota != nil || b.Messages != nil || b.Disabled != nil || b.Sending != nil || b.Reports != nil || b.Screening != nil {
+	if b := in.Body; in.changes() {
 		err := s.o.Directory.UpdateAccount(ctx, addr, func(a *directory.Account) error {
 			if b.Quota != nil {
 				a.Quota = *b.Quota
@@ -226,6 +242,10 @@ func (s *server) setAccount(ctx context.Context, in *changedAccount) (Account, e
 			if b.Disabled != nil {
 				a.Disabled = *b.Disabled
 			}
+			assign(&a.MaxMailboxes, b.Boxes)
+			assign(&a.MaxAnnotations, b.Notes)
+			assign(&a.QuotaAdmin, b.Quotas)
+			b.Use.apply(&a.Use)
 			b.Sending.apply(&a.Sending)
 			b.Reports.apply(&a.Reports)
 			b.Screening.apply(&a.Screening)

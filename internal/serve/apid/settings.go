@@ -42,6 +42,7 @@ type DomainSettings struct {
 	SCRAM      bool      `json:"scram" doc:"whether verifiers of SCRAM are kept of its passwords"`
 	Reports    Reports   `json:"reports" doc:"what is done about reports on what the domain sends"`
 	Screening  Screening `json:"screening" doc:"of what strangers send to it"`
+	Use        Use       `json:"use" doc:"how its accounts are used"`
 	HideClient bool      `json:"hide_client" doc:"whether the sender's address is kept out of Received"`
 }
 
@@ -49,7 +50,7 @@ type DomainSettings struct {
 func (s *server) settingsBody(ctx context.Context, d directory.Domain) (DomainSettings, error) {
 	set := d.Settings
 	out := DomainSettings{
-		Separator: set.Separators(), CatchAll: []string{}, AliasOf: string(set.AliasOf), Sending: sendingBody(set.Sending), HideClient: set.HideClient, SCRAM: !set.NoSCRAM, Reports: reportsBody(set.Reports), Screening: Screening(set.Screening),
+		Separator: set.Separators(), CatchAll: []string{}, AliasOf: string(set.AliasOf), Sending: sendingBody(set.Sending), HideClient: set.HideClient, SCRAM: !set.NoSCRAM, Reports: reportsBody(set.Reports), Screening: Screening(set.Screening), Use: useBody(set.Use),
 		Relay: Relay{To: append([]string{}, set.Relay.To...), Ask: !set.Relay.Unasked, Unsure: directory.Defer},
 	}
 	if out.Separator == "" {
@@ -84,6 +85,7 @@ type changedSettings struct {
 	Screening  *changedScreening `json:"screening,omitempty"`
 	SCRAM      *bool             `json:"scram,omitempty"`
 	HideClient *bool             `json:"hide_client,omitempty"`
+	Use        *changedUse       `json:"use,omitempty"`
 }
 
 // changedSending are the bounds that a request names.
@@ -140,6 +142,7 @@ func (c *changedSettings) changes() (func(*directory.Domain) error, error) {
 		c.Sending.apply(&set.Sending)
 		c.Reports.apply(&set.Reports)
 		c.Screening.apply(&set.Screening)
+		c.Use.apply(&set.Use)
 		if r := c.Relay; r != nil {
 			assign(&set.Relay.To, r.To)
 			assign(&set.Relay.Unsure, r.Unsure)

@@ -3,6 +3,7 @@ package pop3d
 import (
 	"context"
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -17,10 +18,12 @@ var authorization = map[string]action{
 	"USER": (*conn).userCommand, "PASS": (*conn).pass, "AUTH": (*conn).auth, "STLS": (*conn).stls, "UTF8": (*conn).utf8Command,
 }
 
-// capa lists what holds now (RFC 2449 §5). Messages are never removed but by
-// the client or an IMAP one, so EXPIRE is NEVER.
+// capa lists what holds now (RFC 2449 §5).
 func (c *conn) capa() {
-	lines := []string{"+OK capabilities follow", "TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"}
+	lines := []string{"+OK capabilities follow", "TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE " + c.expire()}
+	if d := c.o.LoginDelay; d > 0 {
+		lines = append(lines, "LOGIN-DELAY "+strconv.Itoa(int(d/time.Second)))
+	}
 	if c.mayLogIn() { // in both states (RFC 2449 §6.2, §6.3)
 		lines = append(lines, "USER", "SASL "+strings.Join(c.o.Login.Mechanisms(c.attempt()), " "))
 	}
@@ -29,6 +32,18 @@ func (c *conn) capa() {
 	}
 	lines = append(lines, "UTF8 USER", "IMPLEMENTATION Ekiden", ".")
 	c.reply("%s", strings.Join(lines, "\r\n"))
+}
+
+// expire is the argument of EXPIRE (RFC 2449 §6.7): before login the least that
+// any account may have.
+func (c *conn) expire() string {
+	switch {
+	case c.drop == nil && c.o.Use != nil:
+		return "1 USER"
+	case c.drop != nil && c.drop.use.Expire > 0:
+		return strconv.Itoa(c.drop.use.Expire)
+	}
+	return "NEVER"
 }
 
 func (c *conn) mayLogIn() bool    { return c.tls || c.o.PlaintextAuth }

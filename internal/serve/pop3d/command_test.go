@@ -121,6 +121,15 @@ func (s *slow) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// stuff copies a message through a stuffer.
+func stuff(w io.Writer, r io.Reader, buf []byte) error {
+	s := newStuffer(w)
+	if _, err := io.CopyBuffer(struct{ io.Writer }{s}, struct{ io.Reader }{r}, buf); err != nil {
+		return err
+	}
+	return s.end()
+}
+
 func TestStuff(t *testing.T) {
 	for _, c := range []struct{ in, out string }{
 		{"", ""},

@@ -2,6 +2,7 @@ package pop3d
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,12 @@ type conn struct {
 
 	commands, errors int
 
+	line  []byte // what a line is made in
+	alone bool   // LIST or UIDL was asked for one message
+
 	mu      sync.Mutex
-	closing bool // the server stops
+	known   bool   // somebody has logged in
+	closing string // why the session is to end; "" while it goes on
 }
 
 func (s *Server) newConn(nc net.Conn, peer netip.AddrPort) *conn {
@@ -64,10 +69,10 @@ func (s *Server) refuse(nc net.Conn, why door.Refusal) {
 }
 
 // stopReading ends the session at its next look for a command.
-func (c *conn) stopReading() {
+func (c *conn) stopReading(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closing = true
+	c.closing = reason
 	_ = c.raw.SetReadDeadline(time.Unix(1, 0))
 }
 
@@ -83,7 +88,7 @@ func (c *conn) serve(ctx context.Context) {
 			c.reason = "panic"
 			c.o.Sink.Emit(ctx, event.Failed{Where: "pop3d", Peer: c.peer, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())})
 		}
-		c.closeMaildrop()
+		c.closeMaildrop(ctx)
 		_ = c.net.Close()
 		c.o.Sink.Emit(ctx, event.SessionEnded{
 			Door: "pop3", Peer: c.peer, User: c.who.Address, Duration: c.o.Now().Sub(c.began),
@@ -125,8 +130,8 @@ func (c *conn) startTLS(ctx context.Context) error {
 	if c.o.TLS == nil {
 		return errors.New("not configured")
 	}
-	if !c.readWithin(c.o.Limits.Handshake) {
-		return errors.New("shutdown")
+	if why := c.readWithin(c.o.Limits.Handshake); why != "" {
+		return errors.New(why)
 	}
 	_ = c.raw.SetWriteDeadline(time.Now().Add(c.o.Limits.Handshake))
 	t, secured, err := door.Handshake(ctx, c.raw, c.o.TLS)
@@ -137,15 +142,14 @@ func (c *conn) startTLS(ctx context.Context) error {
 	return nil
 }
 
-// readWithin gives the next read its time. It says false if the server stops.
-func (c *conn) readWithin(d time.Duration) bool {
+// readWithin gives the next read its time, or says why there is to be none.
+func (c *conn) readWithin(d time.Duration) (closing string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
-		return false
+	if c.closing == "" {
+		_ = c.raw.SetReadDeadline(time.Now().Add(d))
 	}
-	_ = c.raw.SetReadDeadline(time.Now().Add(d))
-	return true
+	return c.closing
 }
 
 // readLine reads a line of at most limit octets. Replies go out first, unless
@@ -157,8 +161,7 @@ func (c *conn) readLine(limit int) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if !c.readWithin(c.patience()) {
-		c.reason = "shutdown"
+	if c.reason = c.readWithin(c.patience()); c.reason != "" {
 		return nil, os.ErrDeadlineExceeded
 	}
 	l, err := c.in.ReadLine(limit)
@@ -166,10 +169,7 @@ func (c *conn) readLine(limit int) ([]byte, error) {
 	case err == nil, errors.Is(err, line.ErrTooLong), errors.Is(err, line.ErrBare):
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		// RFC 1939 §3: closed, nothing removed, nothing said.
-		c.reason = "timeout"
-		if !c.readWithin(0) {
-			c.reason = "shutdown"
-		}
+		c.reason = cmp.Or(c.readWithin(0), "timeout")
 	default:
 		c.reason = "closed"
 	}
@@ -201,11 +201,19 @@ func (c *conn) reply(format string, args ...any) {
 // fail answers with err's line of the table. What is our own fault is told to
 // the operator.
 func (c *conn) fail(ctx context.Context, err error) {
+	c.report(ctx, err)
+	c.reply("%s", negative(err))
+}
+
+// report tells the operator of what is our own fault.
+func (c *conn) report(ctx context.Context, err error) {
+	if err == nil {
+		return
+	}
 	switch fault.KindOf(err) {
 	case fault.Internal, fault.Corrupt, fault.CrossShard:
 		c.o.Sink.Emit(ctx, event.Failed{Where: "pop3d", Peer: c.peer, Err: err})
 	}
-	c.reply("%s", negative(err))
 }
 
 // mistake answers what is no command, or none at this time. Too many end the

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ type house struct {
 	alice directory.Account
 	certs *certs.Set
 	locks *Locks
+	later atomic.Int64 // how much later it is than the clock says
+	uidl  string       // of the next message that is added
 
 	mu     sync.Mutex
 	events []event.Event
@@ -126,7 +129,7 @@ func (h *house) add(prefix, content string) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Add(box.ID, mailbox.NewMessage{Content: handle, Prefix: []byte(prefix), Index: ix, Received: time.Unix(1, 0)})
+		_, err = tx.Add(box.ID, mailbox.NewMessage{Content: handle, Prefix: []byte(prefix), Index: ix, Received: time.Unix(1, 0), UIDL: h.uidl})
 		return err
 	})
 	if err != nil {
@@ -146,7 +149,11 @@ func (h *house) inbox() string {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(&b, "uid %d: %d octets\n", p.UID, p.Size)
+			fmt.Fprintf(&b, "uid %d: %d octets", p.UID, p.Size)
+			if p.Flags.Has(mail.FlagSeen) {
+				b.WriteString(", seen")
+			}
+			b.WriteString("\n")
 		}
 		return nil
 	})
@@ -223,7 +230,8 @@ type stage struct {
 
 // run carries out one directive of a play:
 //
-//	add [prefix=TEXT]   a message arrives
+//	add [prefix=TEXT] [uidl=TEXT]   a message arrives, perhaps with a unique-id
+//	wait DURATION       time passes
 //	inbox               what is there
 //	expunge uid=N       removed by another protocol
 //	talk NAME           the client sends line by line and reads each answer
@@ -244,7 +252,18 @@ func (s *stage) run(t *testing.T, d *datadriven.TestData) string {
 			d.ScanArgs(t, "prefix", &prefix)
 			prefix = "Received: from x by y with " + prefix + "\r\n"
 		}
+		if d.HasArg("uidl") {
+			d.ScanArgs(t, "uidl", &s.h.uidl)
+			defer func() { s.h.uidl = "" }()
+		}
 		s.h.add(prefix, strings.ReplaceAll(d.Input+"\n", "\n", "\r\n"))
+		return ""
+	case "wait":
+		pause, err := time.ParseDuration(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.h.later.Add(int64(pause))
 		return ""
 	case "inbox":
 		return s.h.inbox()
@@ -258,7 +277,7 @@ func (s *stage) run(t *testing.T, d *datadriven.TestData) string {
 	case "drop":
 		_ = s.clients[name].Close()
 		delete(s.clients, name)
-		for !s.h.locks.take(s.h.alice.ID) { // until the server sees it
+		for s.h.locks.take(s.h.alice.ID, time.Now(), 0) != nil { // until the server sees it
 			time.Sleep(time.Millisecond)
 		}
 		s.h.locks.release(s.h.alice.ID)
@@ -303,7 +322,14 @@ func TestPlays(t *testing.T) {
 	datadriven.Walk(t, "testdata/plays", func(t *testing.T, path string) {
 		h := newHouse(t)
 		s := &stage{h: h, clients: map[string]*client{}}
-		s.addr = h.open(func(o *Options) { o.PlaintextAuth = !strings.Contains(path, "tls") })
+		s.addr = h.open(func(o *Options) {
+			o.PlaintextAuth = !strings.Contains(path, "tls")
+			if strings.Contains(path, "use") {
+				o.LoginDelay = time.Minute
+				o.Now = func() time.Time { return time.Now().Add(time.Duration(h.later.Load())) }
+				o.Use = func(context.Context, mail.AccountID) (Use, error) { return Use{Expire: 30, Seen: true}, nil }
+			}
+		})
 		datadriven.RunTest(t, path, s.run)
 		for _, c := range s.clients {
 			_ = c.Close()

@@ -76,14 +76,28 @@ type Options struct {
 	Guards        door.Guards // bans, and who is above the limits of addresses
 	NoLimits      bool        // any number of connections, for load tests
 
+	// LoginDelay is the least time between two sessions of an account (RFC 2449
+	// §6.5); 0 is none.
+	LoginDelay time.Duration
+	// Use says how an account's maildrop is used; nil: nothing is deleted but by
+	// clients, and fetched messages stay as they are.
+	Use func(context.Context, mail.AccountID) (Use, error)
+
 	page   int                                // messages read in one view of the store, which may last two seconds
 	remove func(context.Context, *conn) error // (*conn).remove, or a test's that fails
+}
+
+// Use is how a maildrop is used.
+type Use struct {
+	Expire int  // days after which messages are deleted; 0: never
+	Seen   bool // what was fetched is seen
 }
 
 // Server serves POP3 on any number of listeners that are alike.
 type Server struct {
 	o    Options
 	gate *door.Gate
+	all  door.Set[*conn]
 }
 
 // New makes a Server.
@@ -106,12 +120,15 @@ func New(o Options) *Server {
 	if o.NoLimits {
 		o.Limits.Connections, o.Limits.PerAddress, o.Limits.PerNetwork = -1, -1, 0
 		o.Limits.Connects, o.Limits.Network, o.Guards = limit.Rate{}, limit.Rate{}, door.Guards{}
+		o.LoginDelay = 0
 	}
 	o.Limits = o.Limits.withDefaults()
 	l := o.Limits
-	return &Server{o: o, gate: door.NewGate("pop3", door.Limits{
+	s := &Server{o: o, gate: door.NewGate("pop3", door.Limits{
 		Total: max(0, l.Connections), PerAddress: max(0, l.PerAddress), PerNetwork: l.PerNetwork, Connects: l.Connects, Network: l.Network,
 	}, o.Guards, o.Sink)}
+	s.gate.OnCrowd(s.makeRoom)
+	return s
 }
 
 // Serve accepts connections until ctx ends. It then stops accepting, closes the
@@ -125,42 +142,17 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	err := door.Accept(ctx, ln, s.gate, s.refuse, func(nc net.Conn, peer netip.AddrPort, release func()) {
 		c := s.newConn(nc, peer)
 		open.Add(c)
+		s.all.Add(c)
 		running.Go(func() {
 			defer release()
 			defer open.Remove(c)
+			defer s.all.Remove(c)
 			c.serve(ctx)
 		})
 	})
-	open.Each((*conn).stopReading)
+	open.Each(func(c *conn) { c.stopReading("shutdown") })
 	grace := time.AfterFunc(s.o.Limits.Grace, func() { open.Each((*conn).cut) })
 	running.Wait()
 	grace.Stop()
 	return fault.Wrap("pop3d.Serve", err)
-}
-
-// Locks keeps each account's maildrop to one session at a time (RFC 1939 §4).
-// It knows the sessions of this process.
-type Locks struct {
-	mu   sync.Mutex
-	held map[mail.AccountID]struct{}
-}
-
-// NewLocks gives locks that nobody holds.
-func NewLocks() *Locks { return &Locks{held: map[mail.AccountID]struct{}{}} }
-
-// take says whether a's maildrop was free; it is the caller's now.
-func (l *Locks) take(a mail.AccountID) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.held[a]; ok {
-		return false
-	}
-	l.held[a] = struct{}{}
-	return true
-}
-
-func (l *Locks) release(a mail.AccountID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.held, a)
 }

@@ -124,8 +124,8 @@ func TestFailedRemoval(t *testing.T) {
 	if got := c.say(append(comeIn, "DELE 1", "QUIT")...); got != "S: -ERR [SYS/TEMP] not all marked messages could be removed\n" {
 		t.Errorf("QUIT was answered %q", got)
 	}
-	if !h.locks.take(h.alice.ID) {
-		t.Error("the maildrop is still locked")
+	if err := h.locks.take(h.alice.ID, time.Now(), 0); err != nil {
+		t.Error("the maildrop is still locked:", err)
 	}
 	h.locks.release(h.alice.ID)
 }
@@ -199,4 +199,37 @@ func BenchmarkRETR(b *testing.B) {
 	runtime.ReadMemStats(&after)
 	b.SetBytes(size)
 	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(b.N), "alloc-B/op")
+}
+
+// TestCrowd: those who do not log in cannot hold all places, and who has logged
+// in keeps his.
+func TestCrowd(t *testing.T) {
+	h := newHouse(t)
+	addr := h.open(func(o *Options) {
+		o.Limits.Connections, o.Limits.PreAuth = 10, time.Hour
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(h.later.Load())) }
+	})
+	owner := dial(t, addr)
+	owner.answer("")
+	owner.say(comeIn...)
+	var silent []*client
+	for range 9 {
+		c := dial(t, addr)
+		c.answer("")
+		silent = append(silent, c)
+	}
+	if got := dial(t, addr).answer(""); !strings.HasPrefix(got, "S: -ERR [SYS/TEMP]") {
+		t.Errorf("at once: %q", got)
+	}
+	h.later.Store(int64(15 * time.Second))
+	dial(t, addr).answer("") // there is no place yet, but somebody is asked to leave
+	if got := silent[0].answer(""); got != "(closed)\n" {
+		t.Errorf("the first silent one: %q", got)
+	}
+	for got := ""; !strings.HasPrefix(got, "S: +OK"); got = dial(t, addr).answer("") { // until his place is free
+		time.Sleep(time.Millisecond)
+	}
+	if got := owner.say("NOOP"); !strings.HasPrefix(got, "S: +OK") {
+		t.Errorf("the owner: %q", got)
+	}
 }

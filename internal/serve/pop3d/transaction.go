@@ -3,8 +3,8 @@ package pop3d
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/ekiden-mail/ekiden/internal/event"
 	"github.com/ekiden-mail/ekiden/internal/fault"
@@ -17,13 +17,14 @@ var transaction = map[string]action{
 	"DELE": (*conn).dele, "NOOP": (*conn).noop, "RSET": (*conn).rset,
 }
 
-// message finds the message a command names, or answers that there is none.
-func (c *conn) message(n int) (*row, bool) {
-	r, ok := c.drop.at(n)
-	if !ok {
+// message says whether there is the message a command names, or answers that
+// there is none.
+func (c *conn) message(n int) bool {
+	if !c.drop.has(n) {
 		c.reply("-ERR no such message")
+		return false
 	}
-	return r, ok
+	return true
 }
 
 func (c *conn) stat(_ context.Context, cmd command) {
@@ -34,21 +35,73 @@ func (c *conn) stat(_ context.Context, cmd command) {
 	c.reply("+OK %d %d", c.drop.left(), c.drop.octets())
 }
 
-func (c *conn) list(_ context.Context, cmd command) {
-	c.listing(cmd, func(i int) string { return fmt.Sprint(c.drop.rows[i].size) })
+// list is LIST: sizes are read page by page as they are told, and a message that
+// is gone is not told of.
+func (c *conn) list(ctx context.Context, cmd command) {
+	c.listing(ctx, cmd, func(n, limit int) (int, error) {
+		page, next, err := c.placements(ctx, n, limit)
+		for _, p := range page {
+			if c.drop.has(p.n) {
+				c.tell(p.n, strconv.AppendInt(c.line[:0], p.Size, 10))
+			}
+		}
+		if limit == 1 && len(page) == 0 && err == nil {
+			err = fault.New(fault.Expunged, "pop3d.list", "")
+		}
+		return next, err
+	})
 }
 
-func (c *conn) uidl(_ context.Context, cmd command) {
-	c.listing(cmd, c.drop.uid)
+// uidl is UIDL: an imported message has the unique-id it had before, and any
+// other one made of its UID, for which no row is read.
+func (c *conn) uidl(ctx context.Context, cmd command) {
+	c.listing(ctx, cmd, func(n, limit int) (int, error) {
+		d := c.drop
+		next := min(n+limit, d.count+1)
+		names, err := c.names(ctx, n, next)
+		if err != nil {
+			return 0, err
+		}
+		for ; n < next; n++ {
+			if !d.has(n) {
+				continue
+			}
+			u := d.uid(n)
+			if name, ok := names[u]; ok {
+				c.tell(n, append(c.line[:0], name...))
+			} else {
+				c.tell(n, d.appendID(c.line[:0], u))
+			}
+		}
+		return next, nil
+	})
+}
+
+// tell writes "n fact", in a multi-line response or as the only line.
+func (c *conn) tell(n int, fact []byte) {
+	c.line = fact // its memory is used again
+	if c.alone {
+		c.reply("+OK %d %s", n, fact)
+		return
+	}
+	var number [12]byte
+	_, _ = c.out.Write(append(strconv.AppendInt(number[:0], int64(n), 10), ' '))
+	_, _ = c.out.Write(fact)
+	_, _ = c.out.WriteString("\r\n")
 }
 
 // listing answers LIST and UIDL: one message, or all in a multi-line response.
-func (c *conn) listing(cmd command, fact func(i int) string) {
-	if _, ok := cmd.numbers(0); ok {
+// part tells of at most limit messages from number n and gives the next number.
+func (c *conn) listing(ctx context.Context, cmd command, part func(n, limit int) (int, error)) {
+	if _, all := cmd.numbers(0); all {
+		c.alone = false
 		c.reply("+OK %d messages (%d octets)", c.drop.left(), c.drop.octets())
-		for i := range c.drop.rows {
-			if !c.drop.rows[i].deleted {
-				c.reply("%d %s", i+1, fact(i))
+		for n := 1; n <= c.drop.count; {
+			var err error
+			if n, err = part(n, c.o.page); err != nil {
+				c.report(ctx, err)
+				c.reason = "broken off: " + err.Error() // a part must not pass for the whole
+				return
 			}
 		}
 		c.reply(".")
@@ -59,19 +112,33 @@ func (c *conn) listing(cmd command, fact func(i int) string) {
 		c.mistake(cmd.Keyword + " wants a message number, or nothing")
 		return
 	}
-	if _, ok := c.message(v[0]); ok {
-		c.reply("+OK %d %s", v[0], fact(v[0]-1))
+	if c.message(v[0]) {
+		c.alone = true
+		if _, err := part(v[0], 1); err != nil {
+			c.fail(ctx, err)
+		}
 	}
 }
 
-func (c *conn) dele(_ context.Context, cmd command) {
+// dele marks a message. One that is gone meanwhile is marked all the same.
+func (c *conn) dele(ctx context.Context, cmd command) {
 	v, ok := cmd.numbers(1)
 	if !ok {
 		c.mistake("DELE wants a message number")
 		return
 	}
-	if r, ok := c.message(v[0]); ok {
-		r.deleted = true
+	if n := v[0]; c.message(n) {
+		page, _, err := c.placements(ctx, n, 1)
+		if err != nil {
+			c.fail(ctx, err)
+			return
+		}
+		size := int64(0)
+		for _, p := range page {
+			size = p.Size
+		}
+		c.drop.deleted[n] = size
+		c.drop.freed += size
 		c.reply("+OK marked as deleted")
 	}
 }
@@ -79,9 +146,8 @@ func (c *conn) dele(_ context.Context, cmd command) {
 func (c *conn) noop(context.Context, command) { c.reply("+OK") }
 
 func (c *conn) rset(context.Context, command) {
-	for i := range c.drop.rows {
-		c.drop.rows[i].deleted = false
-	}
+	clear(c.drop.deleted)
+	c.drop.freed = 0
 	c.reply("+OK %d messages (%d octets)", c.drop.left(), c.drop.octets())
 }
 
@@ -91,8 +157,11 @@ func (c *conn) retr(ctx context.Context, cmd command) {
 		c.mistake("RETR wants a message number")
 		return
 	}
-	if r, ok := c.message(v[0]); ok {
-		c.send(ctx, r, -1)
+	if c.message(v[0]) && c.send(ctx, v[0], -1) && c.drop.use.Seen {
+		c.drop.fetched = append(c.drop.fetched, c.drop.uid(v[0]))
+		if len(c.drop.fetched) >= maxFetched {
+			c.noteFetched(ctx)
+		}
 	}
 }
 
@@ -102,68 +171,73 @@ func (c *conn) topCommand(ctx context.Context, cmd command) {
 		c.mistake("TOP wants a message number and a number of lines")
 		return
 	}
-	if r, ok := c.message(v[0]); ok {
-		c.send(ctx, r, v[1])
+	if c.message(v[0]) {
+		c.send(ctx, v[0], v[1])
 	}
 }
 
+// maxFetched is how many fetched messages are marked as seen at once.
+const maxFetched = 1_000
+
 // send writes a message, or its header and the first lines of its body if
-// lines is not negative. Of the message no more than a chunk is in memory.
-func (c *conn) send(ctx context.Context, r *row, lines int) {
-	content, err := c.content(ctx, r)
+// lines is not negative, and says whether all of it went out. Of a large message
+// no more than a chunk is in memory.
+func (c *conn) send(ctx context.Context, n, lines int) bool {
+	content, err := c.content(ctx, n)
 	if err != nil {
 		c.fail(ctx, err)
-		return
+		return false
 	}
-	defer func() { _ = content.Close() }()
-	size, buf := content.Size(), make([]byte, min(chunk, content.Size()+1))
+	size := content.Size()
 	if lines >= 0 {
+		buf := make([]byte, min(chunk, size+1))
 		if size, err = top(io.NewSectionReader(content, 0, size), lines, buf); err != nil {
 			c.fail(ctx, fault.Wrap("pop3d.send", err))
-			return
+			return false
 		}
 		c.reply("+OK top of the message follows")
 	} else {
 		// The first octet is looked at before +OK is said: damage that shows at
 		// once can still be answered.
-		if n, err := content.ReadAt(buf[:1], 0); n == 0 && size > 0 {
+		var first [1]byte
+		if got, err := content.ReadAt(first[:], 0); got == 0 && size > 0 {
 			c.fail(ctx, fault.Wrap("pop3d.send", err))
-			return
+			return false
 		}
-		c.reply("+OK %d octets", size)
+		c.number("+OK ", size, " octets\r\n")
 	}
-	if err := stuff(c.out, io.NewSectionReader(content, 0, size), buf); err != nil {
+	w := newStuffer(c.out)
+	if _, err = content.Section(0, size).WriteTo(w); err == nil {
+		err = w.end()
+	}
+	if err != nil {
 		// The client must not take a part for the whole: no full stop is sent.
 		c.reason = "broken off: " + err.Error()
 		if kind := fault.KindOf(err); kind == fault.Corrupt {
 			c.o.Sink.Emit(ctx, event.Failed{Where: "pop3d", Peer: c.peer, Err: err})
 		}
-		return
+		return false
 	}
-	c.reply(".")
+	_, _ = c.out.WriteString(".\r\n")
+	return true
+}
+
+// number writes a reply with a number in it.
+func (c *conn) number(before string, n int64, behind string) {
+	_, _ = c.out.WriteString(before)
+	_, _ = c.out.Write(strconv.AppendInt(c.line[:0], n, 10))
+	_, _ = c.out.WriteString(behind)
 }
 
 // content opens a message, unless its header is in UTF-8 and the client did
 // not say that it can take that (RFC 6856 §5).
-func (c *conn) content(ctx context.Context, r *row) (*mailbox.Content, error) {
-	var m mailbox.Message
-	err := c.o.Mailbox.View(ctx, c.who.Account, func(tx *mailbox.Tx) error {
-		var err error
-		m, err = tx.Message(r.message)
-		return err
-	})
-	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Expunged) {
-		return nil, fault.New(fault.Expunged, "pop3d.content", "")
-	}
+func (c *conn) content(ctx context.Context, n int) (*mailbox.Content, error) {
+	m, content, err := c.look(ctx, n)
 	if err != nil {
-		return nil, fault.Wrap("pop3d.content", err)
+		return nil, err
 	}
 	if !c.utf8 && internationalized(m.Prefix) {
 		return nil, fault.New(fault.Unsupported, "pop3d.content", utf8Needed)
-	}
-	content, err := c.o.Mailbox.OpenMessage(ctx, c.who.Account, m)
-	if err != nil {
-		return nil, fault.Wrap("pop3d.content", err)
 	}
 	return content, nil
 }
@@ -197,7 +271,7 @@ func (c *conn) quit(ctx context.Context, cmd command) {
 		return
 	}
 	err := c.o.remove(ctx, c)
-	c.closeMaildrop()
+	c.closeMaildrop(ctx)
 	if err != nil {
 		c.fail(ctx, &fault.Error{Kind: fault.KindOf(err), Op: "pop3d.quit", Public: "not all marked messages could be removed", Err: err})
 		return

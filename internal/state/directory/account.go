@@ -205,9 +205,9 @@ func (s *Store) RemoveAccount(ctx context.Context, addr mail.Address) error {
 	}))
 }
 
-// UpdateAccount changes what fn changes of Quota, MaxMessages, Disabled, Sending,
-// Held, HeldFor, Reports and Screening; the rest stays as it is. fn may run more
-// than once. fault.NotFound.
+// UpdateAccount changes what fn changes of the quotas, QuotaAdmin, Use, Disabled,
+// Sending, Held, HeldFor, Reports and Screening; the rest stays as it is. fn may
+// run more than once. fault.NotFound.
 func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*Account) error) error {
 	const op = "directory.UpdateAccount"
 	return fault.Wrap(op, s.update(ctx, func(tx kv.Tx, r rows) error {
@@ -219,15 +219,19 @@ func (s *Store) UpdateAccount(ctx context.Context, addr mail.Address, fn func(*A
 		if err := fn(&now); err != nil {
 			return err
 		}
-		if now.Quota < 0 || now.MaxMessages < 0 {
+		if now.Quota < 0 || now.MaxMessages < 0 || now.MaxMailboxes < 0 || now.MaxAnnotations < 0 {
 			return fault.New(fault.Invalid, op, "a quota is not negative")
 		}
 		if err := errors.Join(now.Reports.check(op), now.Screening.check(op)); err != nil {
 			return err
 		}
-		if now.Disabled != a.Disabled {
+		if err := now.Use.check(op); err != nil {
+			return err
+		}
+		if now.Disabled != a.Disabled || now.Use.Protocols != a.Use.Protocols {
 			a.Changed = stamp(tx)
 		}
+		a.MaxMailboxes, a.MaxAnnotations, a.QuotaAdmin, a.Use = now.MaxMailboxes, now.MaxAnnotations, now.QuotaAdmin, now.Use
 		a.Quota, a.MaxMessages, a.Disabled = now.Quota, now.MaxMessages, now.Disabled
 		a.Sending, a.Held, a.HeldFor = now.Sending, now.Held, now.HeldFor
 		a.Reports, a.Screening = Reports{Language: now.Reports.Language, Signed: now.Reports.Signed}, now.Screening

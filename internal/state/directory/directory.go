@@ -48,8 +48,14 @@ type Account struct {
 	Added       time.Time
 	Quota       int64 // octets; 0 means none
 	MaxMessages int64 // 0 means none
-	Disabled    bool  // nobody logs in; mail is still laid down
-	Sending     Sending
+	// MaxMailboxes and MaxAnnotations (octets) are quotas too; 0 means none.
+	MaxMailboxes   int64
+	MaxAnnotations int64
+	// QuotaAdmin may set the quotas of the accounts of its domain.
+	QuotaAdmin bool
+	Use        Use
+	Disabled   bool // nobody logs in; mail is still laid down
+	Sending    Sending
 	// Held says since when what the account sends waits in the queue for an
 	// operator, and why; zero: it does not.
 	Held    time.Time
@@ -58,7 +64,7 @@ type Account struct {
 	Reports Reports
 	// Screening is how strangers' mail for it is judged.
 	Screening Screening
-	// Changed grows whenever what a login depends on changes: the credentials or Disabled.
+	// Changed grows whenever what a login depends on changes: the credentials, Disabled or the protocols.
 	Changed uint64
 }
 

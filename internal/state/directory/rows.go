@@ -69,6 +69,10 @@ type accountRow struct {
 	Held        int64   `json:"held,omitempty"` // Unix seconds
 	HeldFor     string  `json:"why,omitempty"`
 	Reports     Reports `json:"rep,omitzero"`
+	Boxes       int64   `json:"boxes,omitempty"`
+	Annotations int64   `json:"notes,omitempty"`
+	QuotaAdmin  bool    `json:"qadm,omitempty"`
+	Use         Use     `json:"use,omitzero"`
 
 	Screening Screening `json:"scr,omitzero"`
 }
@@ -110,6 +114,7 @@ func decodeAccount(id mail.AccountID, b []byte) (Account, error) {
 		ID: id, Address: row.Address.address(), Added: time.Unix(row.Added, 0).UTC(),
 		Quota: row.Quota, MaxMessages: row.MaxMessages, Disabled: row.Disabled, Changed: row.Changed,
 		Sending: row.Sending, HeldFor: row.HeldFor, Reports: row.Reports, Screening: row.Screening,
+		MaxMailboxes: row.Boxes, MaxAnnotations: row.Annotations, QuotaAdmin: row.QuotaAdmin, Use: row.Use,
 	}
 	if row.Held != 0 {
 		a.Held = time.Unix(row.Held, 0).UTC()
@@ -121,6 +126,7 @@ func (a Account) encode() []byte {
 	row := accountRow{
 		Address: toRow(a.Address), Added: a.Added.Unix(), Quota: a.Quota, MaxMessages: a.MaxMessages, Disabled: a.Disabled,
 		Changed: a.Changed, Sending: a.Sending, HeldFor: a.HeldFor, Reports: a.Reports, Screening: a.Screening,
+		Boxes: a.MaxMailboxes, Annotations: a.MaxAnnotations, QuotaAdmin: a.QuotaAdmin, Use: a.Use,
 	}
 	if !a.Held.IsZero() {
 		row.Held = a.Held.Unix()

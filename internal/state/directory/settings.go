@@ -33,6 +33,8 @@ type Settings struct {
 	Reports Reports `json:"rep,omitzero"`
 	// Screening is how strangers' mail for the domain is judged.
 	Screening Screening `json:"scr,omitzero"`
+	// Use is how its accounts are used.
+	Use Use `json:"use,omitzero"`
 }
 
 // NoSeparator is the Separator of a domain without sub-addresses.
@@ -125,6 +127,9 @@ func (s Settings) Check() error {
 		return fault.New(fault.Invalid, op, "another name of a domain has no relay of its own")
 	}
 	if err := errors.Join(s.Reports.check(op), s.Screening.check(op)); err != nil {
+		return err
+	}
+	if err := s.Use.check(op); err != nil {
 		return err
 	}
 	return s.Relay.check(op)

@@ -119,6 +119,7 @@ type NewMessage struct {
 	Flags    mail.Flags
 	Keywords []string
 	Arrival  mail.ArrivalID // with it, a repeated Add into the same mailbox changes nothing
+	UIDL     string         // by which POP3 clients know it already; what can be none is left out
 
 	prepared bool
 	view     []byte   // what is kept of Index

@@ -64,6 +64,9 @@ func (t *Tx) Add(id BoxID, m NewMessage) (Placement, error) {
 	if err == nil && mine {
 		_, err = t.setMark(b, p.uid, true)
 	}
+	if IsUIDL(m.UIDL) {
+		t.set(t.boxKey(tagUIDL, id).Uint32(p.uid), uidlRow(m.UIDL))
+	}
 	if err != nil {
 		return Placement{}, err
 	}

@@ -22,6 +22,7 @@ const (
 	tagACL        = 'l' // BOX: who has rights to a mailbox besides the owner
 	tagMessage    = 'm' // MSG: a message
 	tagName       = 'n' // PARENT LEAF: the mailbox of that name
+	tagUIDL       = 'p' // BOX UID: by what POP3 clients know an imported message
 	tagRole       = 'o' // ROLE: the mailbox that has it
 	tagRun        = 'r' // BOX ^FIRST: a block of up to 1,000 UIDs
 	tagSub        = 's' // HASH: a subscribed name whose mailbox is gone

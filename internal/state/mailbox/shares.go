@@ -227,7 +227,7 @@ func (s *Store) forgetShares(ctx context.Context, a mail.AccountID) error {
 	}))
 }
 
-// tidyMarks forgets what readers have seen that is gone.
+// tidyMarks forgets what readers have seen that is gone, and its unique-ids.
 func (s *Store) tidyMarks(ctx context.Context, a mail.AccountID) error {
 	readers := map[BoxID][]mail.AccountID{}
 	err := s.View(ctx, a, func(t *Tx) error {
@@ -240,6 +240,11 @@ func (s *Store) tidyMarks(ctx context.Context, a mail.AccountID) error {
 		}
 		return err
 	})
+	for b := range readers {
+		if err == nil {
+			err = s.Update(ctx, 0, a, func(t *Tx) error { return t.trimUIDLs(b) })
+		}
+	}
 	for b, all := range readers {
 		for _, who := range all {
 			if err != nil {

@@ -205,6 +205,7 @@ func (t *Tx) dropBox(b *boxState) {
 	t.del(t.boxKey(tagBox, b.row.ID))
 	if !b.row.hidden {
 		t.dropMarks(b.row.ID)
+		t.w.Clear(kv.Prefix(t.boxKey(tagUIDL, b.row.ID)))
 	}
 	b.row = nil
 }

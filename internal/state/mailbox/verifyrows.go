@@ -250,7 +250,7 @@ func (v *verifier) checkBalance() error {
 // checkRest looks for rows of no kind we know.
 func (v *verifier) checkRest() error {
 	known := []byte{tagAccount, tagBox, tagChanged, tagDead, tagGone, tagArrival, tagKeywords, tagMessage, tagName, tagRole,
-		tagRun, tagSub, tagThreadID, tagMember, tagUID, tagView, tagVanished, tagACL, tagAnnotation, tagMark, tagMarkLog, tagReader}
+		tagRun, tagSub, tagThreadID, tagMember, tagUID, tagView, tagVanished, tagACL, tagAnnotation, tagUIDL, tagMark, tagMarkLog, tagReader}
 	slices.Sort(known)
 	from := []byte(v.t.shard)
 	for _, tag := range append(known, 0) {

@@ -11,7 +11,7 @@ type reading struct {
 	who mail.AccountID
 }
 
-// readAnnotations counts them.
+// readAnnotations counts them, and looks at unique-ids.
 func (v *verifier) readAnnotations() error {
 	annotations := int64(0)
 	err := v.each(tagAnnotation, func(k *kv.KeyReader, value []byte) error {
@@ -22,6 +22,17 @@ func (v *verifier) readAnnotations() error {
 		if id != 0 && v.boxes[id] == nil {
 			v.tell("an annotation of mailbox %d, which is not there", id)
 		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = v.each(tagUIDL, func(k *kv.KeyReader, value []byte) error {
+		if id := BoxID(k.Uint64()); v.boxes[id] == nil {
+			v.tell("a unique-id in mailbox %d, which is not there", id)
+		}
+		k.Uint32()
+		_, err := decodeUIDL(value)
 		return err
 	})
 	if err != nil {
