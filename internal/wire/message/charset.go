@@ -15,20 +15,23 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/traditionalchinese"
 	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/encoding/unicode/utf32"
 )
 
 // charsetByAlias knows names that mail uses and the indexes do not know, or
 // know as something else than what the mail holds: what says GB2312 is GBK at
-// least, what says ISO-2022-JP holds the extensions of Microsoft's CP50220.
+// least, what says ISO-2022-JP holds the extensions of Microsoft's CP5022x.
 func charsetByAlias(name string) encoding.Encoding {
 	switch name {
-	case "iso-2022-jp", "csiso2022jp", "iso-2022-jp-ms", "iso-2022-jp-1", "iso-2022-jp-2", "iso-2022-jp-3",
-		"iso2022jp", "cp50220", "cp50221", "cp50222", "x-windows-50220", "x-windows-50221", "jis", "x-iso-2022-jp":
-		return japanese.ISO2022JP
-	case "shift_jis", "shift-jis", "shiftjis", "sjis", "x-sjis", "x-sjis-cp932", "ms_kanji", "csshiftjis",
-		"cp932", "ms932", "x-ms-cp932", "windows-31j", "cswindows31j", "ibm943", "cp943", "windows-932":
+	case "iso-2022-jp", "csiso2022jp", "csiso2022jp2", "iso-2022-jp-ms", "iso-2022-jp-1", "iso-2022-jp-2", "iso-2022-jp-3", "iso-2022-jp-2004",
+		"iso-2022-jp-ext", "iso2022jp", "iso-2022jp", "cp50220", "cp50221", "cp50222", "x-windows-50220", "x-windows-50221", "jis", "x-iso-2022-jp",
+		"windows-50220", "windows-50221", "windows-50222", "x-windows-50222", "x-iso-2022-jp-nec", "jis-encoding", "csjisencoding",
+		"iso-2022-kr", "csiso2022kr", "iso2022kr", "iso-2022-cn", "iso-2022-cn-ext":
+		return iso2022{}
+	case "shift_jis", "shift-jis", "shiftjis", "sjis", "x-sjis", "x-sjis-cp932", "ms_kanji", "csshiftjis", "shift_jis-2004", "shift_jisx0213", "sjis-win",
+		"cp932", "ms932", "x-ms-cp932", "windows-31j", "cswindows31j", "ibm943", "cp943", "cp943c", "ibm-943", "x-ibm943", "windows-932", "x-mac-japanese":
 		return japanese.ShiftJIS
-	case "euc-jp", "eucjp", "x-euc-jp", "x-euc", "cseucpkdfmtjapanese", "eucjp-ms", "eucjp-win", "cp51932", "euc_jp":
+	case "euc-jp", "eucjp", "x-euc-jp", "x-euc", "cseucpkdfmtjapanese", "eucjp-ms", "eucjp-win", "eucjpms", "cp51932", "euc_jp", "euc-jp-2004", "ujis":
 		return japanese.EUCJP
 	case "gb2312", "gb_2312", "gb_2312-80", "x-gb2312", "gbk", "x-gbk", "cp936", "ms936", "windows-936", "euc-cn",
 		"euccn", "gb18030", "gb-18030", "csgb2312", "iso-ir-58", "chinese":
@@ -40,7 +43,11 @@ func charsetByAlias(name string) encoding.Encoding {
 	case "euc-kr", "euckr", "ks_c_5601", "ks_c_5601-1987", "ks_c_5601-1989", "ksc5601", "ksc_5601", "korean",
 		"cp949", "ms949", "windows-949", "uhc", "x-windows-949", "cseuckr", "iso-ir-149":
 		return korean.EUCKR
-	case "iso-8859-1", "iso8859-1", "latin1", "latin-1", "l1", "cp1252", "windows-1252", "ansi", "iso-8859-1-windows-3.1-latin-1":
+	case "cp858", "ibm858", "ccsid00858":
+		return charmap.CodePage858
+	case "utf-32", "utf32":
+		return utf32.UTF32(utf32.BigEndian, utf32.UseBOM)
+	case "iso-8859-1", "iso8859-1", "8859-1", "iso-8859-1:1987", "x-ansi", "iso-latin-1", "western", "latin1", "latin-1", "l1", "cp1252", "windows-1252", "ansi", "iso-8859-1-windows-3.1-latin-1":
 		return charmap.Windows1252
 	case "iso-8859-8-i", "iso-8859-8-e":
 		return charmap.ISO8859_8
@@ -73,21 +80,30 @@ func charset(name string) encoding.Encoding {
 	if e, err := ianaindex.MIME.Encoding(name); err == nil && e != nil {
 		return e
 	}
-	if e := charsetByAlias(strings.TrimPrefix(name, "x-")); e != nil {
-		return e
+	if bare, private := strings.CutPrefix(name, "x-"); private {
+		return charset(bare)
+	}
+	if hyphens := strings.ReplaceAll(name, "_", "-"); hyphens != name {
+		return charset(hyphens)
 	}
 	return nil
 }
 
 func charsetName(name string) string {
-	name = strings.ToLower(strings.Trim(name, " \t\"'"))
+	name = strings.TrimPrefix(strings.ToLower(strings.Trim(name, " \t\r\n\"';,")), "charset=")
 	if len(name) > 60 {
 		return ""
 	}
 	return name
 }
 
-func isUnicodeName(name string) bool { return name == "utf-8" || name == "utf8" || name == "x-utf-8" }
+func isUnicodeName(name string) bool {
+	switch name {
+	case "utf-8", "utf8", "utf_8", "x-utf-8", "x-utf8", "utf8-mac", "utf-8-mac", "utf8mb4", "utf-8n", "unicode-1-1-utf-8", "unicode-utf-8", "al32utf8":
+		return true
+	}
+	return false
+}
 
 func isUTF7(name string) bool {
 	switch charsetName(name) {
@@ -138,7 +154,7 @@ func decodeCharset(name string, b []byte) string {
 func guessText(b []byte) string {
 	switch {
 	case hasJISEscape(b):
-		if out, err := japanese.ISO2022JP.NewDecoder().Bytes(b); err == nil {
+		if out, err := (iso2022{}).NewDecoder().Bytes(b); err == nil {
 			return toValid(out)
 		}
 	case utf8.Valid(b):

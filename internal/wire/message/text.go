@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/unicode"
 )
 
@@ -66,7 +65,7 @@ func DecodeText(r io.Reader, encoding, charsetName string) io.Reader {
 	head, _ := b.Peek(4 << 10)
 	switch declared := isUnicodeText(charsetName); {
 	case !declared && hasJISEscape(head):
-		return japanese.ISO2022JP.NewDecoder().Reader(b)
+		return iso2022{}.NewDecoder().Reader(b)
 	case declared || utf8.Valid(head) || len(head) == b.Size() && validPrefix(head):
 		return unicode.UTF8BOM.NewDecoder().Reader(b)
 	}
