@@ -64,10 +64,11 @@ func (r *Resolver) chain(ctx context.Context, target string, w *work) (*link, er
 		return nil, err
 	}
 	for pos := a.Zone; pos != target; {
-		next := r.nextCut(pos, target)
+		next := r.nextCut(at, pos, target)
 		l, err := r.linkTo(ctx, at, next, w)
 		if one := dnssec.Suffix(target, dns.CountLabel(pos)+1); (err != nil || l.kind == broken) && next != one && ctx.Err() == nil && !isSpent(err) {
-			next = one // a zone cut that only one of the servers saw
+			r.links.forget(next) // another zone's word about it counts
+			next = one
 			l, err = r.linkTo(ctx, at, next, w)
 		}
 		if err != nil {
@@ -103,14 +104,14 @@ func (r *Resolver) knownLink(target, anchor string) *link {
 	return nil
 }
 
-// nextCut is the name to look at next on the way down: a zone cut that is known, or
-// one label more.
-func (r *Resolver) nextCut(pos, target string) string {
+// nextCut is the name to look at next on the way down: a zone cut that the zone itself
+// has told of, or one label more.
+func (r *Resolver) nextCut(at *link, pos, target string) string {
 	have, all := dns.CountLabel(pos), dns.CountLabel(target)
 	now := time.Now()
 	for n := have + 1; n <= all; n++ {
 		name := dnssec.Suffix(target, n)
-		if c, ok := r.cuts.get(name); ok && now.Before(c.expires) {
+		if s, ok := r.steps.get(question{name, dns.TypeDS}); ok && s.zone == at.zone && !s.forwarded && now.Before(s.until()) {
 			return name
 		}
 	}
