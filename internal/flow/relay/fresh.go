@@ -103,7 +103,8 @@ func (r *Relay) passed(part uint8, to queue.Cursor) {
 
 // load reads what b names, or has it already, sometimes with the content.
 func (r *Relay) load(ctx context.Context, b queue.Batch, h *queue.Hold) (parcel, []queue.Delivery, error) {
-	if b.Fresh != nil && b.Fresh.Epoch == h.Epoch() && r.o.Queue.IsCurrent(b.Fresh) {
+	// What an operator does at another node is seen in the rows alone.
+	if b.Fresh != nil && r.o.Leases.Sole() && b.Fresh.Epoch == h.Epoch() && r.o.Queue.IsCurrent(b.Fresh) {
 		return parcel{b.Fresh.Message, h, b.Fresh.Body}, b.Fresh.Pick(b.N), nil
 	}
 	m, ds, err := r.o.Queue.Load(ctx, b.Message, b.N)

@@ -12,7 +12,7 @@ import (
 
 var fullMessage = Message{
 	ID: mail.ArrivalID{9}, At: t0, Blob: mail.BlobID{7}, Size: 1 << 40, Prefix: []byte("A: b\r\n"), From: mail.Address{Local: "ä", Domain: "x.test"},
-	EnvID: "env", HeadersOnly: true, UTF8: true, EightBit: true, RequireTLS: true, Quoted: true, Junk: true, Account: 5,
+	EnvID: "env", single: true, HeadersOnly: true, UTF8: true, EightBit: true, RequireTLS: true, Quoted: true, Junk: true, Account: 5,
 	Demands: mail.Demands{
 		Binary: true, Full: true, TLSOptional: true, By: mail.DeliverBy{At: t0.Add(time.Hour), Return: true, Trace: true},
 		Release: t0.Add(time.Minute), Requested: "for;60", Priority: -3, Prioritized: true, Solicit: "net.example:ADV",
@@ -22,7 +22,7 @@ var fullMessage = Message{
 var fullDelivery = Delivery{
 	Message: mail.ArrivalID{9}, N: 3, To: mail.Address{Local: "b c", Domain: "y.test"}, Original: "rfc822;q@y.test",
 	Notify: mail.NotifyDelay, State: Waiting, Due: t0.Add(time.Hour), Attempts: 4, First: t0, Last: t0.Add(time.Minute),
-	LastReply: "451 later", LastHost: "mx.y.test", Warned: true, Quoted: true, Late: true, Priority: 9, place: place{laneLater, 77},
+	LastReply: "451 later", LastHost: "mx.y.test", Warned: true, Quoted: true, Late: true, Priority: 9, Via: "smart.test:587", place: place{laneLater, 77},
 }
 
 func TestRowsReadBack(t *testing.T) {
@@ -36,6 +36,15 @@ func TestRowsReadBack(t *testing.T) {
 		got, err := readDelivery(d.Ref(), encodeDelivery(d))
 		if err != nil || got != d {
 			t.Errorf("%+v, %v; want %+v", got, err, d)
+		}
+	}
+}
+
+func TestIndexReadsBack(t *testing.T) {
+	for _, d := range []Delivery{{}, {Priority: -9}, {sender: 1 << 40}, {Via: Direct}, {Priority: 9, sender: 7, Via: "smart.test:587"}} {
+		d.To.Domain = "y.test"
+		if got, want := readIndex(encodeIndex(d)), (Due{Domain: "y.test", Priority: d.Priority, Sender: d.sender, Via: d.Via}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
 }
