@@ -52,7 +52,7 @@ func (c *session) keepUpdated(f *finder, x *searchContext) {
 		x.uids = append(x.uids, f.hits[i].uid)
 	}
 	slices.Sort(x.uids)
-	f.hits, f.sorted, f.scratch = nil, nil, search.Scratch{}
+	f.hits, f.sorted, f.answers, f.scratch = nil, nil, nil, search.Scratch{}
 	f.v.contexts = append(f.v.contexts, x)
 }
 

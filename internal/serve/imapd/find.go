@@ -31,9 +31,9 @@ type finder struct {
 	rows    bool // hits are wanted with all that placements say
 	fuzzy   []fuzzyText
 	modSeq  bool // there is a MODSEQ key
-	limited bool // there are more messages than one command may look at
 	lowest  mailbox.UID
 	scratch search.Scratch
+	answers answers // of a search in many mailboxes; nil: none are kept
 	hits    []hit
 	order   []imap.SortKey // of a SORT
 	keep    bool           // sorted is wanted

@@ -62,10 +62,10 @@ const (
 	mapSearches = 3
 )
 
-// mapMessages makes the map of a view, if it is worth it for n candidates and there is
-// none. It costs a look at each placement, and every search after it less.
+// mapMessages makes the map of the selected mailbox, if it is worth it for n candidates
+// and there is none. It costs a look at each placement, and every search after it less.
 func (c *session) mapMessages(v *view, n int) (*messageMap, error) {
-	if v.searches++; v.mapped != nil || v.unmapped || n < v.uids.n/mapShare && v.searches < mapSearches {
+	if v.searches++; v != c.sel || v.mapped != nil || v.unmapped || n < v.uids.n/mapShare && v.searches < mapSearches {
 		return v.mapped, nil
 	}
 	var m *messageMap

@@ -33,8 +33,9 @@ func (c *session) esearch(cmd *imap.ESearchCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	said := answers{}
 	for i := range sources {
-		if err := c.searchIn(&sources[i], cmd); err != nil {
+		if err := c.searchIn(&sources[i], cmd, said); err != nil {
 			return reply{}, err
 		}
 	}
@@ -42,7 +43,7 @@ func (c *session) esearch(cmd *imap.ESearchCommand) (reply, error) {
 }
 
 // searchIn searches one mailbox, and tells if there is something in it.
-func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand) error {
+func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand, said answers) error {
 	v := c.sel
 	here := c.isSelected(s)
 	if !here {
@@ -62,7 +63,7 @@ func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand) error {
 	}
 	f, err := c.newFinder(v, cmd.Keys)
 	if err == nil {
-		f.rows = f.modSeq || cmd.Return.Relevancy
+		f.rows, f.answers = f.modSeq || cmd.Return.Relevancy, said
 		err = f.find()
 	}
 	if err == nil && cmd.Return.Relevancy {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/ekiden-mail/ekiden/internal/fault"
+	"github.com/ekiden-mail/ekiden/internal/mail"
 	"github.com/ekiden-mail/ekiden/internal/state/mailbox"
 	"github.com/ekiden-mail/ekiden/internal/state/search"
 )
@@ -15,6 +16,27 @@ const fewIDs = 10
 
 // maxSeen is how many messages a search remembers to have looked at.
 const maxSeen = 50_000
+
+// answers are what the index of an account said. It is the same for all its mailboxes.
+type answers map[accountQuery]search.Result
+
+type accountQuery struct {
+	account mail.AccountID
+	query   search.Query
+}
+
+// ask asks the index, or remembers what it said.
+func (f *finder) ask(q search.Query) (search.Result, error) {
+	k := accountQuery{f.v.account, q}
+	if r, known := f.answers[k]; known {
+		return r, nil
+	}
+	r, err := f.c.o.Mailbox.Search(f.c.work, f.v.account, q)
+	if err == nil && f.answers != nil {
+		f.answers[k] = r
+	}
+	return r, err
+}
 
 // consult asks the index for each key that looks into texts.
 func (f *finder) consult(k *key) error {
@@ -36,7 +58,7 @@ func (f *finder) consult(k *key) error {
 	default:
 		return nil
 	}
-	r, err := f.c.o.Mailbox.Search(f.c.work, f.v.account, q)
+	r, err := f.ask(q)
 	if fault.Is(err, fault.Corrupt) {
 		// The index can be made again; the messages themselves are looked at.
 		f.c.report(err)
