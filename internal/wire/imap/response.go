@@ -42,7 +42,8 @@ func (v Value) IsNil() bool { return v.Kind == Atom && strings.EqualFold(v.Text,
 // {n} CRLF and their octets. It is what the test client reads the server by,
 // and so it is strict: one space between things, nothing behind them.
 func ParseResponse(b []byte) (Response, error) {
-	p := &parser{b: b}
+	// The structure of a message may be deeper than what a client may send.
+	p := &parser{b: b, depth: -2 * MaxDepth}
 	var r Response
 	switch {
 	case p.accept('+'):
