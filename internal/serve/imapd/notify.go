@@ -19,6 +19,9 @@ const (
 	flagChange         = "FLAGCHANGE"
 	mailboxName        = "MAILBOXNAME"
 	subscriptionChange = "SUBSCRIPTIONCHANGE"
+	metadataChange     = "MAILBOXMETADATACHANGE"
+
+	serverMetadataChange = "SERVERMETADATACHANGE"
 )
 
 // messageEvents are those about messages; they alone are for the selected
@@ -29,6 +32,7 @@ var messageEvents = []string{messageNew, messageExpunge, flagChange}
 var notifyEvents = map[string]string{
 	messageNew: "MessageNew", messageExpunge: "MessageExpunge", flagChange: "FlagChange",
 	mailboxName: "MailboxName", subscriptionChange: "SubscriptionChange",
+	metadataChange: "MailboxMetadataChange", serverMetadataChange: "ServerMetadataChange",
 }
 
 // maxNotified limits the mailboxes that are looked at whenever something
@@ -40,6 +44,7 @@ type notice struct {
 	selected *imap.NotifyGroup // nil: nothing of the selected mailbox
 	others   []imap.NotifyGroup
 	known    map[place]entry // mailboxes and subscriptions as the client knows them
+	notes    map[place]notes // annotations as it knows them
 	at       mailbox.ModSeq  // the account's version then
 	end      func()          // ends the watch
 }
@@ -139,11 +144,14 @@ func (c *session) survey(n *notice) error {
 		return err
 	}
 	all, err := c.catalogue(nil)
-	n.known = map[place]entry{}
+	if err != nil {
+		return err
+	}
+	n.known, n.notes = map[place]entry{}, map[place]notes{}
 	for _, e := range all {
 		n.known[e.place()] = e
 	}
-	return err
+	return c.surveyNotes(n)
 }
 
 // sorted is what the client knows, by name.
@@ -215,7 +223,7 @@ func (c *session) tellOthers(mine []string) error {
 	if n == nil || len(n.others) == 0 {
 		return nil
 	}
-	before, at := n.known, n.at
+	before, noted, at := n.known, n.notes, n.at
 	err := c.read(func(tx *mailbox.Tx) error {
 		at = tx.Version()
 		return nil
@@ -262,6 +270,7 @@ func (c *session) tellOthers(mine []string) error {
 	}
 	c.tellWent(before, quiet, affected)
 	c.tellParents(affected)
+	c.tellNotes(noted, mine)
 	return nil
 }
 
@@ -454,6 +463,8 @@ func changedNames(cmd imap.Command) []string {
 	case *imap.RenameCommand:
 		names = []string{cmd.From, cmd.To}
 	case *imap.BoxCommand:
+		names = []string{cmd.Mailbox}
+	case *imap.SetMetadataCommand:
 		names = []string{cmd.Mailbox}
 	}
 	for i := range names {
