@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,34 @@ func TestFamilies(t *testing.T) {
 		time.Sleep(2 * familyMemory)
 		if _, err := r.Lookup(t.Context(), "none.org", words.TypeMX); err == nil || !strings.Contains(err.Error(), words.ErrNoName.Error()) {
 			t.Errorf("by IPv6: %v", err)
+		}
+	})
+}
+
+// TestBrokenFamily: where all that goes by one family is lost, that is found out once,
+// and not for each server anew.
+func TestBrokenFamily(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		text := "@ NS ns.root.\nns.root. A 198.51.100.1\n"
+		silent := &actor{act: func(*dns.Msg, bool, func() *dns.Msg) []*dns.Msg { return nil }}
+		const zones = 30
+		for i := range zones {
+			four, six := fmt.Sprintf("198.51.100.%d", i+10), fmt.Sprintf("2001:db8::%x", i+10)
+			text += fmt.Sprintf("z%[1]d. NS ns.z%[1]d.\nns.z%[1]d. A %[2]s\nns.z%[1]d. AAAA %[3]s\n", i, four, six)
+			w.servers[four], w.servers[six] = &actor{zones: []*zone{newZone(fmt.Sprintf("z%d.", i), "@ NS ns\nns A "+four+"\nwww A 192.0.2.1", 0)}}, silent
+		}
+		w.servers["198.51.100.1"] = &actor{zones: []*zone{newZone(".", text, 0)}}
+		r := w.resolver(t, Options{Hints: w.hints("198.51.100.1"), NoValidation: true})
+		defer r.Close()
+		begin := time.Now()
+		for i := range zones {
+			if _, err := r.Lookup(t.Context(), fmt.Sprintf("www.z%d", i), words.TypeA); err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(begin); took > (familyAfter+1)*newTimeout {
+			t.Errorf("%d zones took %v", zones, took)
 		}
 	})
 }

@@ -118,7 +118,7 @@ func (r *Resolver) udp(ctx context.Context, server netip.AddrPort, m *dns.Msg, x
 		if errors.Is(err, errOther) {
 			continue
 		}
-		x.answered(time.Since(begin))
+		r.peers.heard(server, x, time.Since(begin))
 		return a, err
 	}
 	return nil, errForged

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,6 +17,7 @@ const (
 	peerMemory   = time.Hour
 	lameMemory   = 15 * time.Minute // a server that does not know a zone it is named for (RFC 9520 §2)
 	familyMemory = time.Minute      // without a way to IPv4 or IPv6
+	familyAfter  = 5                // silences in a row of servers of one family: what goes that way is lost
 	downAfter    = 3                // silences in a row
 	downMemory   = time.Minute
 	minTimeout   = 300 * time.Millisecond
@@ -30,6 +32,8 @@ type peers struct {
 	seen *bounded[netip.AddrPort, *peer]
 	lame *bounded[lameness, bool]
 	away *bounded[bool, bool] // by whether it is IPv4
+
+	silences [2]atomic.Int32 // in a row, of any server, by IPv6 and by IPv4
 }
 
 type lameness struct {
@@ -49,7 +53,7 @@ type peer struct {
 }
 
 func newPeers() *peers {
-	return &peers{newBounded[netip.AddrPort, *peer](maxPeers), newBounded[lameness, bool](maxPeers), newBounded[bool, bool](2)}
+	return &peers{seen: newBounded[netip.AddrPort, *peer](maxPeers), lame: newBounded[lameness, bool](maxPeers), away: newBounded[bool, bool](2)}
 }
 
 func (p *peers) of(a netip.AddrPort, now time.Time) *peer {
@@ -114,6 +118,26 @@ func (p *peers) failed(a netip.AddrPort, err error, now time.Time) {
 		return
 	}
 	p.of(a, now).silence(now)
+	if p.family(a).Add(1) >= familyAfter {
+		p.away.put(a.Addr().Is4(), true, now.Add(familyMemory))
+	}
+}
+
+// family counts the silences of a server's family.
+func (p *peers) family(a netip.AddrPort) *atomic.Int32 {
+	if a.Addr().Is4() {
+		return &p.silences[1]
+	}
+	return &p.silences[0]
+}
+
+// heard takes that a server answered, and how long that took.
+func (p *peers) heard(a netip.AddrPort, x *peer, rtt time.Duration) {
+	x.answered(rtt)
+	if f := p.family(a); f.Load() != 0 {
+		f.Store(0)
+		p.away.forget(a.Addr().Is4())
+	}
 }
 
 // order puts the servers of a zone in the order in which they are tried: the near
