@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -27,9 +28,11 @@ type peerFlags struct {
 func (f *peerFlags) examination() (app.Examination, error) {
 	x := app.Examination{Resolver: f.Resolver, Anchor: f.Anchor, Hints: f.Hints, Helo: f.Helo, From: strings.Trim(f.From, "<>")}
 	if f.Resolver != "" {
-		if _, err := netip.ParseAddrPort(f.Resolver); err != nil {
-			return x, usageError{fmt.Errorf("--resolver: %q is not address:port", f.Resolver)}
+		at, err := net.ResolveUDPAddr("udp", f.Resolver) // "localhost:53" is fine too
+		if err != nil || at.IP == nil {
+			return x, usageError{fmt.Errorf("--resolver: %q is not host:port", f.Resolver)}
 		}
+		x.Resolver = at.AddrPort().String()
 	}
 	var err error
 	if f.IP != "" {

@@ -73,7 +73,7 @@ func (l List) Check(ctx context.Context, r dns.Resolver, subject string) (*Listi
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("A of %s: %w", name, dns.Brief(err))
+		return nil, fmt.Errorf("address of %s: %w", name, dns.Brief(err))
 	}
 	found := &Listing{Zone: l.Zone, Subject: subject}
 	for _, rec := range answer.Records {
