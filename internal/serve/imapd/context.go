@@ -111,16 +111,24 @@ func (c *session) updateFound(changed []mailbox.Placement) {
 
 // again judges rows that may have changed.
 func (f *finder) again(rows []row) error {
-	for i := range rows {
-		rows[i].sure = f.all.cheap(&rows[i])
-	}
-	rows = slices.DeleteFunc(rows, func(r row) bool { return r.sure == never })
-	err := f.c.readOf(f.v, func(tx *mailbox.Tx) error { return loadUnsure(tx, rows, f.all.needs()) })
+	var likely []row
+	err := f.c.readOf(f.v, func(tx *mailbox.Tx) error {
+		if err := f.rename(tx, &f.all); err != nil {
+			return err
+		}
+		likely = likely[:0]
+		for _, r := range rows {
+			if r.sure = f.all.cheap(&r); r.sure != never {
+				likely = append(likely, r)
+			}
+		}
+		return loadUnsure(tx, likely, f.all.needs())
+	})
 	if err != nil {
 		return err
 	}
-	for i := range rows {
-		err := f.judge(rows[i:i+1], 0, 0)
+	for i := range likely {
+		err := f.judge(likely[i:i+1], 0, 0)
 		if lost(err) != nil {
 			return err
 		}

@@ -17,6 +17,19 @@ var roleLabels = map[string]mailbox.Role{
 	`\trash`: mailbox.RoleTrash, `\junk`: mailbox.RoleJunk, `\spam`: mailbox.RoleJunk, `\archive`: mailbox.RoleArchive,
 }
 
+// rename finds again what keys name: a thread may have a new message.
+func (f *finder) rename(tx *mailbox.Tx, k *key) (err error) {
+	if k.names != nil {
+		k.ids, err = f.idsOf(tx, k.names)
+	}
+	for i := range k.keys {
+		if err == nil {
+			err = f.rename(tx, &k.keys[i])
+		}
+	}
+	return err
+}
+
 // idsOf is the messages that a key names by an object's id or a label.
 func (f *finder) idsOf(tx *mailbox.Tx, k *imap.SearchKey) (ids []uint64, err error) {
 	n, ok := k.Number, true

@@ -31,7 +31,8 @@ type key struct {
 	number int64
 	date   time.Time
 	uids   []imap.Range // ascending, of UID; of others those it can be true of now, nil: any
-	ids    []uint64     // of ID, ascending: messages
+	ids    []uint64     // of ID, ascending: the messages that names names
+	names  *imap.SearchKey
 }
 
 // compile makes keys ready; in each list those that cost least come first. Within
@@ -81,7 +82,7 @@ func (f *finder) compileKey(tx *mailbox.Tx, k *imap.SearchKey, fuzzy bool) (key,
 		case strings.EqualFold(k.Text, important):
 			c.op, c.word = "KEYWORD", importantWord
 		default:
-			c.op = "ID"
+			c.op, c.names = "ID", k
 			c.ids, err = f.idsOf(tx, k)
 		}
 	case "X-GM-RAW":
