@@ -52,6 +52,7 @@ type importer struct {
 	salt   []byte
 	seen   map[[8]byte]uint32 // how often a content came into a mailbox
 	names  map[string]string  // mailboxes by how the parcel names them
+	ids    map[string]bool    // unique-ids that messages of a mailbox have
 	batch  []incoming
 	octets int64
 
@@ -70,7 +71,7 @@ type incoming struct {
 // any order, it adds nothing: a message is known by its mailbox and content.
 // The error is what ended it early; what was added until then stays.
 func Import(ctx context.Context, o Options, parcel io.Reader) (Imported, error) {
-	i := &importer{Options: o, seen: map[[8]byte]uint32{}, names: map[string]string{}}
+	i := &importer{Options: o, seen: map[[8]byte]uint32{}, names: map[string]string{}, ids: map[string]bool{}}
 	if o.Anew {
 		i.salt = []byte(rand.Text())
 	}
@@ -185,6 +186,7 @@ func (i *importer) receive(ctx context.Context, it Item) (incoming, error) {
 		return m, err
 	}
 	m.Arrival = i.arrival(it.Mailbox, h.ID())
+	m.UIDL = i.uidl(it, m.Index)
 	if m.Received.IsZero() {
 		m.Received = time.Now()
 		if t, ok := message.ParseDate(m.Index.Envelope().Date); ok && t.Before(m.Received) && t.Year() > 1970 {
@@ -192,6 +194,22 @@ func (i *importer) receive(ctx context.Context, it Item) (incoming, error) {
 		}
 	}
 	return m, nil
+}
+
+// uidl is the unique-id by which POP3 clients know a message: the one that was
+// kept beside it, or that other servers put into its header. No two messages of a
+// mailbox may have the same.
+func (i *importer) uidl(it Item, ix *message.Index) string {
+	id := it.UIDL
+	if id == "" {
+		id = strings.TrimSpace(ix.Header.Get("X-UIDL"))
+	}
+	key := it.Mailbox + "\x00" + id
+	if id == "" || i.ids[key] {
+		return ""
+	}
+	i.ids[key] = true
+	return id
 }
 
 // arrival is a message's identity: the mailbox, the content, and the how manieth

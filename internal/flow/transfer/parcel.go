@@ -23,6 +23,7 @@ const (
 	recFlags    = "EKIDEN.flags"    // \Seen \Answered …, with spaces between
 	recKeywords = "EKIDEN.keywords" // with spaces between
 	recUID      = "EKIDEN.uid"
+	recUIDL     = "EKIDEN.uidl"
 	recValidity = "EKIDEN.uidvalidity" // of a mailbox
 	recNext     = "EKIDEN.uidnext"
 	recWhere    = "EKIDEN.where" // where it was read, for complaints
@@ -56,6 +57,7 @@ func (p *packer) put(it Item) error {
 		return p.t.WriteHeader(h)
 	}
 	number(recUID, it.UID)
+	set(recUIDL, it.UIDL)
 	set(recFlags, strings.Join(it.Flags.Names(), " "))
 	set(recKeywords, strings.Join(it.Keywords, " "))
 	set(recLost, it.Lost)
@@ -158,7 +160,7 @@ func itemOf(h *tar.Header) (it Item, ok bool) {
 	}
 	it.UID, it.UIDValidity, it.UIDNext = number(recUID), number(recValidity), number(recNext)
 	it.Flags, it.Keywords = parseFlags(h.PAXRecords[recFlags]), strings.Fields(h.PAXRecords[recKeywords])
-	it.Lost = h.PAXRecords[recLost]
+	it.Lost, it.UIDL = h.PAXRecords[recLost], h.PAXRecords[recUIDL]
 	if it.Received.Equal(time.Unix(0, 0)) || it.Received.Year() < 1970 {
 		it.Received = time.Time{}
 	}

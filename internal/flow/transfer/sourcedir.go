@@ -144,7 +144,7 @@ func (s *source) folder(dir, box string) error {
 	}
 	uids.Order(files)
 	for _, name := range files {
-		if err := s.file(dir, sub[name], name, box, words); err != nil {
+		if err := s.file(dir, sub[name], name, box, words, uids); err != nil {
 			return err
 		}
 	}
@@ -179,7 +179,7 @@ func namesIn(dir string) ([]string, error) {
 }
 
 // file packs one message.
-func (s *source) file(dir, sub, name, box string, words maildir.Keywords) error {
+func (s *source) file(dir, sub, name, box string, words maildir.Keywords, uids maildir.UIDs) error {
 	path := filepath.Join(dir, sub, name)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) { // it was given other flags meanwhile, or removed
@@ -201,7 +201,7 @@ func (s *source) file(dir, sub, name, box string, words maildir.Keywords) error 
 		return nil
 	}
 	n := maildir.ParseName(name)
-	it := Item{Mailbox: box, Received: info.ModTime().Truncate(time.Second), Where: path}
+	it := Item{Mailbox: box, Received: info.ModTime().Truncate(time.Second), Where: path, UIDL: uids.UIDL(n.Unique)}
 	if t := n.Time(); it.Received.Unix() <= 0 || it.Received.After(time.Now().Add(24*time.Hour)) {
 		it.Received = t
 	}

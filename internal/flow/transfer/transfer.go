@@ -25,6 +25,7 @@ type Item struct {
 	UIDNext     uint32
 
 	UID      uint32 // of a message; 0 if it is not known
+	UIDL     string // by which POP3 clients know it; "" if it is not known
 	Flags    mail.Flags
 	Keywords []string
 	Received time.Time // zero if it is not known

@@ -218,6 +218,42 @@ print(json.dumps({
 	}
 }
 
+// TestUIDLs keeps what POP3 clients know messages by: what Dovecot's list has or
+// would make, and else what stands in the header, but none of it twice.
+func TestUIDLs(t *testing.T) {
+	s, dir := store(t), t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("dovecot-uidlist", "3 V1795513023 N6\n1 Pkept :1.a\n2 :2.b\n")
+	write("cur/1.a:2,S", "X-UIDL: not this\n\n1\n")
+	write("cur/2.b:2,S", "A: b\n\n2\n")
+	write("cur/3.c:2,S", "X-UIDL:  header \n\n3\n")
+	write("cur/4.d:2,S", "X-UIDL: header\n\n4\n")
+	write("cur/5.e:2,S", "A: b\n\n5\n")
+	carry(t, s, 1, func(w io.Writer) (Problems, error) { return PackMaildir(context.Background(), w, dir, "") })
+	var got []string
+	err := s.View(context.Background(), 1, func(tx *mailbox.Tx) error {
+		box, err := tx.BoxByName("INBOX")
+		got = nil
+		for u, err := range tx.UIDLs(box.ID, 1, box.UIDNext) {
+			if err != nil {
+				return err
+			}
+			got = append(got, fmt.Sprint(u.UID, " ", u.Text))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, "unique-ids", got, []string{"1 kept", "2 000000026b055abf", "3 header"})
+}
+
 // TestBroken is about input that is not as it should be: all else comes in.
 func TestBroken(t *testing.T) {
 	ctx, s, dir := context.Background(), store(t), t.TempDir()

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -143,12 +144,26 @@ func (w Keywords) String() string {
 type UIDs struct {
 	Validity, Next uint32
 	Of             map[string]uint32
+	pop            map[string]string
+}
+
+// UIDL is the unique-id by which POP3 clients know a message, by Name.Unique: the
+// one the list has, or else the one Dovecot makes of UID and UIDVALIDITY where it
+// is not told otherwise; "" for a message without a UID.
+func (u UIDs) UIDL(unique string) string {
+	if id := u.pop[unique]; id != "" {
+		return id
+	}
+	if u.Of[unique] == 0 || u.Validity == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%08x%08x", u.Of[unique], u.Validity)
 }
 
 // ReadUIDs reads a UIDListFile of version 1 or 3. What it does not understand
 // it passes over.
 func ReadUIDs(r io.Reader) (UIDs, error) {
-	u := UIDs{Of: map[string]uint32{}}
+	u := UIDs{Of: map[string]uint32{}, pop: map[string]string{}}
 	version := 0
 	for line, err := range lines(r) {
 		if err != nil {
@@ -163,8 +178,13 @@ func ReadUIDs(r io.Reader) (UIDs, error) {
 			u.heading(version, words)
 		case version == 3:
 			number, name, ok := strings.Cut(line, ":")
-			uid, _, _ := strings.Cut(number, " ")
+			uid, rest, _ := strings.Cut(number, " ")
 			u.add(uid, name, ok)
+			for _, w := range strings.Fields(rest) {
+				if w[0] == 'P' && ok {
+					u.pop[ParseName(name).Unique] = w[1:]
+				}
+			}
 		case len(words) > 1:
 			u.add(words[0], words[1], true)
 		}

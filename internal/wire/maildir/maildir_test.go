@@ -57,6 +57,13 @@ func TestUIDs(t *testing.T) {
 	}
 }
 
+func TestUIDL(t *testing.T) {
+	u, err := ReadUIDs(strings.NewReader("3 V1795513023 N6\n1 P0000abc.def W7 :a\n2 W7 :b\n"))
+	if err != nil || u.UIDL("a:2,S") == u.UIDL("a") || u.UIDL("a") != "0000abc.def" || u.UIDL("b") != "000000026b055abf" || u.UIDL("c") != "" {
+		t.Errorf("%q %q %q, %v", u.UIDL("a"), u.UIDL("b"), u.UIDL("c"), err)
+	}
+}
+
 func TestFolders(t *testing.T) {
 	for name, dir := range map[string]string{
 		"Sent": ".Sent", "Work/Reports": ".Work.Reports", "旅行/京都": ".&ZcWITA-.&TqyQ,Q-", "R&D": ".R&-D", "v1.2": ".v1%2E2", "50%25/%2E/100%": ".50%2525.%252E.100%", "A/.b": ".A.%2Eb",
