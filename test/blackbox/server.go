@@ -110,7 +110,7 @@ func (s *Server) arguments() []string {
 	for _, a := range s.Accounts {
 		args = append(args, "--account", a+"@"+s.Domain+":"+Password)
 	}
-	if !slices.Contains(s.Args, "--resolver") {
+	if !slices.Contains(s.Args, "--resolver") && !slices.Contains(s.Args, "--root-hints") {
 		// Nobody listens there, and says so at once: the DNS outside is no part of a test.
 		args = append(args, "--resolver", net.JoinHostPort(s.Bind, "53530"))
 	}

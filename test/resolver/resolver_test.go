@@ -31,6 +31,7 @@ func TestLab(t *testing.T) {
 	t.Run("unbound", l.compare)
 	t.Run("validators", l.validators)
 	t.Run("commands", l.commands)
+	t.Run("server", l.server)
 }
 
 func (l *lab) resolver() *resolver.Resolver {
@@ -200,6 +201,32 @@ func (l *lab) commands(t *testing.T) {
 		}
 		if len(found) < 3 || !strings.Contains(found[0].Said, want) || found[1].What != "DNSSEC" || !found[1].Good || found[2].What != "name mx.knot" || !found[2].Good {
 			t.Errorf("check host %s: %+v", resolverArg, found)
+		}
+	}
+}
+
+// server finds its own way from the lab's root: hosts that are signed, and what DANE
+// demands of them, with nothing else installed; and from there as if it was told of the
+// root only for one question.
+func (l *lab) server(t *testing.T) {
+	files := []string{"--root-hints", l.path("hints"), "--trust-anchor", l.path("anchor")}
+	for _, c := range []struct{ start, ask []string }{{start: files}, {start: []string{"--resolver", atNobody + ":53"}, ask: files}} {
+		s := blackbox.Start(t, blackbox.Options{Domain: "a.example", Args: c.start})
+		for domain, want := range map[string]struct {
+			signed bool
+			by     string
+		}{"rsa.bind": {true, "tlsa"}, "bare.nsd": {false, "no-policy-found"}} {
+			var way struct {
+				Signed bool
+				Hosts  []struct{ Name, By string }
+			}
+			out := s.Command(append([]string{"route", "test", "x@" + domain, "--json"}, c.ask...)...)
+			if err := json.Unmarshal([]byte(out), &way); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if way.Signed != want.signed || len(way.Hosts) != 1 || way.Hosts[0].Name != "mx."+domain || way.Hosts[0].By != want.by {
+				t.Errorf("started with %q, %s: %s", c.start, domain, out)
+			}
 		}
 	}
 }
