@@ -197,6 +197,9 @@ func (r *Resolver) system(now time.Time) ([]upstream, error) {
 	if len(list) == 0 {
 		return nil, fmt.Errorf("%s names no server", r.o.ResolvConf)
 	}
+	if !slices.Equal(list, r.systems) {
+		r.signed, r.unsigned = false, time.Time{} // another network, where other things are possible
+	}
 	r.systems, r.read = list, now
 	return list, nil
 }

@@ -476,6 +476,8 @@ func (r *Resolver) weighDenial(s *step, l *link, w *work) (*verdict, error) {
 func (r *Resolver) tryAnchors(ctx context.Context, w *work) error {
 	var why error
 	for _, a := range r.anchors {
+		r.links.forget(a.Zone) // what others said before does not count
+		r.steps.forget(question{a.Zone, dns.TypeDNSKEY})
 		if _, why = r.entry(ctx, a, w); why == nil {
 			return nil
 		}
