@@ -175,3 +175,32 @@ func damageIndex(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 }
+
+// TestSearchOddAddresses: an address is found however it is written, with and without
+// the index.
+func TestSearchOddAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		for _, from := range []string{"user@domain.example", "<user (comment)@ (comment) domain.example>", "User <user-x@domain.example>", "group: user @domain.example;"} {
+			w.deliver("INBOX", "From: "+from+"\r\n\r\nbody\r\n", 0)
+		}
+		m := &model{t: t, w: w, c: w.connect(), name: "client", flags: map[uint32]string{}}
+		m.do("LOGIN alice@example.test secret")
+		m.do("SELECT INBOX")
+		for range 2 {
+			for q, want := range map[string]string{"FROM user@domain.example": "1 2 4", "TEXT ser@domain": "1 2 4", "FROM comment": "2", "NOT FROM er@dom": "3", "TO user@domain.example": ""} {
+				m.do("SEARCH " + q)
+				if got := strings.TrimPrefix(m.searched(), "* SEARCH"); strings.TrimSpace(got) != want {
+					t.Errorf("%s: %s, want %s", q, got, want)
+				}
+			}
+			if _, err := w.boxes.IndexMessages(t.Context(), w.alice); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.do("LOGOUT")
+		_ = m.c.conn.Close()
+		<-m.c.done
+		w.close()
+	})
+}

@@ -297,7 +297,7 @@ func (k *key) inHeader(b *body) (bool, error) {
 		return false, err
 	}
 	for _, v := range values {
-		if k.text.In(message.DecodeHeader(v)) {
+		if v = message.DecodeHeader(v); k.text.In(v) || k.text.In(search.OddAddresses(k.field, v)) {
 			return true, nil
 		}
 	}
@@ -328,7 +328,7 @@ func (k *key) sent(b *body) (bool, error) {
 func (k *key) inText(b *body) (hit bool, err error) {
 	h, _, err := b.header(nil)
 	search.Fields(h, func(name, value string) bool {
-		hit = k.text.In(name + ": " + value)
+		hit = k.text.In(name+": "+value) || k.text.In(search.OddAddresses(name, value))
 		return !hit
 	})
 	return hit && err == nil, err

@@ -127,6 +127,9 @@ func (b *Batch) Add(id uint64, ix *message.Index, r io.ReaderAt) error {
 		b.text(name)
 		b.region = RegionOf(name).octet()
 		b.text(value)
+		if odd := OddAddresses(name, value); odd != "" {
+			b.text(odd)
+		}
 		return !b.unsure
 	})
 	b.region = inBody

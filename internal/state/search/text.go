@@ -64,6 +64,16 @@ func Fields(h message.Header, fn func(name, value string) bool) {
 	}
 }
 
+// OddAddresses is what else a field's value, as a person reads it, is found by: the
+// addresses in it that do not stand there as they are written elsewhere. IMAP looks
+// into addresses, and not into the text of a field (RFC 9051 §6.4.4, FROM).
+func OddAddresses(field, value string) string {
+	if RegionOf(field)&(From|To|Cc|Bcc) == 0 {
+		return ""
+	}
+	return message.OddAddresses(value)
+}
+
 // maxName is how much of an attachment's name is looked at, in octets.
 const maxName = 1 << 10
 

@@ -267,6 +267,22 @@ func (a Addr) String() string {
 	return a.Mailbox + "@" + a.Host
 }
 
+// OddAddresses is the addresses of a field that do not stand in it as local@domain,
+// but with comments, quotes or white space in them, each on a line; "" if there are
+// none. Who looks for an address finds it there.
+func OddAddresses(value string) string {
+	if !strings.ContainsAny(value, "(\\\"") && !strings.Contains(value, " @") && !strings.Contains(value, "@ ") {
+		return ""
+	}
+	var odd []string
+	for _, a := range ParseAddressList(value) {
+		if a.Host != "" && !strings.Contains(value, a.String()) {
+			odd = append(odd, a.String())
+		}
+	}
+	return strings.Join(odd, "\n")
+}
+
 // Envelope is the header in IMAP's terms. Sender and Reply-To are From where
 // the header has none or empty ones (RFC 9051 §7.5.2).
 func (i *Index) Envelope() Envelope {

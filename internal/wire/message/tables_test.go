@@ -290,3 +290,17 @@ func TestForgottenLine(t *testing.T) {
 		t.Errorf("%d fields, the body is %q", len(i.Header.Fields()), got)
 	}
 }
+
+func TestOddAddresses(t *testing.T) {
+	for in, want := range map[string]string{
+		"a@b.example": "", "Anna <a@b.example>, c@d.example": "", "": "",
+		"<user-from (comment)@ (comment) domain.org>": "user-from@domain.org",
+		`"Zoe" <z@b.example> (Z)`:                     "",
+		"a @ b.example, Zoe <z . z@b.example>, c@d":   "a@b.example\nz.z@b.example",
+		`"john doe"@b.example`:                        "john doe@b.example",
+	} {
+		if got := OddAddresses(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
