@@ -33,10 +33,16 @@ func start(t *testing.T) (*blackbox.Server, *blackbox.DNS) {
 	bind := blackbox.FreeAddress(t)
 	d := blackbox.StartDNS(t, "example.test. 60 IN TXT \"v=spf1 ip4:"+bind+" -all\"", "_dmarc.example.test. 60 IN TXT \"v=DMARC1; p=reject\"")
 	s := blackbox.Start(t, blackbox.Options{Bind: bind, Args: []string{"--resolver", d.Addr}})
+	publish(t, s, d)
+	return s, d
+}
+
+// publish puts the server's keys into the DNS.
+func publish(t *testing.T, s *blackbox.Server, d *blackbox.DNS) {
+	t.Helper()
 	for line := range strings.Lines(s.Command("key", "list", "example.test", "--records")) {
 		d.Add(t, strings.Replace(strings.TrimSpace(line), " IN TXT ", " 60 IN TXT ", 1))
 	}
-	return s, d
 }
 
 // letter is a message of somebody's to bob.
@@ -64,15 +70,21 @@ func submit(t *testing.T, s *blackbox.Server, text string) string {
 	return string(s.WaitFor("bob", "INBOX", "Subject: "+subject, blackbox.Soon))
 }
 
-// stranger sends by port 25 and gives the answer to the message.
+// stranger sends to bob by port 25 and gives the answer to the message.
 func stranger(t *testing.T, s *blackbox.Server, from, text string) (int, string) {
+	t.Helper()
+	return deliver(t, s, from, "bob@example.test", text)
+}
+
+// deliver sends by port 25 and gives the answer to the message.
+func deliver(t *testing.T, s *blackbox.Server, from, to, text string) (int, string) {
 	t.Helper()
 	c, err := blackbox.DialSMTP(s.Addr("smtp"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	for _, command := range []string{"MAIL FROM:<" + from + ">", "RCPT TO:<bob@example.test>", "DATA"} {
+	for _, command := range []string{"MAIL FROM:<" + from + ">", "RCPT TO:<" + to + ">", "DATA"} {
 		if code, reply, err := c.Do(command); code/100 > 3 || err != nil {
 			t.Fatalf("%s: %s %v", command, reply, err)
 		}

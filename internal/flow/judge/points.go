@@ -123,9 +123,12 @@ func (s *Sender) byPolicy(set *Settings) Verdict {
 	case dmarc.Pass:
 		because("%s vouches for the message, %s", d.Author, s.vouched())
 	case dmarc.Absent:
-		if by := s.signers(); len(by) > 0 {
+		switch by := s.signers(); {
+		case len(by) > 0:
 			because("%s has no policy; the message is signed by %s", d.Author, strings.Join(by, ", "))
-		} else {
+		case s.MailFrom != "" && s.SPF.Code == spf.Pass:
+			because("%s has no policy; %s says that its mail comes from %s", d.Author, s.SPF.Domain, s.IP)
+		default:
 			because("%s has no policy, so that nothing shows whether the message is from there", d.Author)
 		}
 	case dmarc.TempError:

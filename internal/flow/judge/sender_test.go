@@ -61,6 +61,8 @@ func TestSender(t *testing.T) {
 		{"changed by another", func(s *Sender) { s.ARC, s.SPF.Code = sealed, spf.Pass }, func(s *Settings) { s.Sealers = []string{"a.test"} }, forged(dmarc.Quarantine), Junk, "",
 			"dmarc: neither SPF nor DKIM shows that the message is from x.test, which wants such mail to be set aside"},
 		{"no policy, signed", func(s *Sender) { s.DMARC = dmarc.Result{Code: dmarc.Absent, Author: "x.test"} }, nil, honest(), Accept, "", "dmarc: x.test has no policy; the message is signed by x.test"},
+		{"no policy, and SPF", func(s *Sender) { s.DMARC, s.DKIM = dmarc.Result{Code: dmarc.Absent, Author: "x.test"}, nil }, nil, honest(), Accept, "",
+			"dmarc: x.test has no policy; x.test says that its mail comes from 192.0.2.1"},
 		{"the DNS fails", func(s *Sender) {
 			s.DMARC = dmarc.Result{Code: dmarc.TempError, Author: "x.test", Problem: "p"}
 			s.SPF.Code, s.HeloSPF.Code, s.Reverse.Code, s.Helo.Code, s.DKIM[0].Code = spf.TempError, spf.TempError, iprev.TempError, iprev.TempError, dkim.TempError
