@@ -89,7 +89,9 @@ func (in *incoming) text(a *imap.AppendPiece) (reply, error) {
 		return reply{}, &lostStep{err}
 	}
 	var kept error
-	buf := make([]byte, 32<<10)
+	buf := in.c.s.buffers.take()
+	defer in.c.s.buffers.put(buf)
+	buf = buf[:cap(buf)]
 	for {
 		n, err := r.Read(buf)
 		if kept == nil && n > 0 {

@@ -30,7 +30,7 @@ type Reader struct {
 	cached int    // the number of the chunk in chunk, -1 if there is none
 	chunk  []byte // in room, or in the record's own memory
 	room   *[]byte
-	whole  *[]byte // the record's memory
+	whole  *[]byte // the record's memory, or its chunk's as it is stored
 	closed bool
 }
 
@@ -162,7 +162,10 @@ func (r *Reader) at(l location) error {
 		r.whole, err = b, errors.Join(err, f.Close())
 	} else {
 		r.file = f
-		r.record, err = openRecord(readAtFrom{f, l.offset}, l.length)
+		if r.record, err = openRecord(readAtFrom{f, l.offset}, l.length); err == nil {
+			r.whole = r.s.buffer()
+			r.record.stored = *r.whole
+		}
 	}
 	if err == nil && (r.record.id != r.id || r.record.size != r.size) {
 		err = fmt.Errorf("%w: another blob's", errRecord)
