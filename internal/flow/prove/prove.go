@@ -87,7 +87,7 @@ func (p *Prover) Begin(ctx context.Context, peer Peer, now time.Time) *Proving {
 	g.all.Go(func() { g.found.Reverse = iprev.Check(ctx, g.r, ip) })
 	check := func(address string) spf.Result {
 		q := spf.Identity(ip, peer.Helo, address)
-		q.Receiver, q.Now, q.Explain = p.o.Hostname, now, true
+		q.Receiver, q.Now = p.o.Hostname, now
 		return spf.Check(ctx, g.r, q)
 	}
 	if peer.Helo != "" {
