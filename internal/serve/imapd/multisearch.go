@@ -33,17 +33,22 @@ func (c *session) esearch(cmd *imap.ESearchCommand) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	said := answers{}
+	r, said := ok("ESEARCH done"), answers{}
 	for i := range sources {
-		if err := c.searchIn(&sources[i], cmd, said); err != nil {
+		all, err := c.searchIn(&sources[i], cmd, said)
+		if err != nil {
 			return reply{}, err
 		}
+		if !all { // RFC 7377 §2.4
+			r.code, r.text = "LIMIT", "ESEARCH done, but of some mailboxes for the newest messages only"
+		}
 	}
-	return ok("ESEARCH done"), nil
+	return r, nil
 }
 
-// searchIn searches one mailbox, and tells if there is something in it.
-func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand, said answers) error {
+// searchIn searches one mailbox, and tells if there is something in it. all is false
+// if it has more messages than one command may look at.
+func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand, said answers) (all bool, err error) {
 	v := c.sel
 	here := c.isSelected(s)
 	if !here {
@@ -55,14 +60,17 @@ func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand, said answers) err
 			return err
 		})
 		if fault.Is(err, fault.Denied) { // RFC 7377 §2.2 passes it over
-			return nil
+			return true, nil
 		}
 		if err != nil {
-			return lost(err)
+			return true, lost(err)
 		}
 	}
 	f, err := c.newFinder(v, cmd.Keys)
 	if err == nil {
+		if f.modSeq { // RFC 7162 §3.1
+			c.turnOn(condstore)
+		}
 		f.rows, f.answers = f.modSeq || cmd.Return.Relevancy, said
 		err = f.find()
 	}
@@ -70,7 +78,7 @@ func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand, said answers) err
 		err = f.score()
 	}
 	if err != nil {
-		return lost(err)
+		return true, lost(err)
 	}
 	e := imap.Encoder{UTF8: c.enc.UTF8}
 	e.Raw(`(TAG "` + c.tag + `" MAILBOX `).Mailbox(s.name).Raw(" UIDVALIDITY ").Number(int64(s.box.UIDValidity)).Raw(")")
@@ -84,13 +92,18 @@ func (c *session) searchIn(s *entry, cmd *imap.ESearchCommand, said answers) err
 			c.keepUpdated(f, &searchContext{tag: c.tag, correlator: correlator, uid: true})
 		}
 	}
-	return nil
+	return f.lowest == 0, nil
 }
 
 // sources is the mailboxes that filters name, each once (RFC 7377 §2.2). What is
 // not there is passed over.
 func (c *session) sources(filters []imap.MailboxFilter) (found []entry, err error) {
-	all, err := c.catalogue(newPatterns("", []string{"*"}))
+	own := func(f imap.MailboxFilter) bool { return f.Kind == "PERSONAL" || f.Kind == "INBOXES" }
+	var match patterns // none: the mailboxes of others are not looked for
+	if slices.ContainsFunc(filters, func(f imap.MailboxFilter) bool { return !own(f) }) {
+		match = newPatterns("", []string{"*"})
+	}
+	all, err := c.catalogue(match)
 	if err != nil {
 		return nil, err
 	}
