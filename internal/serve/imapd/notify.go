@@ -1,7 +1,8 @@
 package imapd
 
 import (
-	"context"
+	"errors"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +47,9 @@ type notice struct {
 	known    map[place]entry // mailboxes and subscriptions as the client knows them
 	notes    map[place]notes // annotations as it knows them
 	at       mailbox.ModSeq  // the account's version then
-	end      func()          // ends the watch
+	end      func()          // ends the watch; nil: nothing is to be told unasked
+
+	endSelected func() // ends that of the selected mailbox's account, if it is another
 }
 
 // place names a mailbox, or a subscription to one that is not there, for as
@@ -395,37 +398,33 @@ func (c *session) fetchNew(from, to int) error {
 // watch wakes the session whenever something happens in its account, until
 // endNotify.
 func (c *session) watch() {
-	ctx, cancel := context.WithCancel(c.work)
-	hints := c.o.Mailbox.Watch(ctx, c.account())
-	done := make(chan struct{})
-	c.notice.end = func() {
-		cancel()
-		<-done
+	c.notice.end = c.o.Mailbox.Wake(c.account(), c.wire.wake)
+	c.watchSelected()
+}
+
+// watchSelected does so for the account of the selected mailbox, if that is
+// another's.
+func (c *session) watchSelected() {
+	n := c.notice
+	if n == nil || n.end == nil {
+		return
 	}
-	go func() {
-		defer close(done)
-		// Hints of the store may be lost.
-		look := time.NewTicker(idleLook)
-		defer look.Stop()
-		for {
-			select {
-			case _, open := <-hints:
-				if !open {
-					return
-				}
-			case <-look.C:
-			case <-ctx.Done():
-				return
-			}
-			c.wire.wake()
-		}
-	}()
+	if n.endSelected != nil {
+		n.endSelected()
+		n.endSelected = nil
+	}
+	if c.sel != nil && c.sel.account != c.account() {
+		n.endSelected = c.o.Mailbox.Wake(c.sel.account, c.wire.wake)
+	}
 }
 
 // endNotify is as if there had been no NOTIFY.
 func (c *session) endNotify() {
-	if c.notice != nil && c.notice.end != nil {
-		c.notice.end()
+	if n := c.notice; n != nil && n.end != nil {
+		n.end()
+		if n.endSelected != nil {
+			n.endSelected()
+		}
 	}
 	c.notice = nil
 }
@@ -433,10 +432,14 @@ func (c *session) endNotify() {
 // await waits for the next command to begin, and meanwhile tells what the
 // client wants to hear of.
 func (c *session) await() error {
+	began := time.Now()
 	for c.notice != nil && c.notice.end != nil && c.lines.Buffered() == 0 && (c.deflated == nil || c.deflated.resting()) {
-		c.wire.listen(0)
+		c.wire.listen(idleLook) // hints of the store may be lost
 		err := c.lines.More()
-		if woken := c.wire.heard(err != nil); err == nil || !woken || c.stop.Err() != nil {
+		woken := c.wire.heard(err != nil)
+		switch {
+		case err == nil, c.stop.Err() != nil, !woken && !errors.Is(err, os.ErrDeadlineExceeded),
+			!woken && time.Since(began) >= c.o.Limits.Idle:
 			return err
 		}
 		if err := c.still(); err != nil {

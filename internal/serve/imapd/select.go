@@ -128,6 +128,7 @@ func (c *session) see(v *view, box *mailbox.Box) error {
 	c.sel, v.notedTo = v, box.UIDNext
 	c.s.recents.join(c.looked(), stored)
 	c.takeRecent(box.UIDNext)
+	c.watchSelected()
 	return nil
 }
 

@@ -304,6 +304,7 @@ func (c *session) deselect() {
 		c.s.recents.leave(c.looked())
 	}
 	c.sel = nil
+	c.watchSelected()
 }
 
 // fetchFlags writes an untagged FETCH with the flags of p.
