@@ -41,9 +41,17 @@ func (p *reply) failed() bool {
 	return errors.Is(p.err, words.ErrServer) || errors.Is(p.err, words.ErrBogus)
 }
 
-func (p *reply) size() int    { return 250 + 32*len(p.steps) }
 func (p *reply) use()         { p.used.Store(true) }
 func (p *reply) unused() bool { return !p.used.Swap(false) }
+
+// size counts the steps, too: the cache of those may have forgotten them.
+func (p *reply) size() int {
+	n := 250
+	for _, s := range p.steps {
+		n += s.size()
+	}
+	return n
+}
 
 // find gives the whole answer to a question about a name in lower case with the final
 // dot. unchecked leaves validation to who asks. The error is the context's, or that of

@@ -135,9 +135,9 @@ func New(o Options) (*Resolver, error) {
 	}
 	seed := maphash.MakeSeed()
 	byName := func(s string) uint64 { return maphash.String(seed, s) }
-	r.steps = newStore[question, *step](o.CacheOctets/2, func(q question) uint64 { return maphash.Comparable(seed, q) })
-	r.replies = newStore[replyKey, *reply](o.CacheOctets/8, func(k replyKey) uint64 { return maphash.Comparable(seed, k) })
-	r.cuts, r.packets = newStore[string, *cut](o.CacheOctets/8, byName), newStore[string, *packet](o.CacheOctets/4, byName)
+	r.steps = newStore[question, *step](o.CacheOctets/16*6, func(q question) uint64 { return maphash.Comparable(seed, q) })
+	r.replies = newStore[replyKey, *reply](o.CacheOctets/16*6, func(k replyKey) uint64 { return maphash.Comparable(seed, k) })
+	r.cuts, r.packets = newStore[string, *cut](o.CacheOctets/16, byName), newStore[string, *packet](o.CacheOctets/16*3, byName)
 	r.packets.hashBytes = func(b []byte) uint64 { return maphash.Bytes(seed, b) }
 	r.life, r.end = context.WithCancel(context.Background())
 	var err error
