@@ -28,8 +28,14 @@ func newest(t *testing.T, db kv.DB) {
 		}
 		return made
 	}
-	write()
-	quick.Newest(shardA) // begins to follow it
+	if v, ok := quick.Newest(shardA); ok && v != 0 { // begins to follow it
+		t.Errorf("before anything was written there is version %d", v)
+	}
+	if made := write(); made != 0 {
+		if v, ok := quick.Newest(shardA); ok && v != made {
+			t.Errorf("after the first write there is version %d, want %d", v, made)
+		}
+	}
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
