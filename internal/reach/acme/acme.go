@@ -121,6 +121,9 @@ func (c *Client) config(cache *certmagic.Cache) *certmagic.Config {
 	o := certmagic.Config{
 		Storage: storage{c.o.Store}, KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
 		OCSP: certmagic.OCSPConfig{DisableStapling: true}, Logger: zap.NewNop(),
+		// A TLSA record names the key, and is remembered by others for a while: one that
+		// changed with each renewal would cost mail (RFC 7671 §8.1).
+		ReusePrivateKeys: true,
 	}
 	if c.issuer != nil {
 		o.Issuers = []certmagic.Issuer{c.issuer}
