@@ -19,7 +19,7 @@ type hit struct {
 	message  mailbox.MessageID
 	modSeq   mailbox.ModSeq
 	size     int64
-	received time.Time
+	received int64 // in Unix seconds
 }
 
 // finder looks for messages in one mailbox.
@@ -101,6 +101,7 @@ func (f *finder) find() error {
 
 // take takes all messages of spans for found.
 func (f *finder) take(spans []span) {
+	f.hits = slices.Grow(f.hits, spanned(spans))
 	for _, s := range spans {
 		for u := range f.v.uids.between(s.from, s.to) {
 			if !f.v.isGone(u) {
@@ -228,7 +229,7 @@ func (f *finder) judge(rows []row, done, total int) error {
 }
 
 func hitOf(r *row) hit {
-	return hit{uid: r.UID, message: r.Placement.Message, modSeq: r.ModSeq, size: r.Size, received: r.Received}
+	return hit{uid: r.UID, message: r.Placement.Message, modSeq: r.ModSeq, size: r.Size, received: r.Received.Unix()}
 }
 
 // matches decides about a row that is loaded.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/wire/imap"
 	"github.com/ekiden-mail/ekiden/internal/wire/message"
@@ -70,7 +69,7 @@ func (f *finder) sortables() ([]sortable, error) {
 		for j, o := range f.order {
 			switch o.Name {
 			case "ARRIVAL":
-				sorted[i].values[j].n = f.hits[i].received.Unix()
+				sorted[i].values[j].n = f.hits[i].received
 			case "SIZE":
 				sorted[i].values[j].n = f.hits[i].size
 			case "RELEVANCY": // the highest comes first (RFC 6203 §6)
@@ -107,7 +106,7 @@ func ofHeader(name string) bool { return name != "ARRIVAL" && name != "SIZE" && 
 func headerValue(name string, h *hit, header message.Header) sortValue {
 	switch name {
 	case "DATE":
-		return sortValue{n: sentDate(h, header).Unix()}
+		return sortValue{n: sentDate(h, header)}
 	case "SUBJECT":
 		return sortValue{s: order.Casemap(message.BaseSubject(header.Get("Subject")))}
 	case "DISPLAYFROM", "DISPLAYTO":
@@ -116,10 +115,10 @@ func headerValue(name string, h *hit, header message.Header) sortValue {
 	return sortValue{s: order.Casemap(strings.ToValidUTF8(firstAddress(header, name).Mailbox, "\uFFFD"))}
 }
 
-// sentDate is when a message was sent, or else came (RFC 5256 §2.2).
-func sentDate(h *hit, header message.Header) time.Time {
+// sentDate is when a message was sent, or else came (RFC 5256 §2.2), in Unix seconds.
+func sentDate(h *hit, header message.Header) int64 {
 	if t, ok := message.ParseDate(header.Get("Date")); ok {
-		return t
+		return t.Unix()
 	}
 	return h.received
 }

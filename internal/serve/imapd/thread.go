@@ -50,7 +50,7 @@ func (c *session) thread(cmd *imap.ThreadCommand) (reply, error) {
 func threaded(h *hit, header message.Header) order.Message {
 	subject := header.Get("Subject")
 	m := order.Message{
-		Subject: order.Casemap(message.BaseSubject(subject)), Reply: message.IsReply(subject), Sent: sentDate(h, header).Unix(),
+		Subject: order.Casemap(message.BaseSubject(subject)), Reply: message.IsReply(subject), Sent: sentDate(h, header),
 		References: normal(message.MessageIDs(header.Get("References"))),
 	}
 	if ids := normal(message.MessageIDs(header.Get("Message-ID"))); len(ids) > 0 {
