@@ -303,7 +303,7 @@ func (b *book) Emit(_ context.Context, e event.Event) {
 func (b *book) failed(where string, err error) {
 	switch {
 	case b.lossy && fault.Is(err, fault.Unavailable):
-	case b.w.cutOff.Load() && (strings.Contains(err.Error(), errDead.Error()) || errors.Is(err, context.Canceled)):
+	case strings.Contains(err.Error(), errDead.Error()), b.w.cutOff.Load() && errors.Is(err, context.Canceled):
 	default:
 		b.wrongLocked("%s failed: %v", where, err)
 	}

@@ -103,7 +103,7 @@ func (h *host) find(t dns.Type) (dns.Answer, error) {
 	if err := m.failure(); err != nil {
 		return dns.Answer{}, err
 	}
-	a := dns.Answer{Secure: h.site.dane}
+	a := dns.Answer{Secure: h.site.signed}
 	for _, addr := range h.addr {
 		if addr.Is4() == (t == dns.TypeA) && (t == dns.TypeA || t == dns.TypeAAAA) {
 			a.Records = append(a.Records, dns.Record{Type: t, Addr: addr})
@@ -124,7 +124,7 @@ func (h *host) tlsa() (dns.Answer, error) {
 		return dns.Answer{}, err
 	}
 	if !h.site.dane {
-		return dns.Answer{}, dns.ErrNoName
+		return dns.Answer{Secure: h.site.signed}, dns.ErrNoName
 	}
 	sum := sha256.Sum256(ring().of(h.site).Leaf.RawSubjectPublicKeyInfo)
 	return dns.Answer{Secure: true, Records: []dns.Record{{Type: dns.TypeTLSA, Data: append([]byte{3, 1, 1}, sum[:]...)}}}, nil

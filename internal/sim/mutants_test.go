@@ -20,7 +20,6 @@ func mutants() []mutant.Mutant {
 	const (
 		attempt  = "internal/flow/relay/attempt.go"
 		idle     = "internal/flow/relay/idle.go"
-		pace     = "internal/flow/relay/pace.go"
 		secure   = "internal/flow/relay/secure.go"
 		settling = "internal/flow/relay/settle.go"
 		demand   = "internal/flow/route/demand.go"
@@ -66,10 +65,8 @@ func mutants() []mutant.Mutant {
 			"\tp.tokens--\n", ""}},
 		{Name: "nobody is suspended", File: steps, Edits: []string{
 			"p.pause = min(max(2*p.pause, firstPause), longPause)", "p.pause = time.Second"}},
-		{Name: "suspensions are forgotten", File: pace, Edits: []string{
-			"r.plan.Recall(kept, now)", "_ = kept"}},
 		{Name: "a domain that has moved counts as where it was", File: sites, Edits: []string{
-			"if site == thought || known", "if site != thought || known"}},
+			"\ts.keep(d, learned{site, now, now.Add(learnedFor)})\n\treturn true", "\treturn false"}},
 		{Name: "DANE is not asked for", File: demand, Edits: []string{
 			"\t\tif route.Secure {\n", "\t\tif route.Secure && r == nil {\n"}},
 		{Name: "TLSA records that fail are none", File: demand, Edits: []string{

@@ -227,12 +227,12 @@ func (v *session) rcpt(c smtp.Command) string {
 	switch {
 	case v.mail.Verb != smtp.Mail:
 		return "503 5.5.1 from whom?"
+	case m.rcpt != "":
+		return m.rcpt
 	case strings.HasPrefix(c.Path.Local, "nobody"):
 		return "550 5.1.1 no such user here"
 	case strings.HasPrefix(c.Path.Local, "full"):
 		return "452 4.2.2 mailbox full"
-	case m.rcpt != "":
-		return m.rcpt
 	case m.some != "" && odd(c.Path.Local):
 		return m.some
 	case m.grey > 0 && v.site.isNew(v.mail.Path.String()+" "+c.Path.String(), m.grey):

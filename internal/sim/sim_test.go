@@ -73,7 +73,7 @@ func (d *director) script() []change {
 		sent[i].what = "sends"
 		sent[i].do = func() { d.send(l) }
 	}
-	all := append(d.w.plot(days), sent...)
+	all := append(append(d.w.plot(days), sent...), d.sieges()...)
 	for at := 6 * time.Hour; at < days*day; at += 12 * time.Hour {
 		all = append(all, change{at, "looks", func() { d.u.check(d.b) }})
 	}

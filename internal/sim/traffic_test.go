@@ -48,7 +48,7 @@ func (w *world) plans(days, letters int, accounts []directory.Account) (all []ch
 		at, from, s := time.Duration(w.rnd.Int64N(int64(end))), accounts[w.rnd.IntN(len(accounts))], w.sites[w.rnd.IntN(providers)]
 		for n := range letters / 8 {
 			l := &letter{from: from.Address, many: true}
-			l.add(w.user(s.domains[n%len(s.domains)]), false, 0)
+			l.add(w.user(s.domains[n%min(3, len(s.domains))]), false, 0) // so that connections serve several
 			add(at+time.Duration(n)*50*time.Millisecond, l)
 		}
 		polite := &letter{from: accounts[(slices.Index(accounts, from)+1)%len(accounts)].Address, behind: from.Address}

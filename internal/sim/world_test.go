@@ -56,7 +56,8 @@ type site struct {
 	name    string
 	hosts   []*host
 	secure  security
-	dane    bool        // it is signed, and has TLSA records
+	signed  bool        // its hosts' names
+	dane    bool        // and they have TLSA records
 	steady  bool        // always well
 	rule    *queue.Rule // that we know
 	domains []*domain
@@ -99,8 +100,12 @@ func (s *site) set(m mood) {
 	s.mood, s.since, s.peeks = m, time.Now(), 0
 	s.mu.Unlock()
 	// At first as many as there are connections, and a few until three have said no;
-	// then one each minute, two, four … and each hour. Each may ask three hosts.
-	if bound := 3 * (perSite + 4 + 7 + int(lasted.Hours())); old.storms() && n > bound {
+	// then one each minute, two, four … and each hour. Each may ask three addresses.
+	addrs := 0
+	for _, h := range s.hosts {
+		addrs += len(h.addr)
+	}
+	if bound := min(addrs, 3) * (s.connections() + 4 + 7 + int(lasted.Hours())); old.storms() && n > bound {
 		s.w.book.wrong("%s, which %s, was pressed %d times within %s, not %d", s.name, old, n, lasted, bound)
 	}
 }
@@ -134,7 +139,7 @@ func newWorld(seed uint64, b *book) *world {
 		w.sites = append(w.sites, w.newSite(n, fmt.Sprintf("s%d.example", n)))
 	}
 	w.evil, w.smart = w.newSite(manySites, "evil.example"), w.newSite(manySites+1, "smart.example")
-	w.evil.secure, w.evil.dane, w.evil.rule, w.smart.secure, w.smart.dane, w.smart.rule = selfMade, false, nil, certified, false, nil
+	w.evil.secure, w.evil.dane, w.smart.secure, w.smart.dane = selfMade, false, certified, false
 	for n := range manyDomains {
 		s := w.sites[n%manySites]
 		if n >= manySites {
@@ -148,7 +153,8 @@ func newWorld(seed uint64, b *book) *world {
 func (w *world) newSite(n int, name string) *site {
 	s := &site{w: w, number: n, name: name, rnd: rand.New(rand.NewPCG(w.rnd.Uint64(), 2)), grey: map[string]time.Time{}, open: map[*session]string{}}
 	s.secure = []security{clear, clear, clear, selfMade, certified, requiring}[w.rnd.IntN(6)]
-	s.dane = s.secure >= selfMade && w.rnd.IntN(2) == 0
+	s.signed = w.rnd.IntN(3) > 0
+	s.dane = s.secure >= selfMade && s.signed && w.rnd.IntN(3) > 0
 	s.steady = n%8 == 5
 	if n < ruled {
 		s.rule = &queue.Rule{Connections: 1 + w.rnd.IntN(4), PerConnection: 2 + w.rnd.IntN(10)}
@@ -172,7 +178,7 @@ func (w *world) newSite(n int, name string) *site {
 }
 
 func (w *world) addDomain(name string, s *site) {
-	d := &domain{name: name, site: s, moveTo: w.sites[w.rnd.IntN(len(w.sites))], signed: s.dane && w.rnd.IntN(4) > 0}
+	d := &domain{name: name, site: s, moveTo: w.sites[w.rnd.IntN(len(w.sites))], signed: s.signed && w.rnd.IntN(4) > 0}
 	if s.secure >= certified && w.rnd.IntN(3) == 0 {
 		d.sts = newSTS(d)
 	}
