@@ -75,7 +75,7 @@ func (k *keywordTable) numbers(words []string, grow bool) ([]uint32, error) {
 				return nil, fault.Newf(fault.TooMany, "mailbox.keyword", "an account has at most %d different keywords", MaxAccountKeywords)
 			}
 			n = uint32(len(k.names))
-			k.names = append(k.names, w)
+			k.names = append(k.names, registered(w))
 			k.number[strings.ToLower(w)] = n
 			k.dirty = true
 		}
@@ -83,6 +83,25 @@ func (k *keywordTable) numbers(words []string, grow bool) ([]uint32, error) {
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
+}
+
+// registeredKeywords are those of IANA's list (RFC 5788), $Important (RFC 8457)
+// among them, as they are written there.
+var registeredKeywords = []string{
+	"$autosent", "$canunsubscribe", "$followed", "$Forwarded", "$hasattachment", "$hasmemo", "$hasnoattachment", "$Important", "$imported",
+	"$istrusted", "$Junk", "$MailFlagBit0", "$MailFlagBit1", "$MailFlagBit2", "$maskedemail", "$MDNSent", "$memo", "$muted", "$new", "$notify",
+	"$NotJunk", "$Phishing", "$SubmitPending", "$Submitted", "$unsubscribed",
+}
+
+// registered is a keyword as it is registered, so that what the first client wrote
+// in another case does not stay for ever; any other stays as it is.
+func registered(w string) string {
+	for _, r := range registeredKeywords {
+		if strings.EqualFold(r, w) {
+			return r
+		}
+	}
+	return w
 }
 
 // checkKeywords refuses what cannot be a keyword in both IMAP and JMAP
