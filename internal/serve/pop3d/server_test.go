@@ -233,3 +233,28 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("the owner: %q", got)
 	}
 }
+
+// BenchmarkFetch reads small messages one after the other over loopback.
+func BenchmarkFetch(b *testing.B) {
+	h := newHouse(b)
+	const n = 1000
+	for i := range n {
+		h.add("Received: by us\r\n", fmt.Sprintf("A: %d\r\n\r\n", i)+strings.Repeat(strings.Repeat("x", 70)+"\r\n", 60))
+	}
+	c := dial(b, h.open(nil))
+	_ = c.SetDeadline(time.Now().Add(time.Hour))
+	c.answer("")
+	c.say(comeIn...)
+	for i := 0; b.Loop(); i++ {
+		_, _ = fmt.Fprintf(c, "RETR %d\r\n", i%n+1)
+		for {
+			l, err := c.r.ReadSlice('\n')
+			if err != nil {
+				b.Fatal(err)
+			}
+			if len(l) == 3 && string(l) == ".\r\n" {
+				break
+			}
+		}
+	}
+}

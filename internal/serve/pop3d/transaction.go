@@ -1,6 +1,7 @@
 package pop3d
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -188,6 +189,7 @@ func (c *conn) send(ctx context.Context, n, lines int) bool {
 		c.fail(ctx, err)
 		return false
 	}
+	c.widen()
 	size := content.Size()
 	if lines >= 0 {
 		buf := make([]byte, min(chunk, size+1))
@@ -220,6 +222,17 @@ func (c *conn) send(ctx context.Context, n, lines int) bool {
 	}
 	_, _ = c.out.WriteString(".\r\n")
 	return true
+}
+
+// wide is how much of a session that fetches goes out at once: most messages
+// whole.
+const wide = 16 << 10
+
+// widen gives a session that begins to fetch more room to write in.
+func (c *conn) widen() {
+	if c.out.Size() < wide && c.flush() == nil {
+		c.out = bufio.NewWriterSize(deadlineWriter{c}, wide)
+	}
 }
 
 // number writes a reply with a number in it.
