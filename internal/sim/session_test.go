@@ -200,15 +200,15 @@ func (v *session) start() bool {
 }
 
 func (v *session) begin(c smtp.Command) bool {
+	v.site.mu.Lock()
 	v.count++
+	v.site.peeks++
+	v.site.mu.Unlock()
 	if r := v.site.rule; r != nil && v.count > r.PerConnection {
 		v.site.w.book.wrong("%s is given %d messages over one connection, %d are allowed", v.site.name, v.count, r.PerConnection)
 	}
 	v.mail, v.to, v.data = smtp.Command{}, nil, nil
 	v.body.Reset()
-	v.site.mu.Lock()
-	v.site.peeks++
-	v.site.mu.Unlock()
 	switch m := v.mood; {
 	case m.lines > 0 && v.count > m.lines:
 		v.say("421 4.7.0 enough over this connection")

@@ -339,13 +339,5 @@ func (s *site) connections() int {
 	return perSite
 }
 
-// siteOf finds the site of a host by its name.
-func (w *world) siteOf(host string) *site {
-	if h := w.names[host]; h != nil {
-		return h.site
-	}
-	return nil
-}
-
 // domain finds one by its name; nil if it is none of the world's.
 func (w *world) domain(d mail.Domain) *domain { return w.zones[strings.ToLower(string(d))] }
