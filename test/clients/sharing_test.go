@@ -21,6 +21,9 @@ func TestImaplibShares(t *testing.T) {
 		t.Error(out)
 	}
 	s.NoPanics()
+	if got := s.Command("verify", "store"); !strings.Contains(got, "all is well") {
+		t.Error(got)
+	}
 }
 
 // TestProtocols lets curl come in by what an account may be used by, and hear why
