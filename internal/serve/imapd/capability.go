@@ -16,7 +16,7 @@ type capability struct {
 func everywhere(*session) bool    { return true }
 func beforeLogin(c *session) bool { return !c.in }
 func afterLogin(c *session) bool  { return c.in }
-func canStartTLS(c *session) bool { return !c.in && c.o.TLS != nil && !c.tls && c.deflated == nil }
+func canStartTLS(c *session) bool { return !c.in && c.o.TLS != nil && !c.tls && !c.deflated }
 func sharing(c *session) bool     { return c.in && c.shares() }
 func cannotLogin(c *session) bool { return !c.in && !c.mayLogin() }
 func canLogin(c *session) bool    { return !c.in && c.mayLogin() }
@@ -66,7 +66,7 @@ var shown = []capability{
 	{word: "UNAUTHENTICATE", when: afterLogin},
 	{word: "INPROGRESS", when: afterLogin},
 	{word: "NOTIFY", when: afterLogin},
-	{word: "COMPRESS=DEFLATE", when: func(c *session) bool { return c.in && c.deflated == nil }},
+	{word: "COMPRESS=DEFLATE", when: func(c *session) bool { return c.in && !c.deflated }},
 	{word: "JMAPACCESS", when: func(c *session) bool { return c.in && c.o.JMAP != "" }},
 	{word: "APPENDLIMIT=", when: afterLogin, more: func(c *session) string { return decimal(c.o.Limits.Message) }},
 	{word: "BINARY", when: afterLogin},

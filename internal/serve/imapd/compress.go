@@ -8,7 +8,7 @@ func (c *session) compress(req imap.Request) (reply, error) {
 	switch {
 	case req.Command.(*imap.CompressCommand).Mechanism != "DEFLATE":
 		return no("that compression is not spoken here"), nil
-	case c.deflated != nil:
+	case c.deflated:
 		return reply{"NO", "COMPRESSIONACTIVE", "DEFLATE is on already"}, nil
 	case c.lines.Buffered() > 0:
 		return bad("nothing may come behind COMPRESS"), &ending{"input behind COMPRESS", "nothing may come behind COMPRESS"}
@@ -17,7 +17,7 @@ func (c *session) compress(req imap.Request) (reply, error) {
 	if err := c.enc.Flush(); err != nil {
 		return reply{}, err
 	}
-	c.deflated = c.s.compressed(c.wire.Conn, c.wire.waits)
-	c.wire.replace(c.deflated)
+	c.deflated = true
+	c.wire.replace(c.s.deflating.Over(c.wire.Conn, c.wire.waits))
 	return reply{}, nil
 }

@@ -51,7 +51,7 @@ func (c *session) tellIdle() error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	if c.lines.Buffered() > 0 || c.deflated != nil && !c.deflated.resting() {
+	if c.lines.Buffered() > 0 {
 		return nil
 	}
 	return errParked

@@ -98,9 +98,7 @@ type Server struct {
 	shelves pool[*shelf]
 	recents recents
 
-	// Of compressed connections.
-	inflaters pool[io.ReadCloser]
-	readings  pool[[]byte]
+	deflating door.Deflating
 	ahead     chan struct{} // held by who reads ahead
 }
 
@@ -119,8 +117,6 @@ func New(o Options) *Server {
 	s.ahead = make(chan struct{}, mostAhead)
 	s.recents.by = map[looked]*told{}
 	s.shelves.make = func() *shelf { return &shelf{} }
-	s.inflaters.make = newInflater
-	s.readings.make = func() []byte { return make([]byte, readBuffer) }
 	return s
 }
 

@@ -433,7 +433,7 @@ func (c *session) endNotify() {
 // client wants to hear of.
 func (c *session) await() error {
 	began := time.Now()
-	for c.notice != nil && c.notice.end != nil && c.lines.Buffered() == 0 && (c.deflated == nil || c.deflated.resting()) {
+	for c.notice != nil && c.notice.end != nil && c.lines.Buffered() == 0 {
 		c.wire.listen(idleLook) // hints of the store may be lost
 		err := c.lines.More()
 		woken := c.wire.heard(err != nil)

@@ -60,7 +60,7 @@ type session struct {
 	tls      bool
 	secured  *login.Secured // what tls is; nil without
 	wire     *wire          // raw, or TLS over it, with deadlines
-	deflated *deflated      // what compresses below wire; nil without
+	deflated bool           // all is compressed below wire
 	lines    *line.Reader
 	dec      imap.Decoder
 	enc      imap.Encoder

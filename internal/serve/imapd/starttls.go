@@ -9,7 +9,7 @@ func (c *session) upgrade(req imap.Request) (reply, error) {
 	switch {
 	case c.o.TLS == nil:
 		return bad("there is no TLS here"), nil
-	case c.deflated != nil:
+	case c.deflated:
 		return bad("TLS cannot begin under compression"), nil
 	case c.tls:
 		return bad("TLS is on already"), nil
