@@ -45,7 +45,7 @@ func open(t testing.TB, l Limits) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", pc.LocalAddr().String())
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func (b *bed) ask(network, name string, typ uint16, how func(*dns.Msg)) *dns.Msg
 		how(m)
 	}
 	c := &dns.Client{Net: network, Timeout: 5 * time.Second}
-	r, _, err := c.Exchange(m, b.udp)
+	r, _, err := c.Exchange(m, map[string]string{"udp": b.udp, "tcp": b.tcp}[network])
 	if err != nil {
 		b.t.Fatalf("%s %s: %v", name, dns.TypeToString[typ], err)
 	}
