@@ -165,7 +165,7 @@ func Domain(ctx context.Context, d mail.Domain, o Options) Report {
 // texts gives the TXT records of a name that begin with a word.
 func (s *subject) texts(ctx context.Context, name, begin string) (all []string, secure bool, err error) {
 	a, err := s.o.Resolver.Lookup(ctx, name, dns.TypeTXT)
-	if absent(err) {
+	if dns.Absent(err) {
 		return nil, a.Secure, nil
 	}
 	for _, r := range a.Records {

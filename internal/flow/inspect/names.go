@@ -9,8 +9,6 @@ import (
 	"github.com/ekiden-mail/ekiden/internal/wire/dns"
 )
 
-func absent(err error) bool { return errors.Is(err, dns.ErrNoName) || errors.Is(err, dns.ErrNoData) }
-
 // mx finds the mail hosts (RFC 5321 §5.1).
 func (s *subject) mx(ctx context.Context) {
 	a, err := s.o.Resolver.Lookup(ctx, string(s.domain), dns.TypeMX)
@@ -22,7 +20,7 @@ func (s *subject) mx(ctx context.Context) {
 	case errors.Is(err, dns.ErrBogus):
 		s.say(Bad, "The signatures of the zone do not hold: whoever validates gets no mail to you. Sign the zone again, or take its DS record away.", "%v", err)
 		return
-	case err != nil && !absent(err):
+	case err != nil && !dns.Absent(err):
 		s.say(Note, "", "it cannot be told: %v", dns.Brief(err))
 		return
 	case len(a.Records) == 0:
@@ -68,7 +66,7 @@ func dnssecOf(ctx context.Context, s *subject) {
 	case errors.Is(err, dns.ErrBogus):
 		s.say(Bad, "Whoever validates gets no answers, and sends no mail. Sign the zone again, or take its DS record away.", "the zone's signatures do not hold")
 		return
-	case err != nil && !absent(err):
+	case err != nil && !dns.Absent(err):
 		s.say(Note, "", "it cannot be told: %v", dns.Brief(err))
 	case a.Secure:
 		s.say(Good, "", "the zone is signed, and its parent vouches for it")
@@ -131,7 +129,7 @@ func reverseOf(ctx context.Context, s *subject) {
 func caaOf(ctx context.Context, s *subject) {
 	a, err := s.o.Resolver.Lookup(ctx, string(s.domain), dns.TypeCAA)
 	switch {
-	case absent(err), err == nil && len(a.Records) == 0:
+	case dns.Absent(err), err == nil && len(a.Records) == 0:
 		s.say(Note, "Any authority may certify your names. A CAA record with the one that you use narrows that.", "there is no CAA record")
 	case err != nil:
 		s.say(Note, "", "it cannot be told: %v", dns.Brief(err))

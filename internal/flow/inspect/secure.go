@@ -158,7 +158,7 @@ func (s *subject) certificate(h host, state *tls.ConnectionState) {
 func (s *subject) pinned(ctx context.Context, h host, state *tls.ConnectionState) {
 	a, err := s.o.Resolver.Lookup(ctx, "_25._tcp."+h.name, dns.TypeTLSA)
 	switch {
-	case absent(err), err == nil && len(a.Records) == 0:
+	case dns.Absent(err), err == nil && len(a.Records) == 0:
 		s.say(Note, "With DANE, senders that validate use TLS with your key or do not send.", "%s has no TLSA record", h.name)
 		return
 	case err != nil:

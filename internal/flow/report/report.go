@@ -184,7 +184,7 @@ func (r *Reporter) forget(d mail.Domain, day int64) {
 // known.
 func (r *Reporter) wanted(ctx context.Context, d mail.Domain) ([]*url.URL, error) {
 	a, err := r.o.Resolver.Lookup(ctx, tlsrpt.RecordName(d), dns.TypeTXT)
-	if errors.Is(err, dns.ErrNoName) || errors.Is(err, dns.ErrNoData) {
+	if dns.Absent(err) {
 		return nil, nil
 	}
 	var texts []string

@@ -4,7 +4,6 @@ package dnsbl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -69,7 +68,7 @@ func (l List) Check(ctx context.Context, r dns.Resolver, subject string) (*Listi
 		return nil, err
 	}
 	answer, err := r.Lookup(ctx, name, dns.TypeA)
-	if errors.Is(err, dns.ErrNoName) || errors.Is(err, dns.ErrNoData) {
+	if dns.Absent(err) {
 		return nil, nil
 	}
 	if err != nil {

@@ -38,7 +38,7 @@ func Check(ctx context.Context, r dns.Resolver, ip netip.Addr) Result {
 	ip = ip.Unmap().WithZone("")
 	answer, err := r.Lookup(ctx, dns.Reverse(ip), dns.TypePTR)
 	switch {
-	case absent(err), err == nil && len(answer.Records) == 0:
+	case dns.Absent(err), err == nil && len(answer.Records) == 0:
 		return Result{Code: PermError, Problem: "the address has no name"}
 	case err != nil:
 		return Result{Code: TempError, Problem: dns.Brief(err).Error()}
@@ -102,7 +102,7 @@ func leadsTo(ctx context.Context, r dns.Resolver, name string, ip netip.Addr) (b
 		t = dns.TypeAAAA
 	}
 	answer, err := r.Lookup(ctx, name, t)
-	if absent(err) {
+	if dns.Absent(err) {
 		return false, nil
 	}
 	if err != nil {
@@ -115,5 +115,3 @@ func leadsTo(ctx context.Context, r dns.Resolver, name string, ip netip.Addr) (b
 	}
 	return false, nil
 }
-
-func absent(err error) bool { return errors.Is(err, dns.ErrNoName) || errors.Is(err, dns.ErrNoData) }

@@ -4,7 +4,6 @@ package spf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -115,9 +114,6 @@ func permanent(format string, args ...any) outcome {
 
 func temporary(err error) outcome { return outcome{code: TempError, err: err} }
 
-// absent says whether a failed question was answered: that there is nothing.
-func absent(err error) bool { return errors.Is(err, dns.ErrNoName) || errors.Is(err, dns.ErrNoData) }
-
 // isDomain says whether a policy may be looked for (RFC 7208 §4.3): a name of
 // several labels.
 func isDomain(name string) bool {
@@ -172,7 +168,7 @@ func (e *evaluation) host(ctx context.Context, domain string, depth int) outcome
 func (e *evaluation) fetch(ctx context.Context, domain string) (*record, outcome) {
 	answer, err := e.r.Lookup(ctx, domain, dns.TypeTXT)
 	switch {
-	case absent(err):
+	case dns.Absent(err):
 		return nil, outcome{code: None}
 	case err != nil:
 		return nil, temporary(fmt.Errorf("TXT of %s: %w", domain, dns.Brief(err)))
@@ -273,7 +269,7 @@ func (e *evaluation) lookup(ctx context.Context, name string, t dns.Type, counts
 	}
 	answer, err := e.r.Lookup(ctx, name, t)
 	switch {
-	case absent(err):
+	case dns.Absent(err):
 		if counts {
 			if e.void++; e.void > MaxVoid {
 				bad := permanent("over %d questions of the policy have no answer", MaxVoid)

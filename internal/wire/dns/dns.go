@@ -37,6 +37,10 @@ var (
 	ErrBogus  = errors.New("dns: signatures do not hold")
 )
 
+// Absent says whether an error of Resolver is that there is nothing, which is an
+// answer.
+func Absent(err error) bool { return errors.Is(err, ErrNoName) || errors.Is(err, ErrNoData) }
+
 // Record is one record of an answer. Which fields count depends on the type.
 type Record struct {
 	Type   Type

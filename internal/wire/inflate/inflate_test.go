@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -72,6 +73,9 @@ func TestInflate(t *testing.T) {
 // flush too, which ends in the midst of an octet.
 func TestFlushes(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("python3 is not here, and CI skips nothing")
+		}
 		t.Skip("python3 is not here, whose zlib is the other side")
 	}
 	const script = `
