@@ -294,6 +294,26 @@ func (a *At) say(answer any, format string, args ...any) error {
 // at is the path of one resource.
 func at(kind, name string) string { return "/" + kind + "/" + url.PathEscape(name) }
 
+// pages asks for all pages of a list. path is what the cursor is added to, and name
+// gives the cursor behind an item.
+func pages[T any](ask func(method, path string, in, out any) error, path string, name func(T) string) (items[T], error) {
+	all := items[T]{Items: []T{}}
+	for more, after := true, ""; more; {
+		var page struct {
+			items[T]
+			More bool `json:"more"`
+		}
+		if err := ask(http.MethodGet, path+url.QueryEscape(after), nil, &page); err != nil {
+			return all, err
+		}
+		all.Items = append(all.Items, page.Items...)
+		if more = page.More && len(page.Items) > 0; more {
+			after = name(page.Items[len(page.Items)-1])
+		}
+	}
+	return all, nil
+}
+
 // mustAddress makes a bad address wrong usage. "@domain" is one where a
 // catch-all can be meant.
 func mustAddress(s string, catchAll bool) error {

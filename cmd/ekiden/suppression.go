@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/ekiden-mail/ekiden/internal/serve/apid"
@@ -27,19 +26,9 @@ func (c *suppressionListCmd) Run() error {
 	if err := mustDomain(c.Domain); err != nil {
 		return err
 	}
-	all := items[apid.Suppression]{Items: []apid.Suppression{}}
-	for more, after := true, ""; more; {
-		var page struct {
-			items[apid.Suppression]
-			More bool `json:"more"`
-		}
-		if err := c.call(http.MethodGet, at("domains", c.Domain)+"/suppressions?after="+url.QueryEscape(after), nil, &page); err != nil {
-			return err
-		}
-		all.Items = append(all.Items, page.Items...)
-		if more = page.More && len(page.Items) > 0; more {
-			after = page.Items[len(page.Items)-1].Address
-		}
+	all, err := pages(c.call, at("domains", c.Domain)+"/suppressions?after=", func(i apid.Suppression) string { return i.Address })
+	if err != nil {
+		return err
 	}
 	return c.print(all, func(w io.Writer) {
 		row(w, "ADDRESS", "REASON", "SINCE", "UNTIL", "DETAIL")

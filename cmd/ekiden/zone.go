@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -78,19 +77,9 @@ type zoneListCmd struct{ At }
 
 // Run lists the zones, page by page.
 func (c *zoneListCmd) Run() error {
-	all := items[apid.Zone]{Items: []apid.Zone{}}
-	for more, after := true, ""; more; {
-		var page struct {
-			items[apid.Zone]
-			More bool `json:"more"`
-		}
-		if err := c.call(http.MethodGet, "/zones?after="+url.QueryEscape(after), nil, &page); err != nil {
-			return err
-		}
-		all.Items = append(all.Items, page.Items...)
-		if more = page.More && len(page.Items) > 0; more {
-			after = page.Items[len(page.Items)-1].Name
-		}
+	all, err := pages(c.call, "/zones?after=", func(i apid.Zone) string { return i.Name })
+	if err != nil {
+		return err
 	}
 	return c.print(all, func(w io.Writer) {
 		row(w, "ZONE", "DOMAIN", "SIGNED", "SERIAL", "OWN RECORDS")
