@@ -75,12 +75,12 @@ const strong = 2048
 // dkimOf looks for keys (RFC 6376 §3.6.1).
 func dkimOf(ctx context.Context, s *subject) {
 	found := 0
+	var unknown error
 	for _, selector := range append(append([]string{}, s.o.Selector...), common()...) {
 		k, err := dkim.FindKey(ctx, s.o.Resolver, selector, string(s.domain))
 		if err != nil {
-			if !errors.Is(err, dkim.ErrKey) && ctx.Err() != nil {
-				s.say(Note, "", "it cannot be told: %v", err)
-				return
+			if !errors.Is(err, dkim.ErrKey) {
+				unknown = err
 			}
 			continue
 		}
@@ -95,7 +95,11 @@ func dkimOf(ctx context.Context, s *subject) {
 			s.say(Warn, "Make a new key of 2048 bits (RFC 8301 §3.2).", "%s: a key of %d bits is weak", selector, bits)
 		}
 	}
-	if found == 0 {
+	switch {
+	case found > 0:
+	case unknown != nil:
+		s.say(Note, "", "it cannot be told: %v", unknown)
+	default:
 		s.say(Note, "Which selectors a domain has cannot be asked. If you sign, name yours with --selector; if not, sign: large providers ask for it.", "no key was found under common selectors")
 	}
 }
