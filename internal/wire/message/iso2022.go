@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -142,7 +141,8 @@ func (d *iso2022Decoder) double(s set, a, b byte) []byte {
 		return replaced
 	}
 	n, _, err := t.Transform(d.out[:], in, true)
-	if err != nil || n == 0 || bytes.HasPrefix(d.out[:n], replaced) {
+	// Some tables take the first octet alone for a character, and the second for none.
+	if _, one := utf8.DecodeRune(d.out[:n]); err != nil || n == 0 || one != n {
 		return replaced
 	}
 	return d.out[:n]
