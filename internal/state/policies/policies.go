@@ -66,10 +66,11 @@ type Store struct {
 	by map[mail.Domain]*entry
 }
 
-// entry is one domain's; whoever holds its lock may ask the domain.
+// entry is one domain's. Whoever is busy with it may ask the domain, which may take
+// long.
 type entry struct {
-	mu     sync.Mutex
-	read   bool // the row was
+	busy   chan struct{} // of one place
+	read   bool          // the row was
 	known  Known
 	used   time.Time // as the row has it
 	failed time.Time // when it could not be fetched last, and why
@@ -92,11 +93,14 @@ func (s *Store) entry(d mail.Domain) *entry {
 		if len(s.by) >= maxKnown {
 			clear(s.by) // the rows are there
 		}
-		e = &entry{}
+		e = &entry{busy: make(chan struct{}, 1)}
 		s.by[d] = e
 	}
 	return e
 }
+
+func (e *entry) lock()   { e.busy <- struct{}{} }
+func (e *entry) unlock() { <-e.busy }
 
 // Find gives the policy of d that is in force. It is fetched where the domain's
 // record tells of one that is not known (RFC 8461 §3.3); while that fails, or the
@@ -106,8 +110,8 @@ func (s *Store) Find(ctx context.Context, d mail.Domain) Known {
 		return Known{}
 	}
 	e := s.entry(d)
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.lock()
+	defer e.unlock()
 	now := time.Now()
 	s.load(ctx, e, d)
 	return s.current(ctx, e, d, now, false)
@@ -117,8 +121,8 @@ func (s *Store) Find(ctx context.Context, d mail.Domain) Known {
 func (s *Store) Cached(ctx context.Context, d mail.Domain) Known {
 	var k Known
 	e := s.entry(d)
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.lock()
+	defer e.unlock()
 	s.load(ctx, e, d)
 	if e.known.valid(time.Now()) {
 		k = e.known

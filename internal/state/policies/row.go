@@ -153,8 +153,8 @@ func (s *Store) rows(ctx context.Context, now time.Time) (all []kept, gone [][]b
 // refresh fetches a policy again. It does not count as a use.
 func (s *Store) refresh(ctx context.Context, d mail.Domain, now time.Time) {
 	e := s.entry(d)
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.lock()
+	defer e.unlock()
 	s.load(ctx, e, d)
 	used := e.used
 	e.used = now // no row for a use
